@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The leg: one webrtcbin pipeline per termination. It anchors the user-plane path: DTLS handshake,
+ * SRTP keys, later SCTP and media through webrtcbin's pads. It knows nothing of sockets: datagrams
+ * come and go by functions, so that the relay (or a test) can be the transport.
+ *
+ * Inside: webrtcbin with our ICE agent (ice-agent.h) and our DTLS elements (dtls-*.h), given the
+ * anchor description once. The certificate is the process's: ECDSA P-256, made at start.
+ *
+ * Threads: every function and every callback on the control thread (callbacks are posted there by
+ * the loop). Nothing here blocks: pl_leg_close() hands the pipeline to the reaper thread. */
+#include "pipelines/sdp.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct pl_leg;
+
+enum pl_srtp_profile {
+    PL_SRTP_AES128_CM_HMAC_SHA1_80 = 0x0001, /* RFC 5764 */
+    PL_SRTP_AEAD_AES_128_GCM = 0x0007,       /* RFC 7714 */
+    PL_SRTP_AEAD_AES_256_GCM = 0x0008,
+};
+
+/* Exporter output of RFC 5764 4.2, split. Wiped by the library after the callback. */
+struct pl_srtp_keys {
+    enum pl_srtp_profile profile;
+    guint8 local_key[32], local_salt[14];   /* protects what we send */
+    guint8 remote_key[32], remote_salt[14]; /* unprotects what we receive */
+    guint key_length, salt_length;
+};
+
+struct pl_leg_ops {
+    /* A DTLS datagram for the peer. Borrowed; send it on the nominated pair or drop it. */
+    void (*send_dtls)(void *user, GBytes *datagram);
+    /* DTLS is connected and the fingerprint matched (RFC 8122): keys for SRTP. Once per association. */
+    void (*connected)(void *user, const struct pl_srtp_keys *keys);
+    /* The leg is over: handshake failed, fingerprint mismatch, alert, GStreamer error. Once; `error`
+     * says what in one sentence. No further callback but for those already posted. */
+    void (*failed)(void *user, const GError *error);
+    /* The peer closed DTLS (close_notify). */
+    void (*closed_by_peer)(void *user);
+};
+
+/* Initialises GStreamer, registers our DTLS elements in place of the stock ones and checks that they
+ * are the ones found, makes the certificate, starts the DTLS and reaper threads, warms one leg up
+ * (the first costs 0.3 s otherwise). False and *error: refuse to run. Once. */
+bool pl_init(GError **error);
+/* Joins the threads; all legs must be closed. */
+void pl_finish(void);
+/* The process certificate's SHA-256, 32 octets, static. */
+const guint8 *pl_certificate_sha256(void);
+
+/* `id` names pipeline, threads and log lines (the terminationId). Transfer full; NULL and *error
+ * (RESOURCES_UNAVAILABLE) when webrtcbin cannot be made. */
+struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *user, GError **error);
+/* Gives webrtcbin the anchor made of the peer's description. `we_are_server`: our DTLS role
+ * (true when the peer is setup:active). Once per leg; asynchronous, failures come by `failed`. */
+bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool we_are_server,
+                  GError **error);
+/* ICE has a validated pair: DTLS may begin. Idempotent. */
+void pl_leg_ice_connected(struct pl_leg *leg);
+/* ICE is lost (consent expired). */
+void pl_leg_ice_failed(struct pl_leg *leg);
+/* A DTLS datagram from a source that ICE has validated. Up to 4 early ones are kept until the
+ * handshake can begin. Copies. */
+void pl_leg_receive_dtls(struct pl_leg *leg, GBytes *datagram);
+/* "new", "connecting", "connected", "failed", "closed". Static. */
+const char *pl_leg_state_name(const struct pl_leg *leg);
+/* "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" … or NULL; borrowed. */
+const char *pl_leg_dtls_cipher(const struct pl_leg *leg);
+/* No callback after this returns. Sends close_notify by send_dtls before it returns when connected.
+ * Frees the leg; its pipeline goes down on the reaper thread. NULL allowed. */
+void pl_leg_close(struct pl_leg *leg);
+/* Graphviz text of the running pipeline. Transfer full. */
+char *pl_leg_dot(struct pl_leg *leg);
+/* Legs that exist, and pipelines that the reaper has not yet freed. For audit and tests. */
+guint pl_legs_count(void);
+guint pl_reaper_pending(void);

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The SDP engine: reads, offers and answers session descriptions (RFC 8866, 8829, 9429, 8843, 8839,
+ * 8842). Pure functions over GstSDPMessage, no I/O, no state; directions and roles are always told
+ * from our side (the WMCF's).
+ *
+ * Threads: any. Errors: INVALID_SDP for text that cannot be read, SDP_NOT_ACCEPTABLE for text that
+ * cannot be accepted, INVALID_MESSAGE for a bad template. */
+#include <glib.h>
+#include <stdbool.h>
+
+/* Limits of what a peer can make us hold. */
+#define SDP_MAX_OCTETS (64 * 1024)
+#define SDP_MAX_MEDIAS 64
+#define SDP_MAX_CODECS 64 /* per m-line */
+#define SDP_MAX_EXTMAPS 32
+#define SDP_MAX_SSRCS 16
+#define SDP_MAX_CANDIDATES 64
+#define SDP_MAX_MID 16 /* RFC 8843: short */
+
+enum sdp_kind { SDP_AUDIO, SDP_VIDEO, SDP_APPLICATION };
+enum sdp_direction { SDP_INACTIVE = 0, SDP_SENDONLY = 1, SDP_RECVONLY = 2, SDP_SENDRECV = 3 };
+enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTPASS, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE };
+const char *sdp_kind_name(enum sdp_kind kind);                /* "audio" */
+const char *sdp_direction_name(enum sdp_direction direction); /* "sendrecv" */
+bool sdp_kind_parse(const char *text, enum sdp_kind *ret);
+bool sdp_direction_parse(const char *text, enum sdp_direction *ret);
+
+struct sdp_codec {
+    guint8 pt;
+    char *name; /* "opus", "VP8", … as registered, compared without case */
+    guint clock_rate;
+    guint channels; /* audio; 1 when not said */
+    char *fmtp;     /* parameters or NULL */
+    bool nack, nack_pli, ccm_fir, transport_cc, goog_remb;
+    const char *format; /* canonical interchangeable-format key, g_intern'ed: two codecs with the same
+                         * key carry the same payload, e.g. "audio/opus/48000/2",
+                         * "video/H264/90000;packetization-mode=1;profile=42e0" */
+};
+
+struct sdp_extmap {
+    guint8 id; /* 1..14 one-byte, up to 255 two-byte */
+    const char *uri; /* interned */
+    enum sdp_direction direction;
+};
+
+struct sdp_candidate {
+    char *foundation, *address, *type; /* "host" … */
+    guint component, port;
+    guint32 priority;
+    bool udp;
+};
+
+struct sdp_media {
+    char *mid;
+    enum sdp_kind kind;
+    enum sdp_direction direction;
+    bool rejected;       /* port 0 without bundle-only */
+    GArray *codecs;      /* struct sdp_codec, in order of preference */
+    GArray *extmaps;     /* struct sdp_extmap */
+    GArray *ssrcs;       /* guint32, from a=ssrc (the first is the media's own, FID partners left out) */
+    char *cname, *msid_stream, *msid_track;
+    bool rtcp_mux, rtcp_rsize;
+    guint sctp_port;     /* SDP_APPLICATION */
+    guint max_message_size;
+};
+
+struct sdp_description {
+    guint64 session_id, session_version;
+    char *ice_ufrag, *ice_pwd;
+    bool ice_lite, trickle, end_of_candidates;
+    char *fingerprint_hash; /* "sha-256" in lower case */
+    GByteArray *fingerprint;
+    enum sdp_setup setup;
+    bool bundle;         /* every m-line that is not rejected is in one BUNDLE group */
+    GPtrArray *medias;   /* struct sdp_media, owned, in m-line order */
+    GArray *candidates;  /* struct sdp_candidate of the bundled transport */
+};
+
+/* Transfer full; NULL and INVALID_SDP with line number and reason on failure. Never trusts length,
+ * nesting or count: beyond the limits above it fails. */
+struct sdp_description *sdp_parse(const char *text, GError **error);
+/* RFC 8866 text with CRLF. Transfer full. */
+char *sdp_print(const struct sdp_description *description);
+void sdp_description_free(struct sdp_description *description);
+struct sdp_media *sdp_description_media(const struct sdp_description *description, const char *mid);
+static inline void sdp_description_clear(struct sdp_description **d)
+{
+    if (*d)
+        sdp_description_free(*d);
+}
+#define sdp_autoptr __attribute__((cleanup(sdp_description_clear))) struct sdp_description *
+
+/* What a WSF asks for (protocol B, offerTemplate/answerTemplate). */
+struct sdp_template_media {
+    char mid[SDP_MAX_MID + 1]; /* "" = given by us: the index */
+    enum sdp_kind kind;
+    enum sdp_direction direction;
+    char **codecs; /* names in order of preference, NULL-terminated; NULL = all that we know */
+};
+struct sdp_template {
+    GArray *medias; /* struct sdp_template_media */
+    bool bundle;    /* false is refused: SDP_NOT_ACCEPTABLE, every leg is one transport */
+};
+struct sdp_template *sdp_template_new(void);
+void sdp_template_free(struct sdp_template *sdp_template);
+
+/* Our side of the transport, as the termination has it. Borrowed for the call. */
+struct sdp_local {
+    const char *ice_ufrag, *ice_pwd;
+    bool ice_lite;
+    const char *fingerprint_hash;
+    const guint8 *fingerprint;
+    gsize fingerprint_length;
+    const struct sdp_candidate *candidates; /* of our media addresses; never those of another leg */
+    gsize n_candidates;
+    guint64 session_id;
+    guint64 session_version;
+    const char *cname; /* ours, random per leg: never the far side's (A7) */
+};
+
+/* An offer from a template: setup:actpass, BUNDLE, rtcp-mux, our codecs with fixed payload types,
+ * sdes:mid and audio level extensions, one SSRC per media that we send. `previous` (may be NULL) is
+ * our last description of the leg: its m-lines, mids, payload types, extension ids and SSRCs are
+ * kept, freed ones become inactive (JSEP 5.2.2). Transfer full. */
+struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
+                                       const struct sdp_local *local,
+                                       const struct sdp_description *previous, GError **error);
+/* An answer to a remote offer: the offered codecs that we know (and, with a template, that it names,
+ * in its order), the offered payload types and extension ids, directions intersected, everything
+ * else rejected by port 0. setup: passive when actpass was offered. Transfer full. */
+struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
+                                        const struct sdp_template *sdp_template,
+                                        const struct sdp_local *local,
+                                        const struct sdp_description *previous, GError **error);
+/* Checks a remote answer against our offer: same m-lines and mids, codecs and extensions a subset of
+ * the offered, a fingerprint, ICE credentials, rtcp-mux and bundle as offered, a direction that the
+ * offer allows, setup active or passive. */
+bool sdp_check_answer(const struct sdp_description *offer, const struct sdp_description *answer,
+                      GError **error);
+
+/* What both descriptions together mean for one m-line, from our side. */
+struct sdp_negotiated_media {
+    const char *mid; /* borrowed from `local` */
+    enum sdp_kind kind;
+    enum sdp_direction direction; /* ours */
+    GArray *recv_codecs; /* struct sdp_codec (borrowed strings): payload types the peer sends us */
+    GArray *send_codecs; /* payload types we send to the peer, in the peer's order of preference */
+    guint8 mid_extmap, audio_level_extmap; /* 0 = not negotiated */
+    GArray *remote_ssrcs; /* guint32 announced by the peer (may be empty) */
+    guint32 local_ssrc;
+    bool rtcp_rsize;
+};
+/* Array of struct sdp_negotiated_media, transfer full (g_array_unref); pointers into both. */
+GArray *sdp_negotiate(const struct sdp_description *local, const struct sdp_description *remote);
+
+/* The anchor: the small offer that webrtcbin is given once per leg in place of the real one
+ * (docs/architecture.md): one audio m-line and, when asked, the data channel; the peer's fingerprint;
+ * `webrtcbin_setup` is the role that the *peer* takes. Transfer full. */
+char *sdp_make_anchor(const struct sdp_description *remote, enum sdp_setup peer_setup,
+                      bool data_channel);

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The packet path: N workers, each one thread with its own UDP port, legs multiplexed on it.
+ * Demultiplexes STUN, DTLS, RTP and RTCP (RFC 7983), answers ICE as a lite agent (RFC 8445 2.5),
+ * does SRTP and SRTCP, routes media from publishers to subscribers, terminates RTCP. No GStreamer,
+ * no JSON, no lock, no allocation and no log line per packet.
+ *
+ * Ownership: a leg belongs to one worker, chosen at relay_leg_new() by its group (the context), so
+ * legs of one context share a worker. Control → worker and back by message queues with eventfd.
+ *
+ * Threads: every function and callback here on the control thread. */
+#include "base/problem.h"
+#include "qos/qos.h"
+
+#include <glib.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RELAY_MID_MAX 16
+#define RELAY_CODECS_MAX 16
+#define RELAY_SSRCS_MAX 16
+#define RELAY_MEDIAS_MAX 64
+
+struct relay;
+struct relay_leg;
+
+/* All from the configuration table. */
+struct relay_config {
+    const char *const *bind;      /* numeric addresses; NULL-terminated; empty = every address of the
+                                   * machine (loopback only when there is no other) */
+    const char *const *advertise; /* "local=public" or "public": 1:1 NAT */
+    guint port;                   /* first UDP port; worker i has port + i; 0 = any free (tests) */
+    guint workers;                /* 0 = one per core */
+    guint legs_max;
+    guint socket_buffer;          /* octets, SO_RCVBUF/SO_SNDBUF */
+    guint video_buffer_ms, audio_buffer_ms; /* retransmission history */
+    guint consent_timeout_ms;     /* 30000 */
+    guint inactivity_ms;          /* no media on an open stream: mediaInactivity; 0 = never */
+    guint pli_interval_ms;        /* 500 */
+    guint nack_buffer_packets;    /* upper limit per stream */
+    guint streams_max;            /* SSRCs per leg, receive side */
+    guint stun_rate_unknown;      /* STUN requests/s and worker with an unknown ufrag or bad integrity
+                                   * that are still looked at */
+};
+
+struct relay_address { /* a media address: one of a worker's sockets */
+    struct sockaddr_storage local;      /* bound */
+    struct sockaddr_storage advertised; /* what candidates say */
+};
+
+enum relay_kind { RELAY_AUDIO, RELAY_VIDEO };
+
+struct relay_codec {
+    uint8_t pt;
+    uint32_t clock_rate;
+    const char *format; /* interned; equal pointers = same payload (sdp.h) */
+    bool nack, pli;     /* feedback that was negotiated */
+};
+
+/* One m-line as negotiated, from our side. */
+struct relay_media {
+    char mid[RELAY_MID_MAX + 1];
+    enum relay_kind kind;
+    bool receive, send; /* endpoint → us, us → endpoint */
+    uint8_t mid_extmap, audio_level_extmap; /* 0 = none */
+    struct relay_codec recv_codecs[RELAY_CODECS_MAX];
+    guint n_recv_codecs;
+    struct relay_codec send_codecs[RELAY_CODECS_MAX];
+    guint n_send_codecs;
+    uint32_t remote_ssrcs[RELAY_SSRCS_MAX];
+    guint n_remote_ssrcs;
+    uint32_t local_ssrc;
+    bool rtcp_rsize;
+    struct qos_slot *slot[2]; /* by enum qos_direction; outlive the leg's `released` */
+};
+
+enum relay_srtp_profile { RELAY_SRTP_AES128_CM_HMAC_SHA1_80 = 0x0001 };
+struct relay_srtp_keys {
+    enum relay_srtp_profile profile;
+    uint8_t local_key[32], local_salt[14], remote_key[32], remote_salt[14];
+    guint key_length, salt_length;
+};
+
+struct relay_leg_ops {
+    /* ICE nominated a pair, first or another one: addresses for iceConnected. */
+    void (*ice_connected)(void *user, const struct sockaddr_storage *local,
+                          const struct sockaddr_storage *remote);
+    /* No valid STUN for consent_timeout_ms after having been connected (RFC 7675). */
+    void (*consent_expired)(void *user);
+    /* A DTLS datagram from a validated source. Borrowed. */
+    void (*dtls)(void *user, GBytes *datagram);
+    /* First RTP packet of a medium that was forwarded or consumed. */
+    void (*first_media)(void *user, const char *mid);
+    /* First packet dropped at a closed gate. */
+    void (*media_gated)(void *user, const char *mid, enum qos_direction direction);
+    void (*media_inactivity)(void *user, const char *mid);
+    /* The worker has let go of the leg and its slots; nothing follows. The leg pointer is dead. */
+    void (*released)(void *user);
+};
+
+struct relay_leg_config {
+    guint64 group; /* the context: same group, same worker */
+    const char *name; /* terminationId, for dumps; copied */
+    const char *local_ufrag, *local_pwd; /* copied; the ufrag is unique in the process */
+    const char *cname;
+    const struct relay_leg_ops *ops;
+    void *user;
+};
+
+/* Binds all sockets, starts the workers. Transfer full; NULL and *error that names address, port and
+ * remedy. */
+struct relay *relay_new(const struct relay_config *config, GError **error);
+/* Stops and joins the workers; every leg must have been released. */
+void relay_free(struct relay *relay);
+guint relay_workers(const struct relay *relay);
+
+/* RESOURCES_UNAVAILABLE at the limit. Owned by the relay; ended by relay_leg_release(). */
+struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_config *config,
+                                GError **error);
+/* The candidates of the leg's worker; *ret_n of them, borrowed, live as long as the relay. */
+const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n);
+void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const char *pwd);
+/* SRTP keys: media may flow from now on. Copied, and wiped in the worker at release. */
+void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys);
+/* Replaces the leg's whole set of m-lines (copied). State of streams whose m-line goes on is kept. */
+void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n);
+/* To the nominated address; dropped before there is one. */
+void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram);
+/* Asks the source of a received medium for a key frame (throttled as ever). */
+void relay_leg_request_key_frame(struct relay_leg *leg, const char *mid);
+/* Lets go of the leg: no callback but `released` after this. */
+void relay_leg_release(struct relay_leg *leg);
+
+/* Routes: subscriber's medium `to_mid` gets what publisher's medium `from_mid` receives. One source
+ * per destination; NULL `from` disconnects. A new video route asks for a key frame. The source going
+ * away disconnects by itself. */
+void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
+                 const char *to_mid);
+
+/* --- what the operator sees ------------------------------------------------------------------- */
+
+struct relay_media_stats {
+    char mid[RELAY_MID_MAX + 1];
+    enum relay_kind kind;
+    /* received from the endpoint */
+    uint64_t packets_in, octets_in, lost_in, retransmitted_in, duplicates_in, decrypt_failed;
+    uint32_t jitter_in; /* clock units (RFC 3550 A.8) */
+    uint32_t ssrc_in;
+    uint8_t pt_in;
+    int64_t last_packet_in;  /* monotonic µs, 0 = never */
+    int64_t last_key_frame;  /* video, 0 = never */
+    uint64_t key_frames;
+    uint64_t nack_sent, pli_sent;
+    /* sent to the endpoint */
+    uint64_t packets_out, octets_out, retransmitted_out, nack_received, pli_received;
+    uint64_t no_codec; /* not forwarded: the subscriber did not negotiate this format */
+    uint32_t ssrc_out;
+    int64_t last_packet_out;
+    /* from the endpoint's receiver reports about what we send */
+    int32_t lost_remote;
+    uint8_t fraction_lost_remote;
+    uint32_t jitter_remote;
+    uint32_t round_trip_us; /* 0 = not known */
+};
+struct relay_leg_stats {
+    bool ice_connected;
+    struct sockaddr_storage local, remote; /* nominated */
+    int64_t last_stun;                     /* monotonic µs */
+    uint64_t stun_requests;
+    uint64_t unvalidated_dropped; /* RTP/RTCP/DTLS for this leg from an address ICE has not validated */
+    uint64_t unknown_ssrc_dropped, srtp_failed, replayed;
+    uint64_t send_failed;
+    bool srtp;
+    guint worker;
+    guint n_medias;
+    struct relay_media_stats medias[RELAY_MEDIAS_MAX];
+};
+/* Asks the worker for a snapshot; `done` from the loop, also when the leg is released meanwhile (then
+ * stats is NULL). */
+typedef void (*relay_stats_fn)(const struct relay_leg_stats *stats, void *user);
+void relay_leg_stats(struct relay_leg *leg, relay_stats_fn done, void *user);
+
+/* Per-worker totals, atomics: for metrics and tests. */
+struct relay_worker_stats {
+    uint64_t packets_in, octets_in, packets_out, octets_out;
+    uint64_t unknown_source_dropped; /* no leg has validated this address */
+    uint64_t malformed;              /* neither STUN, DTLS, RTP nor RTCP, or broken */
+    uint64_t stun_rejected;
+    uint64_t receive_batches, send_calls, gso_fallbacks, send_dropped;
+    uint32_t legs;
+};
+void relay_worker_stats(const struct relay *relay, guint worker, struct relay_worker_stats *ret);
