@@ -18,24 +18,24 @@
 enum qos_direction { QOS_UPLINK, QOS_DOWNLINK }; /* uplink = endpoint → WMCF */
 
 enum qos_flow_status { /* TS 29.514 FlowStatus */
-    QOS_ENABLED,
-    QOS_ENABLED_UPLINK,
-    QOS_ENABLED_DOWNLINK,
-    QOS_DISABLED,
-    QOS_REMOVED,
+                       QOS_ENABLED,
+                       QOS_ENABLED_UPLINK,
+                       QOS_ENABLED_DOWNLINK,
+                       QOS_DISABLED,
+                       QOS_REMOVED,
 };
 const char *qos_flow_status_name(enum qos_flow_status status);
 bool qos_flow_status_parse(const char *text, enum qos_flow_status *ret);
 
 struct qos_slot {
-    _Atomic uint32_t open;           /* control writes, packet path reads */
-    _Atomic uint32_t gated_once;     /* packet path sets at the first discard since the gate closed */
+    _Atomic uint32_t open;       /* control writes, packet path reads */
+    _Atomic uint32_t gated_once; /* packet path sets at the first discard since the gate closed */
     _Atomic uint64_t packets, octets; /* passed, IP datagram octets */
     _Atomic uint64_t gate_discarded;
 } __attribute__((aligned(64)));
 
-/* One packet at the slot. True: forward it. False: drop it (counted); *ret_first is set when this is
- * the first one dropped since the gate was closed, so that one `mediaGated` event is raised. */
+/* One packet at the slot. True: forward it. False: drop it (counted); *ret_first is set when this
+ * is the first one dropped since the gate was closed, so that one `mediaGated` event is raised. */
 static inline bool qos_slot_admit(struct qos_slot *slot, uint32_t octets, bool *ret_first)
 {
     if (atomic_load_explicit(&slot->open, memory_order_relaxed)) {
