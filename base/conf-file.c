@@ -26,7 +26,9 @@ static bool take_line(struct conf_line *line, char *text, char **section,
         }
         g_free(*section);
         *section = g_strstrip(g_strndup(text + 1, length - 2));
-        return true;
+        line->section = *section;
+        line->key = line->value = NULL;
+        return take(line, user, error);
     }
     char *equals = strchr(text, '=');
     if (!equals || equals == text || !*section) {

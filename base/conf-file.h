@@ -7,11 +7,12 @@
 struct conf_line {
     const char *file;
     guint number;
-    const char *section; /* trimmed, as between the brackets */
-    const char *key, *value;
+    const char *section;     /* trimmed, as between the brackets */
+    const char *key, *value; /* both NULL: the line that opens the section */
 };
 
-/* Calls take() for each `key = value` in order and stops at its first failure, which it returns. */
+/* Calls take() for each section line and each `key = value` in order, and stops at its first
+ * failure, which it returns. */
 bool conf_file_read(const char *file,
                     bool (*take)(const struct conf_line *line, void *user, GError **error),
                     void *user, GError **error);

@@ -55,17 +55,19 @@ static const struct conf_key *find_key(const struct conf *conf, const char *sect
     return NULL;
 }
 
-/* Says what is wrong with a key that find_key() does not know. */
-static bool fail_unknown(const struct conf *conf, const char *section, const char *name,
-                         const char *where, GError **error)
+static const struct conf_key *find_section(const struct conf *conf, const char *section)
+{
+    for (size_t i = 0; i < conf->n_keys; i++)
+        if (section_matches(&conf->keys[i], section))
+            return &conf->keys[i];
+    return NULL;
+}
+
+static bool fail_section(const struct conf *conf, const char *section, const char *where,
+                         GError **error)
 {
     for (size_t i = 0; i < conf->n_keys; i++) {
         const struct conf_key *key = &conf->keys[i];
-        if (section_matches(key, section)) {
-            problem_set(error, PROBLEM_INVALID_MESSAGE, "%s: unknown key '%s' in section [%s]",
-                        where, name, section);
-            return false;
-        }
         size_t base = strlen(key->section) - 1;
         if (is_instanced(key) && strncmp(section, key->section, base) == 0 &&
             !g_ascii_isalnum(section[base])) {
@@ -76,8 +78,7 @@ static bool fail_unknown(const struct conf *conf, const char *section, const cha
             return false;
         }
     }
-    problem_set(error, PROBLEM_INVALID_MESSAGE, "%s: unknown section [%s] (key '%s')", where,
-                section, name);
+    problem_set(error, PROBLEM_INVALID_MESSAGE, "%s: unknown section [%s]", where, section);
     return false;
 }
 
@@ -132,14 +133,23 @@ static bool ensure_instance(struct conf *conf, const struct conf_key *key, const
     return put_defaults(conf, key, section, error);
 }
 
+static bool open_section(struct conf *conf, const char *section, const char *where, GError **error)
+{
+    const struct conf_key *like = find_section(conf, section);
+    if (!like)
+        return fail_section(conf, section, where, error);
+    return !is_instanced(like) || ensure_instance(conf, like, section, error);
+}
+
 static bool take(struct conf *conf, const char *section, const char *name, const char *text,
                  const char *directory, const char *origin, const char *where, GError **error)
 {
     const struct conf_key *key = find_key(conf, section, name);
-    if (!key)
-        return fail_unknown(conf, section, name, where, error);
-    if (is_instanced(key) && !ensure_instance(conf, key, section, error))
+    if (!key) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE, "%s: unknown key '%s' in section [%s]", where,
+                    name, section);
         return false;
+    }
     return put(conf, key, section, text, directory, origin, where, error);
 }
 
@@ -153,6 +163,8 @@ static bool take_file_line(const struct conf_line *line, void *user, GError **er
 {
     struct reading *reading = user;
     g_autofree char *where = g_strdup_printf("%s:%u", line->file, line->number);
+    if (!line->key)
+        return open_section(reading->conf, line->section, where, error);
     g_autofree char *id = value_key(line->section, line->key);
     guint before = GPOINTER_TO_UINT(g_hash_table_lookup(reading->seen, id));
     if (before) {
@@ -246,7 +258,8 @@ static bool load_set(struct conf *conf, const char *set, const char *directory, 
     g_autofree char *section = g_strstrip(g_strndup(set, (gsize)(dot - set)));
     g_autofree char *name = g_strstrip(g_strndup(dot + 1, (gsize)(equals - dot - 1)));
     g_autofree char *text = g_strstrip(g_strdup(equals + 1));
-    return take(conf, section, name, text, directory, "command line", "command line", error);
+    return open_section(conf, section, "command line", error) &&
+           take(conf, section, name, text, directory, "command line", "command line", error);
 }
 
 static bool load_all(struct conf *conf, const char *file, bool file_optional,

@@ -12,6 +12,7 @@
 #include "base/problem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static enum log_format output = LOG_FORMAT_AUTO;
 static _Atomic int default_level = LOG_INFO;
 /* Overrides are set by hand and read on every line: `have_overrides` spares the lock. */
 static _Atomic bool have_overrides;
-static GRWLock overrides_lock;
+static pthread_rwlock_t overrides_lock = PTHREAD_RWLOCK_INITIALIZER;
 static GHashTable *overrides; /* category → level + 1 */
 
 /* --- levels ------------------------------------------------------------------------------- */
@@ -54,9 +55,9 @@ bool log_enabled(const char *category, enum log_level level)
 {
     int wanted = atomic_load_explicit(&default_level, memory_order_relaxed);
     if (atomic_load_explicit(&have_overrides, memory_order_acquire)) {
-        g_rw_lock_reader_lock(&overrides_lock);
+        pthread_rwlock_rdlock(&overrides_lock);
         int own = GPOINTER_TO_INT(g_hash_table_lookup(overrides, category));
-        g_rw_lock_reader_unlock(&overrides_lock);
+        pthread_rwlock_unlock(&overrides_lock);
         if (own)
             wanted = own - 1;
     }
@@ -69,11 +70,11 @@ void log_set_level(const char *category, enum log_level level)
         atomic_store_explicit(&default_level, level, memory_order_relaxed);
         return;
     }
-    g_rw_lock_writer_lock(&overrides_lock);
+    pthread_rwlock_wrlock(&overrides_lock);
     if (!overrides)
         overrides = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_hash_table_replace(overrides, g_strdup(category), GINT_TO_POINTER((int)level + 1));
-    g_rw_lock_writer_unlock(&overrides_lock);
+    pthread_rwlock_unlock(&overrides_lock);
     atomic_store_explicit(&have_overrides, true, memory_order_release);
 }
 

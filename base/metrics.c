@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #define LABEL_SETS_MAX 256
@@ -27,7 +28,7 @@ struct metric {
     char *help;
     char **labels;
     guint n_labels;
-    GMutex lock;          /* samples, bounds, buckets */
+    pthread_mutex_t lock; /* samples, bounds, buckets */
     GHashTable *samples;  /* joined values → struct sample */
     struct sample *plain; /* the only sample of a family without labels */
     double bounds[BOUNDS_MAX];
@@ -39,7 +40,7 @@ struct collector {
     void *user;
 };
 
-static GMutex registry_lock;
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *registry; /* name → struct metric */
 static GArray *collectors;
 
@@ -68,7 +69,7 @@ static struct metric *make_metric(enum metric_kind kind, char *name, const char 
     g_assert(is_name(name) && metric->n_labels <= LABELS_MAX);
     for (guint i = 0; i < metric->n_labels; i++)
         g_assert(is_name(g_strstrip(metric->labels[i])));
-    g_mutex_init(&metric->lock);
+    pthread_mutex_init(&metric->lock, NULL);
     metric->samples = g_hash_table_new(g_str_hash, g_str_equal);
     if (metric->n_labels == 0) {
         metric->plain = g_new0(struct sample, 1);
@@ -88,7 +89,7 @@ struct metric *metric_register(enum metric_kind kind, const char *name, const ch
     g_autofree char *suffix = unit ? g_strconcat("_", unit, NULL) : g_strdup("");
     /* OpenMetrics 1.0: the name of a family with a unit ends in it. */
     char *full = g_str_has_suffix(name, suffix) ? g_strdup(name) : g_strconcat(name, suffix, NULL);
-    g_mutex_lock(&registry_lock);
+    pthread_mutex_lock(&registry_lock);
     if (!registry)
         registry = g_hash_table_new(g_str_hash, g_str_equal);
     struct metric *metric = g_hash_table_lookup(registry, full);
@@ -99,17 +100,17 @@ struct metric *metric_register(enum metric_kind kind, const char *name, const ch
         metric = make_metric(kind, full, unit, help, labels);
         g_hash_table_insert(registry, metric->name, metric);
     }
-    g_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&registry_lock);
     return metric;
 }
 
 void metric_buckets(struct metric *metric, const double *bounds, size_t n)
 {
     g_return_if_fail(metric->kind == METRIC_HISTOGRAM && n > 0 && n <= BOUNDS_MAX);
-    g_mutex_lock(&metric->lock);
+    pthread_mutex_lock(&metric->lock);
     memcpy(metric->bounds, bounds, n * sizeof *bounds);
     metric->n_bounds = n;
-    g_mutex_unlock(&metric->lock);
+    pthread_mutex_unlock(&metric->lock);
 }
 
 /* --- values ------------------------------------------------------------------------------- */
@@ -149,9 +150,9 @@ static struct sample *find_sample(struct metric *metric, const char *const *valu
 {
     if (metric->plain)
         return metric->plain;
-    g_mutex_lock(&metric->lock);
+    pthread_mutex_lock(&metric->lock);
     struct sample *sample = find_sample_locked(metric, values);
-    g_mutex_unlock(&metric->lock);
+    pthread_mutex_unlock(&metric->lock);
     return sample;
 }
 
@@ -180,13 +181,13 @@ void metric_observe(struct metric *metric, double value, const char *const *labe
 {
     g_return_if_fail(metric->kind == METRIC_HISTOGRAM);
     struct sample *sample = find_sample(metric, label_values);
-    g_mutex_lock(&metric->lock);
+    pthread_mutex_lock(&metric->lock);
     size_t i = 0;
     while (i < metric->n_bounds && value > metric->bounds[i])
         i++;
     sample->buckets[i]++;
     add_atomic(&sample->value, value);
-    g_mutex_unlock(&metric->lock);
+    pthread_mutex_unlock(&metric->lock);
 }
 
 double metric_value(struct metric *metric, const char *const *label_values)
@@ -287,7 +288,7 @@ static void append_family(GString *out, const char *prefix, struct metric *metri
     append_escaped(out, metric->help);
     g_string_append_c(out, '\n');
 
-    g_mutex_lock(&metric->lock);
+    pthread_mutex_lock(&metric->lock);
     g_autoptr(GList) keys =
         g_list_sort(g_hash_table_get_keys(metric->samples), (GCompareFunc)strcmp);
     for (GList *key = keys; key; key = key->next) {
@@ -298,7 +299,7 @@ static void append_family(GString *out, const char *prefix, struct metric *metri
             append_line(out, name, metric->kind == METRIC_COUNTER ? "_total" : "", metric, sample,
                         NULL, atomic_load_explicit(&sample->value, memory_order_relaxed));
     }
-    g_mutex_unlock(&metric->lock);
+    pthread_mutex_unlock(&metric->lock);
 }
 
 char *metrics_text(const char *prefix)
@@ -308,12 +309,12 @@ char *metrics_text(const char *prefix)
         collector->collect(collector->user);
     }
     GString *out = g_string_new(NULL);
-    g_mutex_lock(&registry_lock);
+    pthread_mutex_lock(&registry_lock);
     g_autoptr(GList) names =
         registry ? g_list_sort(g_hash_table_get_keys(registry), (GCompareFunc)strcmp) : NULL;
     for (GList *name = names; name; name = name->next)
         append_family(out, prefix, g_hash_table_lookup(registry, name->data));
-    g_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&registry_lock);
     g_string_append(out, "# EOF\n");
     return g_string_free(out, FALSE);
 }
