@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// The face of the library: one registered endpoint and its media sessions. It routes the network's
+// requests to the sessions and, after a reconnect, brings both sides to one view: a session that the
+// network does not list has ended, one that only the network has is ended, an `mdisc` that got no
+// answer is sent again (protocol A6, resumption).
+
+import { tabInstanceId } from './instance-id.js';
+import { ProblemError } from './problem.js';
+import { Registration } from './registration.js';
+import { Session, endOf } from './session.js';
+
+export class Client extends EventTarget {
+    #registration;
+    #host;
+    /** Sessions that the network has named. @type {Map<string, Session>} */
+    #sessions = new Map();
+    /** Outgoing sessions that it has not named yet. @type {Set<Session>} */
+    #unnamed = new Set();
+    /** Sessions ended here whose `mdisc` has no response yet. @type {Map<string, string>} */
+    #ending = new Map();
+
+    /** @param {import('./index.js').ClientOptions} options */
+    constructor(options) {
+        super();
+        const {
+            url,
+            WebSocket = globalThis.WebSocket,
+            RTCPeerConnection = globalThis.RTCPeerConnection,
+            instanceId = tabInstanceId,
+            iceServers,
+            gatheringTimeout,
+        } = options;
+        this.#registration = new Registration({
+            url,
+            WebSocket,
+            instanceId: typeof instanceId === 'function' ? instanceId : async () => instanceId,
+            handler: (message, respond) => this.#onRequest(message, respond),
+            liveSessions: () => this.#sessions.size,
+            extensions: [],
+            disconnectionTtl: options.disconnectionTtl,
+            expirationTime: options.expirationTime,
+            connectTimeout: options.connectTimeout,
+            random: options.random,
+        });
+        this.#host = {
+            media: { RTCPeerConnection, iceServers, gatheringTimeout },
+            request: this.request.bind(this),
+            disconnect: this.#disconnect.bind(this),
+            remember: (/** @type {Session} */ session) => this.#remember(session),
+            forget: (/** @type {Session} */ session) => this.#forget(session),
+        };
+        const registration = this.#registration;
+        registration.addEventListener('registered', (event) => this.#onRegistered(detailOf(event)));
+        registration.addEventListener('lost', () => this.#onLost());
+        registration.addEventListener('stopped', (event) => this.#onStopped(detailOf(event)));
+        for (const type of ['statechange', 'reconnecting', 'error']) {
+            registration.addEventListener(type, (event) => this.#emit(type, detailOf(event)));
+        }
+    }
+
+    /** offline, registering, registered or reconnecting. */
+    get state() {
+        return this.#registration.state;
+    }
+
+    get webrtcId() {
+        return this.#registration.webrtcId;
+    }
+
+    get instanceId() {
+        return this.#registration.instanceId;
+    }
+
+    /** The live sessions. */
+    get sessions() {
+        return [...this.#sessions.values(), ...this.#unnamed];
+    }
+
+    /**
+     * Signs in. Rejects with a ProblemError (AUTHENTICATION_FAILED, CONNECTION_FAILED …); a lost
+     * connection later is mended without the application.
+     * @param {import('./index.js').SignIn} signIn
+     * @returns {Promise<void>}
+     */
+    async register({ webrtcId, password, token, attributes, signal }) {
+        if ((password === undefined) === (token === undefined)) throw new TypeError('either password or token');
+        const credential = token === undefined
+            ? async () => ({ authType: 'basic', authorization: basic(webrtcId, String(await valueOf(password))) })
+            : async () => ({ authType: 'bearer', authorization: `Bearer ${await valueOf(token)}` });
+        await this.#registration.start({ webrtcId, attributes, credential }, signal);
+    }
+
+    /**
+     * Calls somebody, or joins a resource of the network. The session is returned at once; its events
+     * tell how it goes, also when it could not even be asked for.
+     * @param {string} resourceId
+     * @param {import('./index.js').CallOptions} [options]
+     * @returns {Session}
+     */
+    call(resourceId, { userData, preferredOriginatingId, signal, ...media } = {}) {
+        const session = new Session(this.#host, { direction: 'outgoing', peer: resourceId, userData });
+        this.#unnamed.add(session);
+        const onAbort = () => session.hangUp();
+        signal?.addEventListener('abort', onAbort, { once: true });
+        session.addEventListener('ended', () => signal?.removeEventListener('abort', onAbort));
+        // Listeners are added by the caller after this returns.
+        queueMicrotask(() => session._start(media, { preferredOriginatingId }));
+        return session;
+    }
+
+    /**
+     * Asks for information: iceServers, serverInfo, registration, mediaSessions, directory.
+     * @param {string[]} [resources]
+     * @param {{ match?: Record<string, unknown>, signal?: AbortSignal }} [options]
+     * @returns {Promise<Record<string, unknown>>}
+     */
+    async getInfo(resources, { match, signal } = {}) {
+        const response = await this.request('getinfo', {
+            ...(resources ? { resources } : {}),
+            ...(match ? { match } : {}),
+        }, { signal });
+        return /** @type {Record<string, unknown>} */ (response.resources ?? {});
+    }
+
+    /**
+     * Any request of the protocol, e.g. an application's own `method.authority`.
+     * @param {string} method
+     * @param {Record<string, unknown>} [members]
+     * @param {{ signal?: AbortSignal, timeout?: number }} [options]
+     * @returns {Promise<import('./index.js').Message>}
+     */
+    async request(method, members, options) {
+        const link = this.#registration.link;
+        if (!link) throw new ProblemError({ cause: 'CONNECTION_LOST' });
+        return link.request(method, members, options);
+    }
+
+    /** Connects at once while `reconnecting`, e.g. when the browser says that it is online again. */
+    reconnectNow() {
+        this.#registration.retryNow();
+    }
+
+    /** Ends all calls and signs out. May be called while the page is being left. */
+    close() {
+        for (const session of this.sessions) session.hangUp();
+        this.#registration.stop();
+    }
+
+    /**
+     * @param {import('./index.js').Message} message
+     * @param {(members?: Record<string, unknown>) => void} respond
+     */
+    #onRequest(message, respond) {
+        switch (message.method) {
+            case 'keepalive':
+                respond();
+                return;
+            case 'msetup':
+                this.#onSetup(message, respond);
+                return;
+            case 'mupdate':
+                this.#find(message)._onUpdate(message, respond);
+                return;
+            case 'mdisc': {
+                const session = this.#find(message);
+                respond({ mediaSessionId: session.mediaSessionId });
+                session._terminate(endOf(message));
+                return;
+            }
+            default:
+                throw String(message.method).includes('.')
+                    ? new ProblemError({ status: 404, cause: 'APP_METHOD_UNKNOWN' })
+                    : new ProblemError({ status: 501, cause: 'METHOD_NOT_SUPPORTED' });
+        }
+    }
+
+    /**
+     * @param {import('./index.js').Message} message
+     * @param {(members?: Record<string, unknown>) => void} respond
+     */
+    #onSetup(message, respond) {
+        const { mediaSessionId, assertedOriginatingId, sdpOffer } = message;
+        if (typeof mediaSessionId !== 'string' || typeof sdpOffer !== 'string') {
+            throw new ProblemError({ status: 400, cause: 'MISSING_PARAMETER', detail: 'mediaSessionId, sdpOffer' });
+        }
+        const session = new Session(this.#host, {
+            direction: 'incoming',
+            peer: typeof assertedOriginatingId === 'string' ? assertedOriginatingId : undefined,
+            mediaSessionId,
+            userData: message.userData,
+        });
+        session._offered(message);
+        this.#remember(session);
+        // preventDefault() means: this endpoint is busy.
+        const wanted = this.dispatchEvent(new CustomEvent('incoming', { detail: { session }, cancelable: true }));
+        if (!wanted) {
+            session._terminate({ cause: 'BUSY', remote: false });
+            throw new ProblemError({ status: 409, cause: 'USER_BUSY' });
+        }
+        respond({ mediaSessionId });
+        session._alert();
+    }
+
+    /** @param {Record<string, any>} response to `auth` */
+    #onRegistered(response) {
+        const listed = new Set(
+            (Array.isArray(response.mediaSessions) ? response.mediaSessions : []).map((one) => one?.mediaSessionId),
+        );
+        for (const [id, session] of [...this.#sessions]) {
+            if (listed.has(id)) void session._resume();
+            else session._terminate({ cause: 'SESSION_LOST', remote: true });
+        }
+        for (const [id, cause] of [...this.#ending]) {
+            if (listed.has(id)) this.#disconnect(id, cause);
+            else this.#ending.delete(id); // ended at both sides
+        }
+        for (const id of listed) {
+            if (typeof id === 'string' && !this.#sessions.has(id) && !this.#ending.has(id)) this.#disconnect(id, 'NORMAL');
+        }
+        this.#emit('registered', { instanceId: this.instanceId, webrtcId: this.webrtcId });
+    }
+
+    #onLost() {
+        for (const session of this.#sessions.values()) session._suspend();
+    }
+
+    /** @param {ProblemError} problem */
+    #onStopped(problem) {
+        this.#ending.clear();
+        for (const session of this.sessions) session._terminate({ cause: problem.cause, problem, remote: true });
+        this.#emit('stopped', { problem });
+    }
+
+    /**
+     * @param {string} mediaSessionId
+     * @param {string} cause
+     */
+    #disconnect(mediaSessionId, cause) {
+        this.#ending.set(mediaSessionId, cause);
+        this.request('mdisc', { mediaSessionId, cause }).then(
+            () => this.#ending.delete(mediaSessionId),
+            (error) => {
+                // Only a lost connection leaves it open; a refusal says that the session is gone.
+                if (!(error instanceof ProblemError && error.cause === 'CONNECTION_LOST')) this.#ending.delete(mediaSessionId);
+            },
+        );
+    }
+
+    /** @param {import('./index.js').Message} message */
+    #find(message) {
+        const session = this.#sessions.get(String(message.mediaSessionId));
+        if (!session) throw new ProblemError({ status: 404, cause: 'MEDIA_SESSION_NOT_FOUND' });
+        return session;
+    }
+
+    /** @param {Session} session */
+    #remember(session) {
+        this.#unnamed.delete(session);
+        this.#sessions.set(String(session.mediaSessionId), session);
+    }
+
+    /** @param {Session} session */
+    #forget(session) {
+        this.#unnamed.delete(session);
+        if (session.mediaSessionId) this.#sessions.delete(session.mediaSessionId);
+    }
+
+    /**
+     * @param {string} type
+     * @param {unknown} detail
+     */
+    #emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+}
+
+/**
+ * RFC 7617 with charset UTF-8.
+ * @param {string} webrtcId
+ * @param {string} password
+ */
+function basic(webrtcId, password) {
+    const bytes = new TextEncoder().encode(`${webrtcId}:${password}`);
+    return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+/** @param {unknown} value a value, or a function that gives it when it is needed */
+function valueOf(value) {
+    return typeof value === 'function' ? value() : value;
+}
+
+/**
+ * @param {Event} event
+ * @returns {any}
+ */
+function detailOf(event) {
+    return /** @type {CustomEvent} */ (event).detail;
+}

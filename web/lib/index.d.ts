@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// Types of the library, kept by hand; tests/unit/web/types.ts checks that the code agrees with them.
+
+/** One message of the protocol. Members that are not named here are the method's own. */
+export interface Message {
+    messageType?: 'request' | 'response';
+    method?: string;
+    /** Decimal digits, since an id may use all of 64 bits. */
+    transactionId?: string;
+    success?: boolean;
+    mediaSessionId?: string;
+    mediaSessionState?: string;
+    userData?: unknown;
+    problemDetails?: unknown;
+    retryAfter?: number;
+    [member: string]: any;
+}
+
+export interface ProblemInit {
+    /** HTTP-like status; 0 (the default) for a problem of this side. */
+    status?: number;
+    cause: string;
+    title?: string;
+    detail?: string;
+    retryAfter?: number;
+    invalidParams?: { param: string; reason?: string }[];
+    unsupportedExtension?: string[];
+}
+
+/** Every failure of the library. Switch on `cause`; show `sentenceFor(error)`. */
+export class ProblemError extends Error {
+    constructor(problem: ProblemInit);
+    static fromMessage(message: Message, fallback?: string): ProblemError;
+    readonly status: number;
+    readonly cause: string;
+    readonly title: string;
+    readonly detail: string | undefined;
+    /** Seconds to wait before another attempt. */
+    readonly retryAfter: number | undefined;
+    readonly invalidParams: { param: string; reason?: string }[] | undefined;
+    readonly unsupportedExtension: string[] | undefined;
+    /** The failed response, where there was one. */
+    response?: Message;
+    toDetails(): Record<string, unknown>;
+}
+
+/** English sentences by cause, with the placeholders {peer} and {seconds}. */
+export const SENTENCES: Record<string, string>;
+export function sentenceFor(
+    problem: ProblemError | string,
+    context?: { peer?: string; sentences?: Record<string, string> },
+): string;
+
+export interface ClientOptions {
+    /** wss://host/eirtcw/v1 */
+    url: string;
+    WebSocket?: typeof globalThis.WebSocket;
+    RTCPeerConnection?: typeof globalThis.RTCPeerConnection;
+    /** This endpoint's UUID; by default one per tab, kept over reloads. */
+    instanceId?: string | (() => Promise<string>);
+    iceServers?: RTCIceServer[];
+    /** Longest wait for candidates in milliseconds (2000). */
+    gatheringTimeout?: number;
+    /** Longest wait for the WebSocket in milliseconds (10000). */
+    connectTimeout?: number;
+    /** Seconds that calls shall survive without a connection; the network may grant less. */
+    disconnectionTtl?: number;
+    /** Seconds that a registration shall last; it is refreshed in time. */
+    expirationTime?: number;
+    /** Source of the jitter, for tests. */
+    random?: () => number;
+}
+
+type Secret = string | (() => string | Promise<string>);
+
+export interface SignIn {
+    /** user@realm */
+    webrtcId: string;
+    /** Either a password … A function is asked again whenever the network wants full authentication. */
+    password?: Secret;
+    /** … or an access token. */
+    token?: Secret;
+    attributes?: Record<string, unknown>;
+    signal?: AbortSignal;
+}
+
+/** What to send and to receive. Nothing said: send nothing, receive sound and picture. */
+export interface MediaChoice {
+    stream?: MediaStream;
+    tracks?: MediaStreamTrack[];
+    receive?: ('audio' | 'video')[];
+}
+
+export interface CallOptions extends MediaChoice {
+    userData?: unknown;
+    preferredOriginatingId?: string;
+    /** Aborting hangs up. */
+    signal?: AbortSignal;
+}
+
+export type ClientState = 'offline' | 'registering' | 'registered' | 'reconnecting';
+export type SessionState = 'initiating' | 'proceeding' | 'alerting' | 'established' | 'modifying' | 'terminated';
+
+export interface ClientEventMap {
+    statechange: CustomEvent<{ state: ClientState; previous: ClientState }>;
+    /** After each successful authentication, the first and those after a reconnect. */
+    registered: CustomEvent<{ webrtcId: string; instanceId: string }>;
+    /** The connection was lost; the next attempt comes in `delay` seconds. */
+    reconnecting: CustomEvent<{ attempt: number; delay: number; code?: number }>;
+    /** The registration is over and no attempt will be made: signed out, superseded, refused. */
+    stopped: CustomEvent<{ problem: ProblemError }>;
+    /** Somebody calls. preventDefault() answers "busy"; otherwise the caller is told that it rings. */
+    incoming: CustomEvent<{ session: Session }>;
+    /** An error inside a handler of the application or the library. */
+    error: CustomEvent<unknown>;
+}
+
+/** One registered endpoint. */
+export class Client extends EventTarget {
+    constructor(options: ClientOptions);
+    readonly state: ClientState;
+    readonly webrtcId: string | undefined;
+    readonly instanceId: string | undefined;
+    readonly sessions: Session[];
+    register(signIn: SignIn): Promise<void>;
+    call(resourceId: string, options?: CallOptions): Session;
+    getInfo(
+        resources?: string[],
+        options?: { match?: Record<string, unknown>; signal?: AbortSignal },
+    ): Promise<Record<string, unknown>>;
+    request(
+        method: string,
+        members?: Record<string, unknown>,
+        options?: { signal?: AbortSignal; timeout?: number },
+    ): Promise<Message>;
+    reconnectNow(): void;
+    close(): void;
+    addEventListener<K extends keyof ClientEventMap>(
+        type: K,
+        listener: (event: ClientEventMap[K]) => void,
+        options?: boolean | AddEventListenerOptions,
+    ): void;
+    addEventListener(
+        type: string,
+        listener: EventListenerOrEventListenerObject | null,
+        options?: boolean | AddEventListenerOptions,
+    ): void;
+}
+
+export interface SessionEnd {
+    /** The cause of `mdisc`, or that of the problem. */
+    cause: string;
+    problem?: ProblemError;
+    /** Whether the network or the far side ended it. */
+    remote: boolean;
+}
+
+export interface SessionEventMap {
+    statechange: CustomEvent<{ state: SessionState; previous: SessionState }>;
+    /** The path of sound and picture: connecting, connected, disconnected (a gap), failed. */
+    pathchange: CustomEvent<{ state: RTCPeerConnectionState }>;
+    track: CustomEvent<{ track: MediaStreamTrack; transceiver: RTCRtpTransceiver; stream: MediaStream | null }>;
+    /** Names, participants or user data changed. */
+    update: CustomEvent<{ message: Message }>;
+    ended: CustomEvent<SessionEnd>;
+}
+
+/** One call, made by Client.call or told by the event `incoming`. */
+export class Session extends EventTarget {
+    private constructor();
+    readonly direction: 'outgoing' | 'incoming';
+    readonly state: SessionState;
+    readonly pathState: RTCPeerConnectionState;
+    readonly mediaSessionId: string | undefined;
+    /** Who is at the other end, as far as the network tells. */
+    readonly peer: string | undefined;
+    readonly userData: unknown;
+    readonly participants: unknown;
+    readonly end: SessionEnd | undefined;
+    readonly remoteStream: MediaStream | null;
+    readonly connection: RTCPeerConnection | null;
+    answer(media?: MediaChoice): void;
+    decline(cause?: 'DECLINED' | 'BUSY'): void;
+    hangUp(cause?: string): void;
+    replaceTrack(kind: 'audio' | 'video', track: MediaStreamTrack | null): Promise<boolean>;
+    getStats(): Promise<RTCStatsReport | null>;
+    addEventListener<K extends keyof SessionEventMap>(
+        type: K,
+        listener: (event: SessionEventMap[K]) => void,
+        options?: boolean | AddEventListenerOptions,
+    ): void;
+    addEventListener(
+        type: string,
+        listener: EventListenerOrEventListenerObject | null,
+        options?: boolean | AddEventListenerOptions,
+    ): void;
+}
+
+export interface CandidateSummary {
+    address: string | undefined;
+    port: number | undefined;
+    protocol: string | undefined;
+    type: string | undefined;
+}
+
+export interface MediaSummary {
+    id: string;
+    /** Milliseconds, the time of the reading. */
+    at: number;
+    kind: 'audio' | 'video';
+    direction: 'send' | 'receive';
+    mid?: string;
+    codec?: string;
+    bytes: number;
+    packets: number;
+    lost: number;
+    /** Bits per second since the previous summary. */
+    bitrate?: number;
+    /** 0 to 1, since the previous summary. */
+    lossShare: number;
+    /** Seconds. */
+    jitter?: number;
+    /** Seconds. */
+    roundTrip?: number;
+    width?: number;
+    height?: number;
+    fps?: number;
+    frames?: number;
+    framesDropped?: number;
+    freezes?: number;
+    keyFrames?: number;
+    concealedSamples?: number;
+    totalSamples?: number;
+    audioLevel?: number;
+    nack?: number;
+    pli?: number;
+}
+
+export interface StatsSummary {
+    path?: {
+        local?: CandidateSummary;
+        remote?: CandidateSummary;
+        roundTrip?: number;
+        availableOutgoingBitrate?: number;
+    };
+    dtls?: { state?: string; version?: string; cipher?: string; srtpCipher?: string; role?: string };
+    media: MediaSummary[];
+}
+
+export function summarizeStats(report: RTCStatsReport, previous?: StatsSummary): StatsSummary;
+
+/** This tab's instanceId: kept over a reload, renewed for a duplicated tab. */
+export function tabInstanceId(environment?: {
+    storage?: Pick<Storage, 'getItem' | 'setItem'>;
+    locks?: Pick<LockManager, 'request'>;
+    patience?: number;
+}): Promise<string>;
+
+/** @internal */
+export type RequestHandler = (
+    message: Message,
+    respond: (members?: Record<string, unknown>) => void,
+) => void | Promise<void>;
+
+/** @internal */
+export interface Account {
+    webrtcId: string;
+    attributes?: Record<string, unknown>;
+    credential: () => Promise<{ authType: string; authorization: string }>;
+}
+
+/** @internal */
+export interface RegistrationOptions {
+    url: string;
+    WebSocket: typeof globalThis.WebSocket;
+    instanceId: () => Promise<string>;
+    handler: RequestHandler;
+    liveSessions: () => number;
+    extensions?: string[];
+    disconnectionTtl?: number;
+    expirationTime?: number;
+    connectTimeout?: number;
+    random?: () => number;
+}
+
+/** @internal What a session needs of its client. */
+export interface SessionHost {
+    media: {
+        RTCPeerConnection: typeof globalThis.RTCPeerConnection;
+        iceServers?: RTCIceServer[];
+        gatheringTimeout?: number;
+    };
+    request(method: string, members?: Record<string, unknown>): Promise<Message>;
+    disconnect(mediaSessionId: string, cause: string): void;
+    remember(session: any): void;
+    forget(session: any): void;
+}

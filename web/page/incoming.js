@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Somebody calls: a dialog that rings until it is answered, declined or over.
+
+import { button, element, shortName } from './dom.js';
+import { ring, silence } from './tones.js';
+
+const dialog = /** @type {HTMLDialogElement} */ (element('incoming'));
+// Escape would decline by accident.
+dialog.addEventListener('cancel', (event) => event.preventDefault());
+
+/**
+ * @param {import('../lib/index.js').Session} session
+ * @returns {Promise<boolean>} true to answer; false when declined or ended from the other side
+ */
+export function askToAnswer(session) {
+    const name = session.peer ?? 'Somebody';
+    element('incoming-name').textContent = name;
+    element('incoming-avatar').textContent = shortName(name).slice(0, 1);
+    const title = document.title;
+    document.title = `${shortName(name)} is calling`;
+    dialog.showModal();
+    button('answer').focus();
+    ring();
+    return new Promise((resolve) => {
+        const over = new AbortController();
+        const { signal } = over;
+        const finish = (/** @type {boolean} */ answer) => {
+            over.abort();
+            silence();
+            dialog.close();
+            document.title = title;
+            resolve(answer);
+        };
+        button('answer').addEventListener('click', () => finish(true), { signal });
+        button('decline').addEventListener('click', () => {
+            finish(false);
+            session.decline();
+        }, { signal });
+        session.addEventListener('ended', () => finish(false), { signal });
+    });
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page: sign in, call, be called. All protocol is in ../lib; here is only what a person sees.
+
+import { Client, SENTENCES, sentenceFor } from '../lib/index.js';
+import { CallView, clock } from './call-view.js';
+import { watchConnection } from './connection.js';
+import { button, element, input, show } from './dom.js';
+import { askToAnswer } from './incoming.js';
+import { closeMedia, openMedia } from './media.js';
+import { clearNotice, notify } from './notice.js';
+
+const REMEMBERED = 'eirtcw.user';
+const TITLE = 'eiRTCW Call';
+
+const client = new Client({ url: serviceUrl() });
+/** The session on the screen or ringing; a second caller hears "busy". @type {import('../lib/index.js').Session | undefined} */
+let current;
+/** Between the click and the first message: the browser asks for the camera. */
+let preparing = false;
+
+watchConnection(client);
+input('user').value = remembered() ?? '';
+(input('user').value ? input('password') : input('user')).focus();
+
+element('sign-in-form').addEventListener('submit', async (event) => {
+    event.preventDefault();
+    clearNotice();
+    const webrtcId = input('user').value.trim();
+    const password = input('password').value;
+    if (!/^[^@\s]+@[^@\s]+$/.test(webrtcId)) {
+        notify('Your address has the form name@operator, for example alice@example.org.');
+        input('user').focus();
+        return;
+    }
+    button('sign-in').disabled = true;
+    button('sign-in').textContent = 'Signing in…';
+    try {
+        await client.register({ webrtcId, password });
+        remember(webrtcId);
+        input('password').value = '';
+        element('me-id').textContent = webrtcId;
+        element('reach').textContent = webrtcId;
+        element('me').hidden = false;
+        home();
+    } catch (error) {
+        notify(sentence(error));
+        input('password').select();
+    } finally {
+        button('sign-in').disabled = false;
+        button('sign-in').textContent = 'Sign in';
+    }
+});
+
+element('call-form').addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (current || preparing) return;
+    clearNotice();
+    const resourceId = withRealm(input('callee').value.trim());
+    const media = await prepare();
+    if (!media || current || client.state === 'offline') {
+        closeMedia(media?.stream);
+        return;
+    }
+    take(client.call(resourceId, { stream: media.stream }), media.stream);
+});
+
+client.addEventListener('incoming', async (event) => {
+    const { session } = event.detail;
+    if (current || preparing) {
+        event.preventDefault();
+        return;
+    }
+    current = session;
+    clearNotice();
+    session.addEventListener('ended', () => {
+        if (session.state === 'terminated' && current === session) current = undefined;
+    });
+    const answer = await askToAnswer(session);
+    if (!answer) {
+        if (session.end?.remote) notify(missed(session), { calm: true });
+        home();
+        return;
+    }
+    const media = await prepare();
+    if (session.state === 'terminated') {
+        closeMedia(media?.stream);
+        if (session.end?.remote) notify(missed(session), { calm: true });
+        home();
+        return;
+    }
+    take(session, media?.stream);
+    session.answer({ stream: media?.stream });
+});
+
+client.addEventListener('stopped', ({ detail: { problem } }) => {
+    element('me').hidden = true;
+    show('sign-in');
+    document.title = TITLE;
+    if (problem.cause !== 'SIGNED_OUT') notify(sentence(problem));
+    input('password').focus();
+});
+
+client.addEventListener('error', ({ detail }) => console.error(detail));
+
+button('sign-out').addEventListener('click', () => {
+    clearNotice();
+    client.close();
+});
+
+// A page that goes takes its calls with it; the far side shall not wait for a time-out.
+addEventListener('pagehide', () => client.close());
+
+async function prepare() {
+    preparing = true;
+    button('call').disabled = true;
+    try {
+        const media = await openMedia();
+        if (media.sentence) notify(media.sentence);
+        return media;
+    } finally {
+        preparing = false;
+        button('call').disabled = false;
+    }
+}
+
+/**
+ * Puts a session on the screen until it ends.
+ * @param {import('../lib/index.js').Session} session
+ * @param {MediaStream | undefined} stream
+ */
+function take(session, stream) {
+    current = session;
+    const view = new CallView(session, stream);
+    session.addEventListener('ended', ({ detail }) => {
+        closeMedia(stream);
+        if (current === session) current = undefined;
+        if (client.state === 'offline') return; // `stopped` says why
+        const lasted = view.duration === undefined ? '' : ` The call lasted ${clock(view.duration)}.`;
+        if (detail.remote || detail.cause !== 'NORMAL') {
+            notify(endSentence(session, detail) + lasted, { calm: detail.cause === 'NORMAL' });
+        } else if (lasted) {
+            notify(`Call ended.${lasted}`, { calm: true });
+        } else {
+            clearNotice();
+        }
+        home();
+    });
+}
+
+function home() {
+    if (client.state === 'offline') return;
+    show('home');
+    document.title = TITLE;
+    input('callee').focus();
+}
+
+/**
+ * @param {import('../lib/index.js').Session} session
+ * @param {import('../lib/index.js').SessionEnd} end
+ */
+function endSentence(session, { cause, problem }) {
+    const peer = session.peer;
+    // The problem says more than the cause, if it is one that has a sentence.
+    return problem && problem.cause in SENTENCES ? sentenceFor(problem, { peer }) : sentenceFor(cause, { peer });
+}
+
+/** @param {import('../lib/index.js').Session} session that rang here and is over */
+function missed(session) {
+    const cause = session.end?.cause ?? 'NORMAL';
+    if (cause === 'ANSWERED_ELSEWHERE') return sentenceFor(cause);
+    if (cause === 'NORMAL' || cause === 'NO_ANSWER') return `You missed a call from ${session.peer ?? 'somebody'}.`;
+    return endSentence(session, /** @type {any} */ (session.end));
+}
+
+/** @param {unknown} error */
+function sentence(error) {
+    if (error instanceof Error && 'cause' in error && typeof error.cause === 'string') {
+        return sentenceFor(/** @type {import('../lib/index.js').ProblemError} */ (error));
+    }
+    console.error(error);
+    return sentenceFor('INTERNAL_ERROR');
+}
+
+/** bob → bob@example.org, within one's own realm. @param {string} id */
+function withRealm(id) {
+    return id.includes('@') ? id : `${id}@${client.webrtcId?.split('@')[1] ?? ''}`;
+}
+
+/** The service that this page came from. */
+function serviceUrl() {
+    return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/eirtcw/v1`;
+}
+
+function remembered() {
+    try {
+        return localStorage.getItem(REMEMBERED);
+    } catch {
+        return null;
+    }
+}
+
+/** Only the address; never the password. @param {string} webrtcId */
+function remember(webrtcId) {
+    try {
+        localStorage.setItem(REMEMBERED, webrtcId);
+    } catch {
+        // Storage is refused: then it is typed again next time.
+    }
+}

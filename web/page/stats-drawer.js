@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The drawer with live figures: reads getStats once a second while it is open.
+
+import { summarizeStats } from '../lib/index.js';
+import { element } from './dom.js';
+
+const PERIOD_MS = 1000;
+const KEPT = 60;
+
+export class StatsDrawer {
+    #session;
+    /** @type {import('../lib/index.js').StatsSummary | undefined} */
+    #last;
+    /** @type {Map<string, number[]>} */
+    #history = new Map();
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    #timer;
+
+    /** @param {import('../lib/index.js').Session} session */
+    constructor(session) {
+        this.#session = session;
+    }
+
+    open() {
+        if (this.#timer) return;
+        this.#timer = setInterval(() => this.#read(), PERIOD_MS);
+        this.#read();
+    }
+
+    close() {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+    }
+
+    async #read() {
+        const report = await this.#session.getStats().catch(() => null);
+        if (!report || !this.#timer) {
+            if (!report) element('figures').replaceChildren(figure('No connection yet', '', []));
+            return;
+        }
+        const summary = summarizeStats(report, this.#last);
+        this.#last = summary;
+        element('figures').replaceChildren(...this.#figures(summary));
+    }
+
+    /** @param {import('../lib/index.js').StatsSummary} summary */
+    #figures({ path, dtls, media }) {
+        const parts = [
+            figure('Path', this.#session.pathState, [
+                ['Media centre', candidate(path?.remote)],
+                ['This side', candidate(path?.local)],
+                ['Round trip', milliseconds(path?.roundTrip)],
+                ['Room to send', rate(path?.availableOutgoingBitrate)],
+            ]),
+            figure('Encryption', dtls?.state ?? '', [
+                ['DTLS', dtls?.version && [dtls.version, dtls.role].filter(Boolean).join(', ')],
+                ['DTLS cipher', dtls?.cipher?.replace(/^TLS_/, '')],
+                ['SRTP cipher', dtls?.srtpCipher],
+            ]),
+        ];
+        for (const one of media) {
+            if (one.packets === 0 && one.direction === 'receive' && !one.codec) continue;
+            parts.push(this.#medium(one));
+        }
+        return parts;
+    }
+
+    /** @param {import('../lib/index.js').MediaSummary} one */
+    #medium(one) {
+        const what = one.kind === 'audio' ? 'Sound' : 'Picture';
+        const part = figure(`${what} ${one.direction === 'send' ? 'sent' : 'received'}`, one.codec ?? '', [
+            ['Bitrate', rate(one.bitrate)],
+            ['Size', one.width ? `${one.width} × ${one.height}` : undefined],
+            ['Frames per second', one.kind === 'video' ? count(one.fps) : undefined],
+            ['Frames', one.kind === 'video' ? count(one.frames) : undefined],
+            ['Freezes', one.freezes === undefined ? undefined : count(one.freezes)],
+            ['Packets', count(one.packets)],
+            ['Lost', `${count(one.lost)} (${(one.lossShare * 100).toFixed(1)} %)`],
+            ['Jitter', milliseconds(one.jitter)],
+            ['Round trip', milliseconds(one.roundTrip)],
+        ]);
+        if (one.bitrate !== undefined) {
+            const points = this.#history.get(one.id) ?? [];
+            points.push(one.bitrate);
+            if (points.length > KEPT) points.shift();
+            this.#history.set(one.id, points);
+            if (points.length > 1) part.append(curve(points));
+        }
+        return part;
+    }
+}
+
+/**
+ * @param {string} title
+ * @param {string} beside
+ * @param {[string, string | undefined | null][]} rows
+ */
+function figure(title, beside, rows) {
+    const part = document.createElement('section');
+    part.className = 'figure';
+    const head = document.createElement('h3');
+    const note = document.createElement('span');
+    note.textContent = beside;
+    head.append(title, note);
+    const list = document.createElement('dl');
+    for (const [name, value] of rows) {
+        if (!value) continue;
+        const term = document.createElement('dt');
+        const told = document.createElement('dd');
+        term.textContent = name;
+        told.textContent = value;
+        list.append(term, told);
+    }
+    part.append(head, list);
+    return part;
+}
+
+/** The bitrate of the last minute. @param {number[]} points */
+function curve(points) {
+    const canvas = document.createElement('canvas');
+    const [width, height] = [600, 70];
+    canvas.width = width;
+    canvas.height = height;
+    canvas.ariaHidden = 'true';
+    const pen = canvas.getContext('2d');
+    if (!pen) return canvas;
+    const top = Math.max(...points, 1);
+    const step = width / (KEPT - 1);
+    const start = width - step * (points.length - 1);
+    pen.beginPath();
+    points.forEach((value, index) => pen.lineTo(start + index * step, height - 3 - (value / top) * (height - 8)));
+    pen.strokeStyle = '#7d9bff';
+    pen.lineWidth = 3;
+    pen.lineJoin = 'round';
+    pen.stroke();
+    pen.lineTo(width, height);
+    pen.lineTo(start, height);
+    pen.fillStyle = 'rgb(125 155 255 / 18%)';
+    pen.fill();
+    return canvas;
+}
+
+/** @param {import('../lib/index.js').CandidateSummary | undefined} one */
+function candidate(one) {
+    if (!one) return undefined;
+    const host = one.address?.includes(':') ? `[${one.address}]` : one.address ?? 'hidden';
+    return `${host}:${one.port} ${one.protocol} ${one.type}`;
+}
+
+/** @param {number | undefined} bits per second */
+function rate(bits) {
+    if (bits === undefined) return undefined;
+    return bits >= 1e6 ? `${(bits / 1e6).toFixed(2)} Mb/s` : `${Math.round(bits / 1e3)} kb/s`;
+}
+
+/** @param {number | undefined} seconds */
+function milliseconds(seconds) {
+    if (seconds === undefined) return undefined;
+    const value = seconds * 1000;
+    return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}
+
+/** @param {number | undefined} value */
+function count(value) {
+    return value === undefined ? undefined : Math.round(value).toLocaleString('en');
+}
