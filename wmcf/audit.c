@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Contexts and terminations as JSON. State is at hand; statistics live with the workers, so they
+ * are asked for one snapshot per leg and the array is complete when the last has come. A
+ * termination that goes meanwhile keeps the state it had when it was asked about. */
+#include "wmcf/audit.h"
+
+#include "base/loop.h"
+
+#include <arpa/inet.h>
+
+struct collection {
+    json_t *array;
+    guint pending;
+    unsigned what;
+    audit_fn done;
+    void *user;
+};
+
+struct entry {
+    struct collection *collection;
+    json_t *object; /* in the array */
+    GArray *flows;  /* gate counters taken when asked: struct flow_counters */
+};
+
+struct flow_counters {
+    char mid[SDP_MAX_MID + 1];
+    guint64 packets[2], octets[2], gate_discarded[2];
+};
+
+json_t *audit_address(const struct sockaddr_storage *address)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    guint port = 0;
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)address;
+        inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
+        port = ntohs(in6->sin6_port);
+    } else if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address;
+        inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+        port = ntohs(in->sin_port);
+    }
+    return json_pack("{s:s, s:i}", "ip", text, "port", (int)port);
+}
+
+static const char *profile_name(enum pl_srtp_profile profile)
+{
+    switch (profile) {
+    case PL_SRTP_AES128_CM_HMAC_SHA1_80:
+        return "SRTP_AES128_CM_HMAC_SHA1_80";
+    case PL_SRTP_AEAD_AES_128_GCM:
+        return "SRTP_AEAD_AES_128_GCM";
+    case PL_SRTP_AEAD_AES_256_GCM:
+        return "SRTP_AEAD_AES_256_GCM";
+    }
+    return "unknown";
+}
+
+static json_t *state_json(struct termination *t, unsigned what)
+{
+    json_t *object =
+        json_pack("{s:s, s:s, s:o}", "terminationId", t->id, "state",
+                  termination_state_name(t->state), "medias", termination_medias_json(t));
+    if (t->failure)
+        json_object_set_new(object, "failure", json_string(t->failure));
+    if (t->pending_local)
+        json_object_set_new(object, "offerPending", json_true());
+    if (t->app_data)
+        json_object_set(object, "appData", t->app_data);
+    json_t *ice = json_pack("{s:b, s:s}", "connected", t->ice_connected, "mode", "lite");
+    if (t->ice_local.ss_family)
+        json_object_set_new(ice, "local", audit_address(&t->ice_local));
+    if (t->ice_remote.ss_family)
+        json_object_set_new(ice, "remote", audit_address(&t->ice_remote));
+    json_object_set_new(object, "ice", ice);
+    json_t *dtls =
+        json_pack("{s:b, s:s}", "connected", t->dtls_connected, "state", pl_leg_state_name(t->leg));
+    if (t->dtls_connected) {
+        const char *cipher = pl_leg_dtls_cipher(t->leg);
+        json_object_set_new(dtls, "srtpProfile", json_string(profile_name(t->srtp_profile)));
+        if (cipher)
+            json_object_set_new(dtls, "cipher", json_string(cipher));
+    }
+    json_object_set_new(object, "dtls", dtls);
+    if (what & AUDIT_DETAIL) {
+        json_object_set_new(object, "contextId", json_string(t->context->id));
+        json_object_set_new(object, "ageSeconds", json_real((loop_now() - t->created) / 1e6));
+        json_object_set_new(object, "events", event_mask_json(t->events));
+    }
+    return object;
+}
+
+static const struct flow_counters *find_flow(const GArray *flows, const char *mid)
+{
+    for (guint i = 0; i < flows->len; i++) {
+        const struct flow_counters *flow = &g_array_index(flows, struct flow_counters, i);
+        if (strcmp(flow->mid, mid) == 0)
+            return flow;
+    }
+    return NULL;
+}
+
+static GArray *take_flows(const struct termination *t)
+{
+    GArray *flows = g_array_new(FALSE, TRUE, sizeof(struct flow_counters));
+    for (guint i = 0; i < t->medias->len; i++) {
+        const struct termination_media *media = g_ptr_array_index(t->medias, i);
+        struct flow_counters flow = {0};
+        g_strlcpy(flow.mid, media->mid, sizeof flow.mid);
+        for (int d = 0; d < 2; d++) {
+            struct qos_slot *slot = qos_flow_slot(media->flow, d);
+            flow.packets[d] = atomic_load(&slot->packets);
+            flow.octets[d] = atomic_load(&slot->octets);
+            flow.gate_discarded[d] = atomic_load(&slot->gate_discarded);
+        }
+        g_array_append_val(flows, flow);
+    }
+    return flows;
+}
+
+/* `policingDiscarded` and `marked` are part of the contract; no level that could make them differ
+ * from zero is in force (qos_level_name() tells). */
+static json_t *direction_json(const struct flow_counters *flow, enum qos_direction d)
+{
+    return json_pack(
+        "{s:I, s:I, s:I, s:i, s:i}", "packets", flow ? (json_int_t)flow->packets[d] : 0, "octets",
+        flow ? (json_int_t)flow->octets[d] : 0, "gateDiscarded",
+        flow ? (json_int_t)flow->gate_discarded[d] : 0, "policingDiscarded", 0, "marked", 0);
+}
+
+static void set_int(json_t *object, const char *key, gint64 value)
+{
+    json_object_set_new(object, key, json_integer(value));
+}
+
+static void set_age(json_t *object, const char *key, gint64 when)
+{
+    if (when)
+        json_object_set_new(object, key, json_real((g_get_monotonic_time() - when) / 1e6));
+}
+
+static json_t *media_stats_json(const struct relay_media_stats *m, const struct flow_counters *flow,
+                                unsigned what)
+{
+    json_t *up = direction_json(flow, QOS_UPLINK), *down = direction_json(flow, QOS_DOWNLINK);
+    set_int(up, "lost", m->lost_in);
+    set_int(up, "jitter", m->jitter_in);
+    set_int(up, "nack", m->nack_sent);
+    set_int(up, "pli", m->pli_sent);
+    set_int(down, "lost", m->lost_remote);
+    set_int(down, "jitter", m->jitter_remote);
+    set_int(down, "nack", m->nack_received);
+    set_int(down, "pli", m->pli_received);
+    if (m->round_trip_us)
+        json_object_set_new(down, "roundTrip", json_real(m->round_trip_us / 1e6));
+    if (what & AUDIT_DETAIL) {
+        set_int(up, "ssrc", m->ssrc_in);
+        set_int(up, "payloadType", m->pt_in);
+        set_int(up, "received", m->packets_in);
+        set_int(up, "receivedOctets", m->octets_in);
+        set_int(up, "retransmitted", m->retransmitted_in);
+        set_int(up, "duplicates", m->duplicates_in);
+        set_int(up, "decryptFailed", m->decrypt_failed);
+        set_int(up, "keyFrames", m->key_frames);
+        set_age(up, "lastPacketAge", m->last_packet_in);
+        set_age(up, "lastKeyFrameAge", m->last_key_frame);
+        set_int(down, "ssrc", m->ssrc_out);
+        set_int(down, "sent", m->packets_out);
+        set_int(down, "sentOctets", m->octets_out);
+        set_int(down, "retransmitted", m->retransmitted_out);
+        set_int(down, "noCodec", m->no_codec);
+        set_age(down, "lastPacketAge", m->last_packet_out);
+    }
+    return json_pack("{s:s, s:s, s:o, s:o}", "mid", m->mid, "mediaType",
+                     m->kind == RELAY_AUDIO ? "audio" : "video", "uplink", up, "downlink", down);
+}
+
+static void finish_one(struct collection *c)
+{
+    if (--c->pending)
+        return;
+    c->done(c->array, c->user);
+    g_free(c);
+}
+
+static void on_stats(const struct relay_leg_stats *stats, void *user)
+{
+    struct entry *entry = user;
+    if (stats) {
+        unsigned what = entry->collection->what;
+        json_t *medias = json_array();
+        for (guint i = 0; i < stats->n_medias; i++)
+            json_array_append_new(
+                medias, media_stats_json(&stats->medias[i],
+                                         find_flow(entry->flows, stats->medias[i].mid), what));
+        json_object_set_new(entry->object, "statistics", medias);
+        if (what & AUDIT_DETAIL) {
+            json_t *transport = json_object();
+            set_int(transport, "worker", stats->worker);
+            set_int(transport, "stunRequests", stats->stun_requests);
+            set_age(transport, "lastStunAge", stats->last_stun);
+            set_int(transport, "unvalidatedDropped", stats->unvalidated_dropped);
+            set_int(transport, "unknownSsrcDropped", stats->unknown_ssrc_dropped);
+            set_int(transport, "srtpFailed", stats->srtp_failed);
+            set_int(transport, "replayed", stats->replayed);
+            set_int(transport, "sendFailed", stats->send_failed);
+            json_object_set_new(transport, "srtp", json_boolean(stats->srtp));
+            json_object_set_new(entry->object, "transport", transport);
+        }
+    }
+    g_array_unref(entry->flows);
+    struct collection *c = entry->collection;
+    g_free(entry);
+    finish_one(c);
+}
+
+static void finish_later(void *data)
+{
+    finish_one(data);
+}
+
+void audit_terminations(GPtrArray *terminations, unsigned what, audit_fn done, void *user)
+{
+    struct collection *c = g_new0(struct collection, 1);
+    *c = (struct collection){json_array(), 1, what, done, user};
+    for (guint i = 0; i < terminations->len; i++) {
+        struct termination *t = g_ptr_array_index(terminations, i);
+        json_t *object =
+            what & AUDIT_STATE ? state_json(t, what) : json_pack("{s:s}", "terminationId", t->id);
+        json_array_append_new(c->array, object);
+        if (!(what & AUDIT_STATISTICS))
+            continue;
+        struct entry *entry = g_new0(struct entry, 1);
+        *entry = (struct entry){c, object, take_flows(t)};
+        c->pending++;
+        relay_leg_stats(t->relay_leg, on_stats, entry);
+    }
+    loop_post("audit", finish_later, c);
+}
+
+json_t *audit_context(const struct context *context)
+{
+    json_t *ids = json_array();
+    for (guint i = 0; i < context->order->len; i++) {
+        const struct termination *t = g_ptr_array_index(context->order, i);
+        json_array_append_new(ids, json_string(t->id));
+    }
+    json_t *object = json_pack("{s:s, s:s, s:f, s:o}", "contextId", context->id, "topology",
+                               topology_names[context->topology], "ageSeconds",
+                               (loop_now() - context->created) / 1e6, "terminationIds", ids);
+    if (context->app_data)
+        json_object_set(object, "appData", context->app_data);
+    return object;
+}
+
+json_t *audit_capabilities(const struct wmcf *wmcf)
+{
+    return json_pack("{s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s], s:[s], s:[s,s], s:{s:I, s:I, s:I}}",
+                     "mediaTypes", "audio", "video", "codecs", "audio", "opus", "video", "VP8",
+                     "VP9", "H264", "AV1", "iceModes", "lite", "mediaPaths", "relay", "topologies",
+                     "explicit", "mesh", "limits", "terminations",
+                     (json_int_t)conf_int(wmcf->conf, "limits", "terminations"),
+                     "terminationsPerContext",
+                     (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"),
+                     "maxSlots", (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"));
+}

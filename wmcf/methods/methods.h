@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The control methods that a WSF may request, one file each. Every handler consumes the
+ * transaction. Threads: control. */
+#include "base/log.h"
+#include "wmcf/wmcf.h"
+
+typedef void (*method_fn)(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+
+void handle_add(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+void handle_audit(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+void handle_auth(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+void handle_subtract(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+
+/* NULL-terminated names for the link library, alphabetised. */
+extern const char *const method_names[];
+/* The handler of a method in the table. */
+method_fn method_find(const char *name);
+
+/* Answers with the problem, logs it once with its ids, frees the error. */
+void method_fail(struct link *link, struct link_transaction *txn, const struct log_ids *ids,
+                 GError *error);
+/* `appData`: any JSON of at most 4 KiB; *ret borrowed, NULL when absent. */
+bool method_read_app_data(const json_t *message, const json_t **ret, GError **error);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AES_CM_128_HMAC_SHA1_80 (RFC 3711 4.1.1, 4.2.1). The cipher is a kept EVP context that gets a new
+ * IV per packet. For HMAC the two SHA-1 states behind the padded key are computed once and copied
+ * per packet: OpenSSL 3's own HMAC interfaces cost 0.15 to 0.2 µs more a packet, because they look
+ * up and reset a provider context each time; that is why the older SHA1_* functions are used here. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include "wmcf/relay/srtp.h"
+
+#include <glib.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+#define TAG_LENGTH 10
+#define AUTH_KEY_LENGTH 20
+#define SALT_LENGTH 14
+
+struct aes_cm {
+    struct rtp_transform base;
+    EVP_CIPHER_CTX *cipher;
+    SHA_CTX inner, outer; /* HMAC states after the padded key (RFC 2104) */
+    uint8_t salt[16];
+};
+
+static void crypt_payload(struct aes_cm *self, uint32_t ssrc, uint64_t index, const uint8_t *in,
+                          uint8_t *out, size_t length)
+{
+    /* RFC 3711 4.1.1: IV = (salt << 16) XOR (SSRC << 64) XOR (index << 16) */
+    uint8_t iv[16];
+    memcpy(iv, self->salt, sizeof iv);
+    for (int i = 0; i < 4; i++)
+        iv[4 + i] ^= (uint8_t)(ssrc >> (24 - 8 * i));
+    for (int i = 0; i < 6; i++)
+        iv[8 + i] ^= (uint8_t)(index >> (40 - 8 * i));
+    int written;
+    EVP_EncryptInit_ex(self->cipher, NULL, NULL, NULL, iv);
+    EVP_EncryptUpdate(self->cipher, out, &written, in, (int)length);
+}
+
+static void authenticate(const struct aes_cm *self, const uint8_t *data, size_t length,
+                         uint64_t index, uint8_t digest[SHA_DIGEST_LENGTH])
+{
+    uint32_t roc = (uint32_t)(index >> 16);
+    uint8_t tail[4] = {(uint8_t)(roc >> 24), (uint8_t)(roc >> 16), (uint8_t)(roc >> 8),
+                       (uint8_t)roc};
+    SHA_CTX state = self->inner;
+    SHA1_Update(&state, data, length);
+    SHA1_Update(&state, tail, sizeof tail);
+    SHA1_Final(digest, &state);
+    state = self->outer;
+    SHA1_Update(&state, digest, SHA_DIGEST_LENGTH);
+    SHA1_Final(digest, &state);
+}
+
+static void protect(struct rtp_transform *base, uint8_t *packet, size_t header_length,
+                    const uint8_t *payload, size_t payload_length, uint32_t ssrc, uint64_t index)
+{
+    struct aes_cm *self = (struct aes_cm *)base;
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    crypt_payload(self, ssrc, index, payload, packet + header_length, payload_length);
+    authenticate(self, packet, header_length + payload_length, index, digest);
+    memcpy(packet + header_length + payload_length, digest, TAG_LENGTH);
+}
+
+static bool unprotect(struct rtp_transform *base, const uint8_t *packet, size_t header_length,
+                      size_t payload_length, uint32_t ssrc, uint64_t index, uint8_t *payload)
+{
+    struct aes_cm *self = (struct aes_cm *)base;
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    authenticate(self, packet, header_length + payload_length, index, digest);
+    if (CRYPTO_memcmp(digest, packet + header_length + payload_length, TAG_LENGTH) != 0)
+        return false;
+    crypt_payload(self, ssrc, index, packet + header_length, payload, payload_length);
+    return true;
+}
+
+static void aes_cm_free(struct rtp_transform *base)
+{
+    struct aes_cm *self = (struct aes_cm *)base;
+    EVP_CIPHER_CTX_free(self->cipher); /* wipes its key schedule */
+    OPENSSL_cleanse(self, sizeof *self);
+    g_free(self);
+}
+
+static const struct rtp_transform_class aes_cm_class = {
+    .tag_length = TAG_LENGTH,
+    .protect = protect,
+    .unprotect = unprotect,
+    .free = aes_cm_free,
+};
+
+static void hmac_state(SHA_CTX *state, const uint8_t key[AUTH_KEY_LENGTH], uint8_t pad)
+{
+    uint8_t block[SHA_CBLOCK];
+    memset(block, pad, sizeof block);
+    for (size_t i = 0; i < AUTH_KEY_LENGTH; i++)
+        block[i] ^= key[i];
+    SHA1_Init(state);
+    SHA1_Update(state, block, sizeof block);
+    OPENSSL_cleanse(block, sizeof block);
+}
+
+struct rtp_transform *rtp_transform_aes_cm_new(const uint8_t *master_key,
+                                               const uint8_t master_salt[14])
+{
+    struct aes_cm *self = g_new0(struct aes_cm, 1);
+    uint8_t key[16], auth[AUTH_KEY_LENGTH];
+    static const uint8_t zero[16];
+    self->base.class = &aes_cm_class;
+    self->cipher = EVP_CIPHER_CTX_new();
+    bool ok = srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_CIPHER, key, sizeof key) &&
+              srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_AUTH, auth, sizeof auth) &&
+              srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_SALT, self->salt,
+                              SALT_LENGTH) &&
+              EVP_EncryptInit_ex(self->cipher, EVP_aes_128_ctr(), NULL, key, zero) == 1;
+    if (ok) {
+        hmac_state(&self->inner, auth, 0x36);
+        hmac_state(&self->outer, auth, 0x5c);
+    }
+    OPENSSL_cleanse(key, sizeof key);
+    OPENSSL_cleanse(auth, sizeof auth);
+    if (ok)
+        return &self->base;
+    aes_cm_free(&self->base);
+    return NULL;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A termination: one peer connection. It joins a webrtcbin leg (pipelines) to a relay leg: ICE and
+ * datagrams on one side, DTLS and keys on the other, and holds the negotiation and the policy.
+ *
+ * States: idle → negotiating (an offer of ours is out) → connecting → connected ⇄ disconnected,
+ * and failed; printed by `wmcf --print-fsm termination`.
+ *
+ * Lifetime: termination_release() takes it out of its context at once; the memory goes when the
+ * relay's worker has let go of it (`released`). Threads: control. */
+#include "wmcf/context.h"
+#include "wmcf/events.h"
+#include "wmcf/media-policy.h"
+
+enum termination_state {
+    TERMINATION_IDLE,
+    TERMINATION_NEGOTIATING,
+    TERMINATION_CONNECTING,
+    TERMINATION_CONNECTED,
+    TERMINATION_DISCONNECTED, /* consent expired; a new nomination brings it back */
+    TERMINATION_FAILED,
+    TERMINATION_RELEASED,
+};
+const char *termination_state_name(enum termination_state state);
+/* The transition table as graphviz text. Transfer full. */
+char *termination_print_fsm(void);
+
+/* One m-line as far as the programs above the SDP need it. */
+struct termination_media {
+    char mid[SDP_MAX_MID + 1];
+    enum sdp_kind kind;
+    struct qos_flow *flow;
+    struct termination *source; /* who feeds what we send here; borrowed, cleared when it leaves */
+    char source_mid[SDP_MAX_MID + 1];
+    bool first_media_seen;
+};
+
+struct termination {
+    struct context *context; /* NULL once released */
+    struct wmcf *wmcf;
+    char *id;
+    enum termination_state state;
+    char *failure; /* one sentence, or NULL */
+    struct pl_leg *leg;
+    struct relay_leg *relay_leg;
+    bool leg_started;
+    bool joined; /* its first answer is applied: takes part in a mesh */
+
+    char ice_ufrag[9], ice_pwd[25];
+    char cname[17];
+    guint64 sdp_session_id, sdp_version;
+    struct sdp_description *local, *remote; /* in force */
+    struct sdp_description *pending_local;  /* our offer without an answer yet */
+    GPtrArray *medias;                      /* struct termination_media, owned, by m-line */
+    struct policy_set policies;             /* as said, also for medias yet to come */
+    struct event_mask events;
+    json_t *app_data;
+    bool ice_connected, dtls_connected;
+    struct sockaddr_storage ice_local, ice_remote;
+    enum pl_srtp_profile srtp_profile;
+    gint64 created, connected_at; /* monotonic µs */
+    gint64 negotiation_asked;     /* last negotiationNeeded of a mesh */
+    struct loop_timer *hanging_timer, *mesh_timer;
+};
+
+/* Makes both legs and puts the termination into the context. Transfer none (the context owns). */
+struct termination *termination_new(struct context *context, GError **error);
+/* Takes it out of the context, closes both legs. */
+void termination_release(struct termination *termination);
+
+/* --- negotiation.c ---------------------------------------------------------------------------- */
+/* Our offer from a template; becomes the outstanding one. Text, transfer full. */
+char *termination_make_offer(struct termination *termination, const struct sdp_template *wanted,
+                             GError **error);
+/* The answer to our outstanding offer. A refused one leaves the offer outstanding. */
+bool termination_accept_answer(struct termination *termination, const char *sdp, GError **error);
+/* The peer's offer; answered at once. Text, transfer full. */
+char *termination_make_answer(struct termination *termination, const char *sdp,
+                              const struct sdp_template *wanted, GError **error);
+/* Withdraws the outstanding offer; INVALID_STATE when there is none. */
+bool termination_rollback(struct termination *termination, GError **error);
+struct termination_media *termination_media(struct termination *termination, const char *mid);
+/* The `medias` array of results and of `audit`. Transfer full. */
+json_t *termination_medias_json(const struct termination *termination);
+/* What is negotiated (array of struct sdp_negotiated_media, transfer full), or NULL. */
+GArray *termination_negotiated(const struct termination *termination);
+
+/* State changes that the negotiation decides. */
+void termination_begin_connecting(struct termination *termination);
+void termination_set_negotiating(struct termination *termination, bool outstanding);
+
+/* --- policy ----------------------------------------------------------------------------------- */
+/* Applies entries that media_policy_check() has passed: gates first, then key frames. */
+void termination_apply_policies(struct termination *termination, const struct policy_set *set);
+
+/* --- routes ----------------------------------------------------------------------------------- */
+/* `source` NULL disconnects. */
+void termination_connect_media(struct termination *to, struct termination_media *to_media,
+                               struct termination *source, const char *source_mid);

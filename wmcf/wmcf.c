@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts the media centre together and takes it apart: relay first, since nothing works without its
+ * sockets; the listener last, since from then on WSFs may come. */
+#define LOG_CATEGORY "wmcf"
+#include "wmcf/wmcf.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "wmcf/admin.h"
+#include "wmcf/context.h"
+#include "wmcf/controller.h"
+#include "wmcf/termination.h"
+
+#include <time.h>
+
+static struct relay *make_relay(struct conf *conf, GError **error)
+{
+    struct relay_config config = {
+        .bind = conf_list(conf, "media", "bind"),
+        .advertise = conf_list(conf, "media", "advertise"),
+        .port = conf_int(conf, "media", "port"),
+        .workers = conf_int(conf, "media", "workers"),
+        .legs_max = conf_int(conf, "limits", "terminations"),
+        .socket_buffer = conf_int(conf, "media", "socket_buffer"),
+        .video_buffer_ms = conf_int(conf, "media", "video_buffer"),
+        .audio_buffer_ms = conf_int(conf, "media", "audio_buffer"),
+        .consent_timeout_ms = 1000 * conf_int(conf, "media", "consent_timeout"),
+        .inactivity_ms = 1000 * conf_int(conf, "media", "inactivity"),
+        .pli_interval_ms = conf_int(conf, "media", "key_frame_interval"),
+        .nack_buffer_packets = conf_int(conf, "media", "buffer_packets"),
+        .streams_max = conf_int(conf, "limits", "ssrcs_per_leg"),
+        .stun_rate_unknown = conf_int(conf, "media", "stun_rate_unknown"),
+    };
+    return relay_new(&config, error);
+}
+
+/* --- pages
+ * ---------------------------------------------------------------------------------------- */
+
+static void page_metrics(const char *path, struct http_reply *reply, void *user)
+{
+    *reply = (struct http_reply){200, METRICS_CONTENT_TYPE, metrics_text("wmcf"), 0};
+    reply->length = strlen(reply->body);
+}
+
+static void reply_text(struct http_reply *reply, guint status, const char *text)
+{
+    *reply = (struct http_reply){status, "text/plain; charset=utf-8", g_strdup(text), strlen(text)};
+}
+
+static void page_healthz(const char *path, struct http_reply *reply, void *user)
+{
+    reply_text(reply, 200, "alive\n");
+}
+
+static bool has_link(const struct wmcf *wmcf)
+{
+    GHashTableIter iter;
+    struct controller *controller;
+    g_hash_table_iter_init(&iter, wmcf->controllers);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&controller))
+        if (controller->links->len)
+            return true;
+    return false;
+}
+
+static void page_readyz(const char *path, struct http_reply *reply, void *user)
+{
+    const struct wmcf *wmcf = user;
+    if (wmcf->state == SERVICE_DRAINING)
+        reply_text(reply, 503, "draining\n");
+    else if (!has_link(wmcf))
+        reply_text(reply, 503, "no WSF is linked\n");
+    else
+        reply_text(reply, 200, "ready\n");
+}
+
+static void collect(void *user)
+{
+    static struct metric *contexts, *terminations, *threads, *packets, *octets, *dropped;
+    const struct wmcf *wmcf = user;
+    if (!contexts) {
+        contexts = metric_register(METRIC_GAUGE, "contexts", NULL, "Contexts that exist.", NULL);
+        terminations =
+            metric_register(METRIC_GAUGE, "terminations", NULL, "Terminations that exist.", NULL);
+        threads =
+            metric_register(METRIC_GAUGE, "pipelines", NULL,
+                            "webrtcbin pipelines: running, or waiting for the reaper.", "state");
+        packets =
+            metric_register(METRIC_GAUGE, "media_packets", NULL,
+                            "Packets on the media ports since the start.", "worker,direction");
+        octets = metric_register(METRIC_GAUGE, "media_octets", "bytes",
+                                 "Octets on the media ports since the start.", "worker,direction");
+        dropped = metric_register(METRIC_GAUGE, "media_dropped", NULL,
+                                  "Datagrams dropped before a leg was known, by reason.",
+                                  "worker,reason");
+    }
+    metric_set(contexts, g_hash_table_size(wmcf->contexts), NULL);
+    metric_set(terminations, wmcf->n_terminations, NULL);
+    metric_set(threads, pl_legs_count(), (const char *const[]){"running"});
+    metric_set(threads, pl_reaper_pending(), (const char *const[]){"reaping"});
+    for (guint i = 0; i < relay_workers(wmcf->relay); i++) {
+        struct relay_worker_stats s;
+        char worker[12];
+        relay_worker_stats(wmcf->relay, i, &s);
+        g_snprintf(worker, sizeof worker, "%u", i);
+        const struct {
+            struct metric *metric;
+            const char *label;
+            guint64 value;
+        } rows[] = {
+            {packets, "in", s.packets_in},
+            {packets, "out", s.packets_out},
+            {octets, "in", s.octets_in},
+            {octets, "out", s.octets_out},
+            {dropped, "unknown_source", s.unknown_source_dropped},
+            {dropped, "malformed", s.malformed},
+            {dropped, "stun_rejected", s.stun_rejected},
+            {dropped, "send", s.send_dropped},
+        };
+        for (size_t r = 0; r < G_N_ELEMENTS(rows); r++)
+            metric_set(rows[r].metric, rows[r].value, (const char *const[]){worker, rows[r].label});
+    }
+}
+
+static struct http_server *make_http(struct wmcf *wmcf)
+{
+    struct http_server *http = http_server_new();
+    http_server_add_page(http, "/metrics", page_metrics, wmcf);
+    http_server_add_page(http, "/healthz", page_healthz, wmcf);
+    http_server_add_page(http, "/readyz", page_readyz, wmcf);
+    metrics_add_collector(collect, wmcf);
+    return http;
+}
+
+/* --- the listener
+ * --------------------------------------------------------------------------------- */
+
+static struct link_endpoint endpoint; /* one listener, kept by reference as link.h wants */
+
+static bool listen_for_wsfs(struct wmcf *wmcf, GError **error)
+{
+    struct conf *conf = wmcf->conf;
+    wmcf->limits = link_limits_trusted;
+    wmcf->limits.message_max = conf_int(conf, "control", "message_max");
+    wmcf->limits.keepalive_ms = 1000 * conf_int(conf, "control", "keepalive");
+    wmcf->limits.rate = conf_int(conf, "control", "request_rate");
+    wmcf->limits.burst = 2 * wmcf->limits.rate;
+    endpoint = (struct link_endpoint){"/eirtcw-mc/v1", &controller_protocol, &wmcf->limits,
+                                      &controller_link_ops, wmcf};
+    struct link_listener_config config = {
+        .address = conf_string(conf, "control", "address"),
+        .port = conf_int(conf, "control", "port"),
+        .tls_certificate = conf_string(conf, "control", "tls_certificate"),
+        .tls_key = conf_string(conf, "control", "tls_key"),
+        .tls_client_ca = conf_string(conf, "control", "tls_client_ca"),
+        .endpoints = &endpoint,
+        .n_endpoints = 1,
+        .http = wmcf->http,
+        .connections_max = conf_int(conf, "control", "connections_max"),
+        .connections_per_address = conf_int(conf, "control", "connections_per_address"),
+        .connect_rate_per_address = conf_int(conf, "control", "connect_rate_per_address"),
+    };
+    wmcf->listener = link_listen(wmcf->links, &config, error);
+    return wmcf->listener != NULL;
+}
+
+struct wmcf *wmcf_new(struct conf *conf, GError **error)
+{
+    struct wmcf *wmcf = g_new0(struct wmcf, 1);
+    wmcf->conf = conf;
+    wmcf->started = g_get_monotonic_time();
+    wmcf->restart_counter = time(NULL);
+    wmcf->contexts = g_hash_table_new(g_str_hash, g_str_equal);
+    wmcf->controllers = g_hash_table_new(g_str_hash, g_str_equal);
+    wmcf->releasing = g_hash_table_new(NULL, NULL);
+    wmcf->http = make_http(wmcf);
+    service_state_start(wmcf);
+    const char *socket_path = conf_string(conf, "admin", "socket");
+    if (!(wmcf->relay = make_relay(conf, error)) ||
+        !(wmcf->links = link_service_new(conf_string(conf, "control", "trace_file"), error)) ||
+        (socket_path && *socket_path && !(wmcf->admin = admin_new(wmcf, socket_path, error))) ||
+        !listen_for_wsfs(wmcf, error)) {
+        wmcf_free(wmcf);
+        return NULL;
+    }
+    return wmcf;
+}
+
+void wmcf_free(struct wmcf *wmcf)
+{
+    if (!wmcf)
+        return;
+    GHashTableIter iter;
+    void *value;
+    admin_free(wmcf->admin);
+    for (;;) { /* context_free() changes the table */
+        g_hash_table_iter_init(&iter, wmcf->contexts);
+        if (!g_hash_table_iter_next(&iter, NULL, &value))
+            break;
+        context_free(value);
+    }
+    while (g_hash_table_size(wmcf->releasing))
+        g_main_context_iteration(NULL, TRUE);
+    g_hash_table_iter_init(&iter, wmcf->controllers);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        controller_free(value);
+    g_hash_table_unref(wmcf->controllers);
+    link_listener_close(wmcf->listener);
+    link_service_free(wmcf->links);
+    http_server_free(wmcf->http);
+    relay_free(wmcf->relay);
+    loop_timer_free(wmcf->load_timer);
+    loop_timer_free(wmcf->drain_timer);
+    g_hash_table_unref(wmcf->contexts);
+    g_hash_table_unref(wmcf->releasing);
+    g_free(wmcf);
+}

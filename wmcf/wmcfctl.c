@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wmcfctl: a look inside a running wmcf over its unix socket. It fetches JSON and says it in words;
+ * with -j it prints the JSON as it came. Exit status: 0 done, 1 refused, 2 not reachable. */
+#include <gio/gio.h>
+#include <gio/gunixsocketaddress.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_SOCKET "/run/wmcf/wmcf.sock"
+#define REPLY_MAX (64u << 20)
+
+static struct {
+    char *socket;
+    gboolean json, version;
+} options;
+
+static const GOptionEntry entries[] = {
+    {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
+     "Socket of the wmcf (default $WMCF_SOCKET or " DEFAULT_SOCKET ")", "PATH"},
+    {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON", NULL},
+    {"version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version and exit", NULL},
+    {NULL},
+};
+
+/* --- reading JSON
+ * ---------------------------------------------------------------------------------- */
+
+static const char *text_at(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static long long number_at(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static double real_at(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static bool true_at(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static char *endpoint_at(const json_t *object, const char *key)
+{
+    const json_t *a = json_object_get(object, key);
+    if (!a)
+        return g_strdup("none");
+    const char *ip = text_at(a, "ip");
+    return g_strdup_printf(strchr(ip, ':') ? "[%s]:%lld" : "%s:%lld", ip, number_at(a, "port"));
+}
+
+static char *duration(double seconds)
+{
+    if (seconds < 60)
+        return g_strdup_printf("%.1f s", seconds);
+    if (seconds < 3600)
+        return g_strdup_printf("%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+    return g_strdup_printf("%d h %02d min", (int)seconds / 3600, (int)seconds / 60 % 60);
+}
+
+/* --- in words
+ * -------------------------------------------------------------------------------------- */
+
+static void print_status(const json_t *reply)
+{
+    g_autofree char *uptime = duration(real_at(reply, "uptimeSeconds"));
+    const json_t *enforcement = json_object_get(reply, "enforcement");
+    printf("wmcf %s, %s for %s, load %lld %%\n", text_at(reply, "version"),
+           text_at(reply, "serviceState"), uptime, number_at(reply, "load"));
+    printf("  contexts     %lld\n  terminations %lld\n  pipelines    %lld (%lld going down)\n",
+           number_at(reply, "contexts"), number_at(reply, "terminations"),
+           number_at(reply, "pipelines"), number_at(reply, "reaping"));
+    printf("  enforcement  %s (%s)\n", text_at(enforcement, "level"),
+           text_at(enforcement, "reason"));
+    size_t i;
+    const json_t *item;
+    json_array_foreach(json_object_get(reply, "links"), i, item)
+        printf("  wsf          %s, %s\n", text_at(item, "wsf"),
+               number_at(item, "links") ? "linked" : "link lost, contexts live on for a while");
+    if (i == 0)
+        printf("  wsf          none has linked yet (control port %lld)\n",
+               number_at(reply, "controlPort"));
+    json_array_foreach(json_object_get(reply, "workers"), i, item)
+    {
+        printf("  worker %lld     %lld legs, %lld packets in, %lld out", number_at(item, "worker"),
+               number_at(item, "legs"), number_at(item, "packetsIn"),
+               number_at(item, "packetsOut"));
+        long long unknown = number_at(item, "unknownSourceDropped");
+        long long broken = number_at(item, "malformed"), stun = number_at(item, "stunRejected");
+        if (unknown || broken || stun)
+            printf("; dropped: %lld from unknown sources, %lld malformed, %lld STUN", unknown,
+                   broken, stun);
+        printf("\n");
+    }
+}
+
+static void print_contexts(const json_t *reply)
+{
+    size_t i, k;
+    const json_t *context, *id;
+    json_array_foreach(json_object_get(reply, "contexts"), i, context)
+    {
+        g_autofree char *age = duration(real_at(context, "ageSeconds"));
+        printf("%s  %s, of %s, for %s\n", text_at(context, "contextId"),
+               text_at(context, "topology"), text_at(context, "owner"), age);
+        const json_t *states = json_object_get(context, "states");
+        json_array_foreach(json_object_get(context, "terminationIds"), k, id) printf(
+            "  %s  %s\n", json_string_value(id), json_string_value(json_array_get(states, k)));
+    }
+    if (i == 0)
+        printf("no contexts\n");
+}
+
+static void print_ice(const json_t *t)
+{
+    const json_t *ice = json_object_get(t, "ice"), *transport = json_object_get(t, "transport");
+    g_autofree char *local = endpoint_at(ice, "local");
+    g_autofree char *remote = endpoint_at(ice, "remote");
+    if (true_at(ice, "connected"))
+        printf("  ICE     connected, %s here and %s there; last check %.1f s ago, %lld in all\n",
+               local, remote, real_at(transport, "lastStunAge"),
+               number_at(transport, "stunRequests"));
+    else if (number_at(transport, "stunRequests") == 0)
+        printf(
+            "  ICE     not connected: no valid check has come. Is UDP to the media port open, and "
+            "does the endpoint know our candidate?\n");
+    else
+        printf(
+            "  ICE     not connected: %lld checks have come, none nominates a pair or the consent "
+            "has expired\n",
+            number_at(transport, "stunRequests"));
+}
+
+static void print_dtls(const json_t *t)
+{
+    const json_t *dtls = json_object_get(t, "dtls");
+    if (true_at(dtls, "connected"))
+        printf("  DTLS    connected, %s; fingerprint matched\n  SRTP    %s\n",
+               *text_at(dtls, "cipher") ? text_at(dtls, "cipher") : "cipher not known",
+               text_at(dtls, "srtpProfile"));
+    else
+        printf("  DTLS    %s: no keys, so no media can flow\n", text_at(dtls, "state"));
+}
+
+static void print_uplink(const json_t *media, bool video)
+{
+    const json_t *up = json_object_get(media, "uplink");
+    if (number_at(up, "received") == 0) {
+        printf("      from the endpoint  nothing has come\n");
+    } else {
+        printf("      from the endpoint  %lld packets (SSRC %08llx, payload type %lld), %lld lost, "
+               "%lld repeated after NACK; last %.2f s ago\n",
+               number_at(up, "received"), number_at(up, "ssrc"), number_at(up, "payloadType"),
+               number_at(up, "lost"), number_at(up, "retransmitted"), real_at(up, "lastPacketAge"));
+        if (video && number_at(up, "keyFrames"))
+            printf("                         %lld key frames, the last %.1f s ago; %lld were asked "
+                   "for\n",
+                   number_at(up, "keyFrames"), real_at(up, "lastKeyFrameAge"),
+                   number_at(up, "pli"));
+        else if (video)
+            printf("                         no key frame yet: the picture stays black; %lld were "
+                   "asked for\n",
+                   number_at(up, "pli"));
+    }
+    if (number_at(up, "gateDiscarded"))
+        printf("                         %lld dropped at the closed gate\n",
+               number_at(up, "gateDiscarded"));
+}
+
+static void print_downlink(const json_t *media, const json_t *negotiated)
+{
+    const json_t *down = json_object_get(media, "downlink");
+    const json_t *source = json_object_get(negotiated, "source");
+    if (source)
+        printf("      to the endpoint    %lld packets (SSRC %08llx) from %s mid %s; %lld repeated, "
+               "it reports %lld lost",
+               number_at(down, "sent"), number_at(down, "ssrc"), text_at(source, "terminationId"),
+               text_at(source, "mid"), number_at(down, "retransmitted"), number_at(down, "lost"));
+    else
+        printf("      to the endpoint    no route leads here");
+    if (json_object_get(down, "roundTrip"))
+        printf(", round trip %.0f ms", 1000 * real_at(down, "roundTrip"));
+    printf("\n");
+    if (number_at(down, "noCodec"))
+        printf(
+            "                         %lld not sent: the endpoint has not negotiated that codec\n",
+            number_at(down, "noCodec"));
+    if (number_at(down, "gateDiscarded"))
+        printf("                         %lld dropped at the closed gate\n",
+               number_at(down, "gateDiscarded"));
+}
+
+static void print_termination(const json_t *reply)
+{
+    const json_t *t = json_object_get(reply, "termination");
+    g_autofree char *age = duration(real_at(t, "ageSeconds"));
+    printf("%s in %s, %s, for %s\n", text_at(t, "terminationId"), text_at(t, "contextId"),
+           text_at(t, "state"), age);
+    if (*text_at(t, "failure"))
+        printf("  failed: %s\n", text_at(t, "failure"));
+    if (true_at(t, "offerPending"))
+        printf("  an offer of ours waits for the endpoint's answer\n");
+    print_ice(t);
+    print_dtls(t);
+    const json_t *transport = json_object_get(t, "transport");
+    if (number_at(transport, "unvalidatedDropped"))
+        printf("  dropped %lld packets from addresses that ICE has not validated\n",
+               number_at(transport, "unvalidatedDropped"));
+    if (number_at(transport, "srtpFailed"))
+        printf("  dropped %lld packets that SRTP could not authenticate\n",
+               number_at(transport, "srtpFailed"));
+    size_t i;
+    const json_t *media;
+    json_array_foreach(json_object_get(t, "medias"), i, media)
+    {
+        g_autofree char *codecs = json_dumps(json_object_get(media, "codecs"), JSON_COMPACT);
+        printf("  mid %s: %s %s %s, gate %s\n", text_at(media, "mid"), text_at(media, "mediaType"),
+               text_at(media, "direction"), codecs, text_at(media, "flowStatus"));
+        size_t k;
+        const json_t *statistics;
+        json_array_foreach(json_object_get(t, "statistics"), k, statistics)
+        {
+            if (strcmp(text_at(statistics, "mid"), text_at(media, "mid")) != 0)
+                continue;
+            print_uplink(statistics, strcmp(text_at(media, "mediaType"), "video") == 0);
+            print_downlink(statistics, media);
+        }
+    }
+}
+
+/* --- talking
+ * --------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *argument, *help;
+    void (*print)(const json_t *reply);
+} commands[] = {
+    {"contexts", NULL, "contexts and their terminations", print_contexts},
+    {"status", NULL, "state, load, links, workers", print_status},
+    {"termination", "ID", "one termination in words: ICE, DTLS, SRTP, media, gate",
+     print_termination},
+};
+
+static json_t *ask(const char *path, const json_t *request, GError **error)
+{
+    g_autoptr(GSocketAddress) address = g_unix_socket_address_new(path);
+    g_autoptr(GSocketClient) client = g_socket_client_new();
+    g_socket_client_set_timeout(client, 10);
+    g_autoptr(GSocketConnection) connection =
+        g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, error);
+    if (!connection)
+        return NULL;
+    g_autofree char *text = json_dumps(request, JSON_COMPACT);
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(connection));
+    if (!g_output_stream_write_all(out, line, strlen(line), NULL, NULL, error))
+        return NULL;
+    GInputStream *in = g_io_stream_get_input_stream(G_IO_STREAM(connection));
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    guint8 buffer[16384];
+    gssize n;
+    while ((n = g_input_stream_read(in, buffer, sizeof buffer, NULL, error)) > 0 &&
+           all->len < REPLY_MAX)
+        g_byte_array_append(all, buffer, n);
+    if (n < 0)
+        return NULL;
+    json_t *reply = json_loadb((const char *)all->data, all->len, 0, NULL);
+    if (!reply)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the wmcf gave no readable answer");
+    return reply;
+}
+
+static char *summary(void)
+{
+    GString *text = g_string_new("Looks inside a running wmcf.\n\nCommands:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
+        g_string_append_printf(text, "  %-12s %-4s %s\n", commands[i].name,
+                               commands[i].argument ? commands[i].argument : "", commands[i].help);
+    return g_string_free(text, FALSE);
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *commands_help = summary();
+    g_autoptr(GOptionContext) context = g_option_context_new("COMMAND [ID]");
+    g_option_context_set_summary(context, commands_help);
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, &argc, &argv, &error)) {
+        fprintf(stderr, "wmcfctl: %s\n", error->message);
+        return 1;
+    }
+    if (options.version) {
+        printf("wmcfctl " WMCF_VERSION "\n");
+        return 0;
+    }
+    size_t c = 0;
+    while (argc > 1 && c < G_N_ELEMENTS(commands) && strcmp(commands[c].name, argv[1]) != 0)
+        c++;
+    int wanted = c < G_N_ELEMENTS(commands) && commands[c].argument ? 3 : 2;
+    if (argc < 2 || c == G_N_ELEMENTS(commands) || argc != wanted) {
+        g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+        fprintf(stderr, "%s", help);
+        return 1;
+    }
+    json_auto_t *request = json_pack("{s:s}", "command", argv[1]);
+    if (wanted == 3)
+        json_object_set_new(request, "id", json_string(argv[2]));
+    const char *path = options.socket ? options.socket : g_getenv("WMCF_SOCKET");
+    if (!path)
+        path = DEFAULT_SOCKET;
+    json_auto_t *reply = ask(path, request, &error);
+    if (!reply) {
+        fprintf(stderr, "wmcfctl: no answer on %s: %s. Is wmcf running, and may you open it?\n",
+                path, error ? error->message : "");
+        return 2;
+    }
+    if (!true_at(reply, "ok")) {
+        fprintf(stderr, "wmcfctl: %s\n", text_at(reply, "error"));
+        return 1;
+    }
+    if (options.json) {
+        g_autofree char *text = json_dumps(reply, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+        printf("%s\n", text);
+    } else {
+        commands[c].print(reply);
+    }
+    return 0;
+}
