@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The SDP engine: reads, offers and answers session descriptions (RFC 8866, 8829, 9429, 8843, 8839,
- * 8842). Pure functions over GstSDPMessage, no I/O, no state; directions and roles are always told
- * from our side (the WMCF's).
+ * 8842). Pure functions over GstSDPMessage, no I/O, no state; templates and what is negotiated tell
+ * directions from our side (the WMCF's).
  *
  * Threads: any. Errors: INVALID_SDP for text that cannot be read, SDP_NOT_ACCEPTABLE for text that
  * cannot be accepted, INVALID_MESSAGE for a bad template. */
@@ -18,7 +18,8 @@
 #define SDP_MAX_CANDIDATES 64
 #define SDP_MAX_MID 16 /* RFC 8843: short */
 
-enum sdp_kind { SDP_AUDIO, SDP_VIDEO, SDP_APPLICATION };
+/* SDP_OTHER: an m-line that only a rejection can answer (another type or another protocol). */
+enum sdp_kind { SDP_AUDIO, SDP_VIDEO, SDP_APPLICATION, SDP_OTHER };
 enum sdp_direction { SDP_INACTIVE = 0, SDP_SENDONLY = 1, SDP_RECVONLY = 2, SDP_SENDRECV = 3 };
 enum sdp_setup { SDP_SETUP_NONE, SDP_SETUP_ACTPASS, SDP_SETUP_ACTIVE, SDP_SETUP_PASSIVE };
 const char *sdp_kind_name(enum sdp_kind kind);                /* "audio" */
@@ -33,13 +34,13 @@ struct sdp_codec {
     guint channels; /* audio; 1 when not said */
     char *fmtp;     /* parameters or NULL */
     bool nack, nack_pli, ccm_fir, transport_cc, goog_remb;
-    const char *format; /* canonical interchangeable-format key, g_intern'ed: two codecs with the same
-                         * key carry the same payload, e.g. "audio/opus/48000/2",
+    const char *format; /* canonical interchangeable-format key, g_intern'ed: two codecs with the
+                         * same key carry the same payload, e.g. "audio/opus/48000/2",
                          * "video/H264/90000;packetization-mode=1;profile=42e0" */
 };
 
 struct sdp_extmap {
-    guint8 id; /* 1..14 one-byte, up to 255 two-byte */
+    guint8 id;       /* 1..14 one-byte, up to 255 two-byte */
     const char *uri; /* interned */
     enum sdp_direction direction;
 };
@@ -55,14 +56,16 @@ struct sdp_media {
     char *mid;
     enum sdp_kind kind;
     enum sdp_direction direction;
-    bool rejected;       /* port 0 without bundle-only */
-    GArray *codecs;      /* struct sdp_codec, in order of preference */
-    GArray *extmaps;     /* struct sdp_extmap */
-    GArray *ssrcs;       /* guint32, from a=ssrc (the first is the media's own, FID partners left out) */
+    bool rejected;   /* port 0 without bundle-only */
+    GArray *codecs;  /* struct sdp_codec, in order of preference */
+    GArray *extmaps; /* struct sdp_extmap */
+    GArray *ssrcs; /* guint32, from a=ssrc (the first is the media's own, FID partners left out) */
     char *cname, *msid_stream, *msid_track;
     bool rtcp_mux, rtcp_rsize;
-    guint sctp_port;     /* SDP_APPLICATION */
+    guint sctp_port; /* SDP_APPLICATION */
     guint max_message_size;
+    char *type, *protocol; /* of the m-line as written; NULL = the usual ones of the kind */
+    char *formats;         /* the m-line's format list as written, or NULL = the codecs */
 };
 
 struct sdp_description {
@@ -72,12 +75,16 @@ struct sdp_description {
     char *fingerprint_hash; /* "sha-256" in lower case */
     GByteArray *fingerprint;
     enum sdp_setup setup;
-    bool bundle;         /* every m-line that is not rejected is in one BUNDLE group */
-    GPtrArray *medias;   /* struct sdp_media, owned, in m-line order */
-    GArray *candidates;  /* struct sdp_candidate of the bundled transport */
+    bool bundle;        /* every m-line that is not rejected is in one BUNDLE group */
+    GPtrArray *medias;  /* struct sdp_media, owned, in m-line order */
+    GArray *candidates; /* struct sdp_candidate of the bundled transport */
+    /* The bundled m-lines still have ICE credentials of their own (Firefox's first offer); those
+     * above are the tagged one's (RFC 9143 7.3.1). */
+    bool split_transport;
 };
 
-/* Transfer full; NULL and INVALID_SDP with line number and reason on failure. Never trusts length,
+/* Directions and roles are those that the text's author wrote, about itself.
+ * Transfer full; NULL and INVALID_SDP with line number and reason on failure. Never trusts length,
  * nesting or count: beyond the limits above it fails. */
 struct sdp_description *sdp_parse(const char *text, GError **error);
 /* RFC 8866 text with CRLF. Transfer full. */
@@ -126,16 +133,16 @@ struct sdp_local {
 struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
                                        const struct sdp_local *local,
                                        const struct sdp_description *previous, GError **error);
-/* An answer to a remote offer: the offered codecs that we know (and, with a template, that it names,
- * in its order), the offered payload types and extension ids, directions intersected, everything
- * else rejected by port 0. setup: passive when actpass was offered. Transfer full. */
+/* An answer to a remote offer: the offered codecs that we know (and, with a template, that it
+ * names, in its order), the offered payload types and extension ids, directions intersected,
+ * everything else rejected by port 0. setup: passive when actpass was offered. Transfer full. */
 struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
                                         const struct sdp_template *sdp_template,
                                         const struct sdp_local *local,
                                         const struct sdp_description *previous, GError **error);
-/* Checks a remote answer against our offer: same m-lines and mids, codecs and extensions a subset of
- * the offered, a fingerprint, ICE credentials, rtcp-mux and bundle as offered, a direction that the
- * offer allows, setup active or passive. */
+/* Checks a remote answer against our offer: same m-lines and mids, codecs and extensions a subset
+ * of the offered, a fingerprint, ICE credentials, rtcp-mux and bundle as offered, a direction that
+ * the offer allows, setup active or passive. */
 bool sdp_check_answer(const struct sdp_description *offer, const struct sdp_description *answer,
                       GError **error);
 
@@ -147,7 +154,7 @@ struct sdp_negotiated_media {
     GArray *recv_codecs; /* struct sdp_codec (borrowed strings): payload types the peer sends us */
     GArray *send_codecs; /* payload types we send to the peer, in the peer's order of preference */
     guint8 mid_extmap, audio_level_extmap; /* 0 = not negotiated */
-    GArray *remote_ssrcs; /* guint32 announced by the peer (may be empty) */
+    GArray *remote_ssrcs;                  /* guint32 announced by the peer (may be empty) */
     guint32 local_ssrc;
     bool rtcp_rsize;
 };
@@ -155,7 +162,7 @@ struct sdp_negotiated_media {
 GArray *sdp_negotiate(const struct sdp_description *local, const struct sdp_description *remote);
 
 /* The anchor: the small offer that webrtcbin is given once per leg in place of the real one
- * (docs/architecture.md): one audio m-line and, when asked, the data channel; the peer's fingerprint;
- * `webrtcbin_setup` is the role that the *peer* takes. Transfer full. */
+ * (docs/architecture.md): one audio m-line and, when asked, the data channel; the peer's
+ * fingerprint; `peer_setup` is the role that the *peer* takes. Transfer full. */
 char *sdp_make_anchor(const struct sdp_description *remote, enum sdp_setup peer_setup,
                       bool data_channel);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes our answers (RFC 9429 5.3): every offered m-line gets its own, in order; audio and video
+ * with a codec that we know are accepted with the offered payload types and extension ids, all the
+ * rest is rejected with port 0. A template narrows what is accepted, it never adds. */
+#include "pipelines/sdp-model.h"
+#include "pipelines/sdp-codec.h"
+
+#include <string.h>
+
+struct answer {
+    const struct sdp_description *offer, *previous;
+    const struct sdp_template *sdp_template;
+    const struct sdp_local *local;
+    struct sdp_description *description;
+    bool used[SDP_MAX_MEDIAS]; /* template medias that have their m-line */
+    guint accepted;
+};
+
+static void reject(struct answer *a, const struct sdp_media *offered)
+{
+    struct sdp_media *media = sdp_media_new(offered->kind);
+
+    media->mid = g_strdup(offered->mid);
+    media->rejected = true;
+    media->type = g_strdup(offered->type);
+    media->protocol = g_strdup(offered->protocol);
+    media->formats = g_strdup(offered->formats); /* RFC 3264 6: a rejected m= keeps its form */
+    g_ptr_array_add(a->description->medias, media);
+}
+
+/* The template's media for an offered one: by mid, else the first without a mid of its kind. */
+static const struct sdp_template_media *find_wanted(struct answer *a,
+                                                    const struct sdp_media *offered)
+{
+    const GArray *medias = a->sdp_template->medias;
+
+    for (guint pass = 0; pass < 2; pass++)
+        for (guint i = 0; i < medias->len; i++) {
+            const struct sdp_template_media *wanted =
+                &g_array_index(medias, struct sdp_template_media, i);
+            if (a->used[i] || wanted->kind != offered->kind ||
+                strcmp(wanted->mid, pass == 0 ? offered->mid : "") != 0)
+                continue;
+            a->used[i] = true;
+            return wanted;
+        }
+    return NULL;
+}
+
+static void accept_codec(struct sdp_media *media, const struct sdp_codec *offered)
+{
+    struct sdp_codec codec;
+
+    sdp_codec_copy(&codec, offered);
+    g_free(codec.fmtp);
+    codec.fmtp = sdp_codec_answer_fmtp(offered);
+    codec.transport_cc = codec.goog_remb = false;
+    if (media->kind == SDP_AUDIO)
+        codec.nack = codec.nack_pli = codec.ccm_fir = false;
+    g_array_append_val(media->codecs, codec);
+}
+
+static void accept_codecs(struct sdp_media *media, const struct sdp_media *offered,
+                          const struct sdp_template_media *wanted)
+{
+    guint n_ranks = wanted && wanted->codecs ? g_strv_length(wanted->codecs) : 1;
+
+    for (guint rank = 0; rank < n_ranks; rank++)
+        for (guint i = 0; i < offered->codecs->len; i++) {
+            const struct sdp_codec *codec = &g_array_index(offered->codecs, struct sdp_codec, i);
+            guint its_rank = 0;
+            if (!codec->format || (codec->pt >= 64 && codec->pt <= 95)) /* RFC 5761 4 */
+                continue;
+            if (wanted && !sdp_template_media_codec(wanted, codec->name, &its_rank))
+                continue;
+            if (its_rank == rank)
+                accept_codec(media, codec);
+        }
+}
+
+static void accept_extensions(struct sdp_media *media, const struct sdp_media *offered)
+{
+    for (guint i = 0; i < offered->extmaps->len; i++) {
+        const struct sdp_extmap *e = &g_array_index(offered->extmaps, struct sdp_extmap, i);
+        bool wanted = strcmp(e->uri, SDP_URI_MID) == 0 ||
+                      (media->kind == SDP_AUDIO && strcmp(e->uri, SDP_URI_AUDIO_LEVEL) == 0);
+        if (wanted && e->id <= 14) /* RFC 8285 4.2: what the one-byte form can carry */
+            sdp_media_add_extmap(media, e->id, e->uri, sdp_direction_reverse(e->direction));
+    }
+}
+
+static void answer_media(struct answer *a, guint index)
+{
+    const struct sdp_media *offered = g_ptr_array_index(a->offer->medias, index);
+    const struct sdp_media *before = a->previous && index < a->previous->medias->len
+                                         ? g_ptr_array_index(a->previous->medias, index)
+                                         : NULL;
+    const struct sdp_template_media *wanted = NULL;
+    struct sdp_media *media;
+
+    if (offered->rejected || (offered->kind != SDP_AUDIO && offered->kind != SDP_VIDEO) ||
+        (a->sdp_template && !(wanted = find_wanted(a, offered)))) {
+        reject(a, offered);
+        return;
+    }
+    media = sdp_media_new(offered->kind);
+    accept_codecs(media, offered, wanted);
+    if (media->codecs->len == 0) {
+        sdp_media_free(media);
+        reject(a, offered);
+        return;
+    }
+    media->mid = g_strdup(offered->mid);
+    media->protocol = g_strdup(offered->protocol);
+    media->direction = sdp_direction_reverse(offered->direction);
+    if (wanted)
+        media->direction = (enum sdp_direction)(media->direction & wanted->direction);
+    media->rtcp_mux = true;
+    media->rtcp_rsize = offered->rtcp_rsize;
+    accept_extensions(media, offered);
+    media->cname = g_strdup(a->local->cname);
+    sdp_media_set_msid(media, a->local->cname);
+    if (before && before->ssrcs->len > 0 && g_strcmp0(before->mid, media->mid) == 0) {
+        g_array_append_vals(media->ssrcs, before->ssrcs->data, before->ssrcs->len);
+    } else {
+        guint32 ssrc = sdp_description_new_ssrc(a->description, a->previous);
+        g_array_append_val(media->ssrcs, ssrc);
+    }
+    g_ptr_array_add(a->description->medias, media);
+    a->accepted++;
+}
+
+/* RFC 9143 9.1: inside a BUNDLE group a payload type and an extension id mean one thing. */
+static bool check_bundle_numbers(const struct sdp_description *d, GError **error)
+{
+    const char *formats[128] = {NULL}, *uris[256] = {NULL};
+
+    for (guint i = 0; i < d->medias->len; i++) {
+        const struct sdp_media *media = g_ptr_array_index(d->medias, i);
+        for (guint k = 0; k < media->codecs->len; k++) {
+            const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, k);
+            if (formats[codec->pt] && formats[codec->pt] != codec->format) {
+                problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                            "Payload type %u means two formats in one BUNDLE group.", codec->pt);
+                return false;
+            }
+            formats[codec->pt] = codec->format;
+        }
+        for (guint k = 0; k < media->extmaps->len; k++) {
+            const struct sdp_extmap *e = &g_array_index(media->extmaps, struct sdp_extmap, k);
+            if (uris[e->id] && uris[e->id] != e->uri) {
+                problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                            "Extension id %u means two extensions in one BUNDLE group.", e->id);
+                return false;
+            }
+            uris[e->id] = e->uri;
+        }
+    }
+    return true;
+}
+
+/* RFC 9429 5.2.2: a new offer keeps the m-lines and their mids; only a rejected one is given away.
+ */
+static bool check_previous(const struct sdp_description *offer,
+                           const struct sdp_description *previous, GError **error)
+{
+    if (previous && offer->medias->len < previous->medias->len) {
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "The offer has fewer m-lines than the description before it.");
+        return false;
+    }
+    for (guint i = 0; previous && i < previous->medias->len; i++) {
+        const struct sdp_media *before = g_ptr_array_index(previous->medias, i);
+        const struct sdp_media *now = g_ptr_array_index(offer->medias, i);
+        if (before->rejected || now->rejected ||
+            (before->kind == now->kind && g_strcmp0(before->mid, now->mid) == 0))
+            continue;
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "The offer uses m-line %u for another medium while the former one lives.", i);
+        return false;
+    }
+    return true;
+}
+
+static bool check_template(const struct answer *a, GError **error)
+{
+    const GArray *medias = a->sdp_template->medias;
+
+    if (!sdp_template_check(a->sdp_template, error))
+        return false;
+    for (guint i = 0; i < medias->len; i++) {
+        const struct sdp_template_media *wanted =
+            &g_array_index(medias, struct sdp_template_media, i);
+        const struct sdp_media *offered = sdp_description_media(a->offer, wanted->mid);
+        if (wanted->mid[0] && (!offered || offered->kind != wanted->kind)) {
+            problem_set(error, PROBLEM_INVALID_MESSAGE,
+                        "The offer has no %s with the mid \"%s\" of the template.",
+                        sdp_kind_name(wanted->kind), wanted->mid);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first live m-line is the one whose transport was read (RFC 9143 7.3.1). */
+static bool tagged_rejected(const struct answer *a)
+{
+    for (guint i = 0; i < a->offer->medias->len; i++) {
+        const struct sdp_media *offered = g_ptr_array_index(a->offer->medias, i);
+        const struct sdp_media *media = g_ptr_array_index(a->description->medias, i);
+        if (!offered->rejected)
+            return media->rejected;
+    }
+    return false;
+}
+
+static bool answer(struct answer *a, GError **error)
+{
+    if (!sdp_check_transport(a->offer, "offer", a->local, error) ||
+        !check_previous(a->offer, a->previous, error) ||
+        (a->sdp_template && !check_template(a, error)))
+        return false;
+    for (guint i = 0; i < a->offer->medias->len; i++)
+        answer_media(a, i);
+    if (a->accepted == 0) {
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "Nothing in the offer can be accepted: no audio or video with a known codec.");
+        return false;
+    }
+    if (a->offer->split_transport && tagged_rejected(a)) {
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "The m-line that carries the transport of the group would be rejected.");
+        return false;
+    }
+    return check_bundle_numbers(a->description, error);
+}
+
+struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
+                                        const struct sdp_template *sdp_template,
+                                        const struct sdp_local *local,
+                                        const struct sdp_description *previous, GError **error)
+{
+    struct answer a = {.offer = offer,
+                       .previous = previous,
+                       .sdp_template = sdp_template,
+                       .local = local,
+                       .description = sdp_description_new_local(local)};
+
+    /* RFC 8842 5.3: passive lets the peer's first flight wait for nothing of ours. */
+    a.description->setup = offer->setup == SDP_SETUP_PASSIVE ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE;
+    a.description->bundle = offer->bundle;
+    if (!answer(&a, error))
+        g_clear_pointer(&a.description, sdp_description_free);
+    return a.description;
+}
