@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/problem.h"
+#include "wmcf/media-policy.h"
+
+static bool parse(const char *text, struct policy_set *set, GError **error)
+{
+    json_error_t failed;
+    json_auto_t *message = json_loads(text, 0, &failed);
+    g_assert_nonnull(message);
+    return policy_set_read(message, set, error);
+}
+
+static void test_star_and_mid(void)
+{
+    struct policy_set set;
+    g_assert_true(parse("{\"mediaPolicy\":[{\"mid\":\"*\",\"flowStatus\":\"DISABLED\"},"
+                        "{\"mid\":\"0\",\"flowStatus\":\"ENABLED\"}]}",
+                        &set, NULL));
+    g_assert_cmpint(policy_set_for(&set, "0").status, ==, QOS_ENABLED);
+    g_assert_cmpint(policy_set_for(&set, "1").status, ==, QOS_DISABLED);
+    policy_set_clear(&set);
+}
+
+static void test_later_star_overrides(void)
+{
+    struct policy_set kept, more;
+    g_assert_true(
+        parse("{\"mediaPolicy\":[{\"mid\":\"0\",\"flowStatus\":\"DISABLED\"}]}", &kept, NULL));
+    g_assert_true(
+        parse("{\"mediaPolicy\":[{\"mid\":\"*\",\"flowStatus\":\"ENABLED\"}]}", &more, NULL));
+    policy_set_merge(&kept, &more);
+    g_assert_cmpint(policy_set_for(&kept, "0").status, ==, QOS_ENABLED);
+    g_assert_cmpint(policy_set_for(&kept, "7").status, ==, QOS_ENABLED);
+    policy_set_clear(&kept);
+    policy_set_clear(&more);
+}
+
+static void test_absent_is_empty(void)
+{
+    struct policy_set set;
+    g_assert_true(parse("{}", &set, NULL));
+    g_assert_cmpuint(set.entries->len, ==, 0);
+    g_assert_false(policy_set_for(&set, "0").has_status);
+    policy_set_clear(&set);
+}
+
+static void test_refusals_name_the_member(void)
+{
+    static const struct {
+        const char *text;
+        enum problem problem;
+        const char *pointer;
+    } rows[] = {
+        {"{\"mediaPolicy\":{}}", PROBLEM_INVALID_MESSAGE, "/mediaPolicy"},
+        {"{\"mediaPolicy\":[1]}", PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0"},
+        {"{\"mediaPolicy\":[{}]}", PROBLEM_MISSING_PARAMETER, "/mediaPolicy/0/mid"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"flowStatus\":\"OPEN\"}]}", PROBLEM_INVALID_MESSAGE,
+         "/mediaPolicy/0/flowStatus"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":true}]}", PROBLEM_INVALID_MESSAGE,
+         "/mediaPolicy/0/policing"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1}}]}", PROBLEM_MISSING_PARAMETER,
+         "/mediaPolicy/0/policing/mbs"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"marking\":{\"taggingBehaviour\":\"mark\","
+         "\"dscp\":64}}]}",
+         PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0/marking/dscp"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1000,\"mbs\":1000}}]}",
+         PROBLEM_ENFORCEMENT_UNAVAILABLE, NULL},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        struct policy_set set;
+        g_assert_false(parse(rows[i].text, &set, &error));
+        g_assert_error(error, PROBLEM_DOMAIN, (int)rows[i].problem);
+        g_assert_cmpstr(problem_param(error), ==, rows[i].pointer);
+        policy_set_clear(&set);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/wmcf/media-policy/star-and-mid", test_star_and_mid);
+    g_test_add_func("/wmcf/media-policy/later-star", test_later_star_overrides);
+    g_test_add_func("/wmcf/media-policy/absent", test_absent_is_empty);
+    g_test_add_func("/wmcf/media-policy/refusals", test_refusals_name_the_member);
+    return g_test_run();
+}
