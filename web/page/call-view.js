@@ -48,7 +48,7 @@ export class CallView {
         button('play').addEventListener('click', () => this.#play(), { signal });
         button('mic').addEventListener('click', () => this.#toggle('audio'), { signal });
         button('camera').addEventListener('click', () => this.#toggle('video'), { signal });
-        button('stats').addEventListener('click', () => this.#showFigures(element('drawer').hidden), { signal });
+        button('stats').addEventListener('click', () => this.#showFigures(Boolean(element('drawer').hidden)), { signal });
         button('stats-close').addEventListener('click', () => {
             this.#showFigures(false);
             button('stats').focus();
@@ -182,7 +182,7 @@ export class CallView {
         switch (event.key.toLowerCase()) {
             case 'm': this.#toggle('audio'); break;
             case 'v': this.#toggle('video'); break;
-            case 's': this.#showFigures(element('drawer').hidden); break;
+            case 's': this.#showFigures(Boolean(element('drawer').hidden)); break;
             case 'escape': this.#showFigures(false); break;
             default: return;
         }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// One Chromium for the browser tests. Each person gets a context of its own (own storage), each tab is
+// a page. The connections of a page are caught before its scripts run, so that a test can read their
+// getStats; the page itself shows none of them.
+
+import { chromium } from 'playwright-core';
+
+const ARGS = [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+    '--allow-loopback-in-peer-connection', '--disable-features=WebRtcHideLocalIpsWithMdns',
+    // Pages in the background are calls too.
+    '--disable-background-timer-throttling', '--disable-renderer-backgrounding',
+    '--disable-backgrounding-occluded-windows',
+];
+
+export async function launch({ args = [] } = {}) {
+    return chromium.launch({
+        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        headless: true,
+        args: [...ARGS, ...args],
+    });
+}
+
+/** Runs in the page, before its scripts. */
+function catchConnections() {
+    const Native = window.RTCPeerConnection;
+    const caught = [];
+    window.RTCPeerConnection = class extends Native {
+        constructor(...args) {
+            super(...args);
+            caught.push(this);
+        }
+    };
+    // The last one that has a remote description: throw-away connections have none.
+    window.testConnection = () => caught.findLast((one) => one.remoteDescription);
+    window.testStats = async () => {
+        const connection = window.testConnection();
+        return connection ? [...(await connection.getStats()).values()] : [];
+    };
+}
+
+/**
+ * A person at a browser.
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} url
+ */
+export async function openPage(browser, url, { context, viewport = { width: 960, height: 640 }, log = [], ...options } = {}) {
+    const own = context ?? (await browser.newContext({ viewport, ...options }));
+    const page = await own.newPage();
+    await page.addInitScript(catchConnections);
+    page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => log.push(`error: ${error.stack ?? error}`));
+    await page.goto(url);
+    return page;
+}
+
+export async function signIn(page, user, password) {
+    await page.fill('#user', user);
+    await page.fill('#password', password);
+    await page.click('#sign-in');
+}
+
+/** Signs in and waits until the page can call. */
+export async function signedIn(page, user, password) {
+    await signIn(page, user, password);
+    await page.waitForSelector('body[data-view="home"][data-link="registered"]');
+}
+
+export async function call(page, callee) {
+    await page.fill('#callee', callee);
+    await page.click('#call');
+}
+
+export const answer = (page) => page.click('#answer');
+export const decline = (page) => page.click('#decline');
+export const hangUp = (page) => page.click('#hang-up');
+export const atHome = (page) => page.waitForSelector('body[data-view="home"]');
+export const ringing = (page) => page.waitForSelector('#incoming[open]');
+export const connected = (page, timeout = 15_000) => page.waitForSelector('#stage.connected', { timeout });
+
+/** Waits until the page shows a sentence that matches. */
+export async function sentence(page, pattern, timeout = 15_000) {
+    await page.waitForFunction(([source, flags]) => {
+        const notice = document.getElementById('notice');
+        return !notice.hidden && new RegExp(source, flags).test(notice.textContent);
+    }, [pattern.source, pattern.flags], { timeout });
+    return page.textContent('#notice-text');
+}
+
+/** The rows of getStats of the page's call. */
+export const stats = (page) => page.evaluate(() => window.testStats());

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// A media centre made of a browser page: one RTCPeerConnection per leg, a leg's tracks sent on to the
+// other. It lets the library and the page be tested with real media when wmcf is not what is tested.
+
+/** Runs in the page. */
+function centre() {
+    const legs = new Map();
+    window.offer = async (id) => {
+        const connection = new RTCPeerConnection();
+        const transceivers = ['audio', 'video'].map((kind) => connection.addTransceiver(kind, { direction: 'sendrecv' }));
+        legs.set(id, { connection, transceivers });
+        await connection.setLocalDescription();
+        await new Promise((resolve) => {
+            const check = () => connection.iceGatheringState === 'complete' && resolve();
+            connection.onicegatheringstatechange = check;
+            check();
+        });
+        return connection.localDescription.sdp;
+    };
+    window.answer = (id, sdp) => legs.get(id)?.connection.setRemoteDescription({ type: 'answer', sdp });
+    window.join = (one, other) => {
+        for (const [from, to] of [[one, other], [other, one]]) {
+            legs.get(from)?.transceivers.forEach(({ receiver }, index) =>
+                legs.get(to)?.transceivers[index].sender.replaceTrack(receiver.track));
+        }
+    };
+    window.end = (id) => {
+        legs.get(id)?.connection.close();
+        legs.delete(id);
+    };
+}
+
+/** @param {import('playwright-core').Browser} browser */
+export async function fakeMedia(browser, url) {
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(url);
+    await page.evaluate(centre);
+    return {
+        offer: (id) => page.evaluate((leg) => window.offer(leg), id),
+        answer: (id, sdp) => page.evaluate(([leg, text]) => window.answer(leg, text), [id, sdp]),
+        join: (one, other) => page.evaluate(([a, b]) => window.join(a, b), [one, other]),
+        end: (id) => page.evaluate((leg) => window.end(leg), id).catch(() => {}),
+        close: () => page.context().close(),
+    };
+}
