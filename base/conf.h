@@ -3,8 +3,8 @@
 /* Configuration: INI with drop-ins, every key from one table.
  *
  * A program declares its keys in a conf.def (X-macro CONF_KEY); from that table come parsing,
- * checking, defaults, --check-config, --dump-config and the commented sample file. Sources in rising
- * order: table default, FILE, FILE's directory FILE.d / *.conf in name order, environment
+ * checking, defaults, --check-config, --dump-config and the commented sample file. Sources in
+ * rising order: table default, FILE, FILE's directory FILE.d / *.conf in name order, environment
  * PROGRAM_SECTION_KEY, command line --set section.key=value. An unknown section or key is an error
  * that names file and key. A section may have instances: [wmcf "west"].
  *
@@ -35,16 +35,17 @@ struct conf_key {
 
 struct conf;
 
-/* Loads everything. `file` NULL or absent-by-default gives pure defaults; `sets` is a NULL-terminated
- * array of "section.key=value" (may be NULL). Transfer full; NULL and *error (INVALID_MESSAGE, text
- * with file, section and key) on failure. */
+/* Loads everything. `file` NULL or absent-by-default gives pure defaults; `sets` is a
+ * NULL-terminated array of "section.key=value" (may be NULL). Transfer full; NULL and *error
+ * (INVALID_MESSAGE, text with file, section and key) on failure. */
 struct conf *conf_load(const char *program, const struct conf_key *keys, size_t n_keys,
                        const char *file, bool file_optional, const char *const *sets,
                        GError **error);
 void conf_free(struct conf *conf);
 
-/* Values. `section` of an instance is written as in the file: "wmcf \"west\"" or by conf_instances().
- * Asking for a key that is not in the table is a programming error. Borrowed, NULL when not set. */
+/* Values. `section` of an instance is written as in the file: "wmcf \"west\"" or by
+ * conf_instances(). Asking for a key that is not in the table is a programming error. Borrowed,
+ * NULL when not set. */
 const char *conf_string(const struct conf *conf, const char *section, const char *name);
 gint64 conf_int(const struct conf *conf, const char *section, const char *name);
 bool conf_bool(const struct conf *conf, const char *section, const char *name);

@@ -16,6 +16,6 @@ void id_random(void *out, size_t n);
 guint32 id_random32(void);
 /* Constant-time equality of two strings. */
 bool id_secret_equal(const char *a, const char *b);
-/* webrtcId / resourceId of protocol A5: `user@realm`; with `resource` the user part may contain "/".
- * Optionally returns a lower-cased copy of the realm (transfer full). */
+/* webrtcId / resourceId of protocol A5: `user@realm`; with `resource` the user part may contain
+ * "/". Optionally returns a lower-cased copy of the realm (transfer full). */
 bool id_is_address(const char *text, bool resource, char **ret_realm);

@@ -18,7 +18,8 @@
 #define LOG_CATEGORY "main"
 #endif
 
-/* The ids a line is about; any may be NULL. Usually a static-inline helper of the object makes it. */
+/* The ids a line is about; any may be NULL. Usually a static-inline helper of the object makes it.
+ */
 struct log_ids {
     const char *session;     /* mediaSessionId */
     const char *context;     /* contextId */

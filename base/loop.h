@@ -18,12 +18,13 @@ void loop_quit(void);
 bool loop_is_current(void);
 #define loop_assert() g_assert(loop_is_current())
 
-/* Runs fn(data) soon on the control thread, in the order of posting per thread; `name` is static and
- * names the handler in slow warnings. fn owns data. Lock-light, wakes the loop. */
+/* Runs fn(data) soon on the control thread, in the order of posting per thread; `name` is static
+ * and names the handler in slow warnings. fn owns data. Lock-light, wakes the loop. */
 void loop_post(const char *name, loop_fn fn, void *data);
 
-/* Timers, in milliseconds, monotonic. Freed by loop_timer_free (NULL allowed); a one-shot timer that
- * has fired stays allocated until freed or restarted. Freeing inside its own callback is allowed. */
+/* Timers, in milliseconds, monotonic. Freed by loop_timer_free (NULL allowed); a one-shot timer
+ * that has fired stays allocated until freed or restarted. Freeing inside its own callback is
+ * allowed. */
 struct loop_timer;
 struct loop_timer *loop_timer_new(const char *name, loop_fn fn, void *data);
 void loop_timer_start(struct loop_timer *timer, guint ms);

@@ -20,7 +20,8 @@ enum problem {
 #define PROBLEM_DOMAIN problem_quark()
 GQuark problem_quark(void);
 
-/* The wire's `cause`, for example "INVALID_SDP". Static. A code out of range gives INTERNAL_ERROR. */
+/* The wire's `cause`, for example "INVALID_SDP". Static. A code out of range gives INTERNAL_ERROR.
+ */
 const char *problem_cause(int code);
 /* HTTP-like status, for example 400. */
 int problem_status(int code);
@@ -35,8 +36,8 @@ void problem_set(GError **error, enum problem code, const char *format, ...) G_G
 void problem_set_param(GError **error, enum problem code, const char *pointer, const char *format,
                        ...) G_GNUC_PRINTF(4, 5);
 /* The same with `retryAfter` in seconds. */
-void problem_set_retry(GError **error, enum problem code, guint retry_after, const char *format, ...)
-    G_GNUC_PRINTF(4, 5);
+void problem_set_retry(GError **error, enum problem code, guint retry_after, const char *format,
+                       ...) G_GNUC_PRINTF(4, 5);
 
 /* JSON Pointer of the member at fault, or NULL. Borrowed from the error. */
 const char *problem_param(const GError *error);
