@@ -138,9 +138,7 @@ export class CallView {
 
     #showLocal() {
         const local = video('local');
-        const picture = this.#stream?.getVideoTracks().length ?? 0;
         local.srcObject = this.#stream ?? null;
-        local.hidden = picture === 0;
         this.#showToggle('audio');
         this.#showToggle('video');
     }
@@ -164,7 +162,7 @@ export class CallView {
         const text = control.querySelector('span');
         if (text) text.textContent = label;
         control.title = tracks.length > 0 ? `${label} (${key})` : kind === 'audio' ? 'No microphone' : 'No camera';
-        if (kind === 'video') video('local').classList.toggle('dark', off);
+        if (kind === 'video') video('local').hidden = off || tracks.length === 0;
     }
 
     /** @param {boolean} open */

@@ -41,6 +41,7 @@ element('sign-in-form').addEventListener('submit', async (event) => {
         element('me-id').textContent = webrtcId;
         element('reach').textContent = webrtcId;
         element('me').hidden = false;
+        input('callee').placeholder = `bob or bob@${webrtcId.split('@')[1]}`;
         home();
     } catch (error) {
         notify(sentence(error));
@@ -139,7 +140,7 @@ function take(session, stream) {
         if (detail.remote || detail.cause !== 'NORMAL') {
             notify(endSentence(session, detail) + lasted, { calm: detail.cause === 'NORMAL' });
         } else if (lasted) {
-            notify(`Call ended.${lasted}`, { calm: true });
+            notify(`Call ended after ${clock(view.duration ?? 0)}.`, { calm: true });
         } else {
             clearNotice();
         }

@@ -55,7 +55,7 @@ export class StatsDrawer {
             figure('Encryption', dtls?.state ?? '', [
                 ['DTLS', dtls?.version && [dtls.version, dtls.role].filter(Boolean).join(', ')],
                 ['DTLS cipher', dtls?.cipher?.replace(/^TLS_/, '')],
-                ['SRTP cipher', dtls?.srtpCipher],
+                ['SRTP cipher', dtls?.srtpCipher?.replace(/^SRTP_/, '')],
             ]),
         ];
         for (const one of media) {
