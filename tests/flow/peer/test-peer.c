@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two generated legs on loopback, one of them lite like a media server: offers both ways round,
+ * media both ways, loss and repair, key frames, and each fault with what it must lead to. */
+#include "tests/support/peer/peer.h"
+#include "tests/support/peer/srtp-evp.h"
+#include "tests/support/peer/srtp.h"
+
+#include <string.h>
+
+struct fixture {
+    struct peer_group *group;
+    struct peer *client, *server;
+};
+
+static const struct peer_media_config audio_video[] = {
+    {.kind = PEER_AUDIO, .direction = PEER_SENDRECV},
+    {.kind = PEER_VIDEO, .direction = PEER_SENDRECV, .bitrate = 2000000, .nack = true},
+};
+
+static struct peer_config config_of(const char *name, bool lite)
+{
+    struct peer_config config = {.name = name, .lite = lite, .n_medias = 2};
+    memcpy(config.medias, audio_video, sizeof audio_video);
+    return config;
+}
+
+static void make(struct fixture *f, const struct peer_config *client,
+                 const struct peer_config *server)
+{
+    f->group = peer_group_new(NULL);
+    f->client = peer_new(f->group, client, NULL);
+    f->server = peer_new(f->group, server, NULL);
+    g_assert_nonnull(f->client);
+    g_assert_nonnull(f->server);
+}
+
+/* The server offers, the client answers, as our media centre does it. */
+static void negotiate(struct peer *offerer, struct peer *answerer)
+{
+    GError *error = NULL;
+    g_autofree char *offer = peer_offer(offerer, &error);
+    g_assert_no_error(error);
+    g_autofree char *answer = peer_answer(answerer, offer, &error);
+    g_assert_no_error(error);
+    g_assert_true(peer_set_answer(offerer, answer, &error));
+    g_assert_no_error(error);
+}
+
+static bool both_connected(void *user)
+{
+    struct fixture *f = user;
+    return peer_get_state(f->client) == PEER_CONNECTED &&
+           peer_get_state(f->server) == PEER_CONNECTED;
+}
+
+static bool any_failed(void *user)
+{
+    struct fixture *f = user;
+    return peer_get_state(f->client) == PEER_FAILED || peer_get_state(f->server) == PEER_FAILED;
+}
+
+static gint64 in_ms(guint ms)
+{
+    return g_get_monotonic_time() + ms * 1000;
+}
+
+static void connect_both(struct fixture *f)
+{
+    g_assert_true(peer_group_run(f->group, in_ms(5000), both_connected, f));
+}
+
+static const struct peer_recv_stats *receive_of(const struct peer *peer, enum peer_kind kind)
+{
+    static struct peer_recv_stats stats;
+    for (guint i = 0; i < peer_recv_count(peer); i++) {
+        peer_get_recv(peer, i, &stats);
+        if (stats.kind == kind)
+            return &stats;
+    }
+    g_assert_not_reached();
+}
+
+static void finish(struct fixture *f)
+{
+    peer_group_free(f->group);
+}
+
+static void assert_clean(const struct peer *peer)
+{
+    struct peer_stats stats;
+    peer_get_stats(peer, &stats);
+    g_assert_cmpuint(stats.srtp_failed, ==, 0);
+    g_assert_cmpuint(stats.srtcp_failed, ==, 0);
+    g_assert_cmpuint(stats.unknown_ssrc, ==, 0);
+    g_assert_cmpuint(stats.unexpected, ==, 0);
+    g_assert_cmpuint(stats.send_failed, ==, 0);
+    for (guint i = 0; i < peer_recv_count(peer); i++) {
+        struct peer_recv_stats recv;
+        peer_get_recv(peer, i, &recv);
+        g_assert_cmpint(recv.lost, ==, 0);
+        g_assert_cmpuint(recv.duplicates, ==, 0);
+        g_assert_cmpuint(recv.reordered, ==, 0);
+        g_assert_cmpuint(recv.jumps, ==, 0);
+        g_assert_cmpuint(recv.timestamp_jumps, ==, 0);
+        g_assert_cmpuint(recv.broken_payload, ==, 0);
+        g_assert_cmpuint(recv.foreign, ==, 0);
+        g_assert_cmpuint(recv.source_lost, ==, 0);
+    }
+}
+
+/* --- tests ----------------------------------------------------------------------------------- */
+
+static void run_call(const struct peer_config *client, const struct peer_config *server,
+                     bool server_offers)
+{
+    struct fixture f;
+    make(&f, client, server);
+    negotiate(server_offers ? f.server : f.client, server_offers ? f.client : f.server);
+    connect_both(&f);
+    peer_group_run(f.group, in_ms(1500), NULL, NULL);
+    const struct peer *ends[] = {f.client, f.server};
+    for (guint i = 0; i < 2; i++) {
+        assert_clean(ends[i]);
+        g_assert_cmpuint(peer_recv_count(ends[i]), ==, 2);
+        g_assert_cmpuint(receive_of(ends[i], PEER_AUDIO)->packets, >=, 60);
+        const struct peer_recv_stats *video = receive_of(ends[i], PEER_VIDEO);
+        g_assert_cmpuint(video->frames, >=, 35);
+        g_assert_cmpuint(video->key_frames, ==, 1);
+        g_assert_cmpuint(video->packets, >=, 200);
+        g_assert_cmpuint(video->sr_received, >=, 1);
+        g_assert_cmpuint(histogram_quantile(peer_latency(ends[i]), 0.5), <, 20000);
+        struct peer_send_stats send;
+        peer_get_send(ends[i], 1, &send);
+        g_assert_cmpuint(send.rr_received, >=, 1);
+        g_assert_cmpint(send.cumulative_lost, ==, 0);
+    }
+    finish(&f);
+}
+
+static void test_lite_offers(void)
+{
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    run_call(&client, &server, true);
+}
+
+static void test_full_offers_to_lite(void)
+{
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    client.srtp = PEER_SRTP_EVP;
+    run_call(&client, &server, false);
+}
+
+static void test_full_to_full(void)
+{
+    struct peer_config client = config_of("client", false), server = config_of("server", false);
+    client.dtls_role = PEER_DTLS_SERVER;
+    server.no_ssrc_attribute = true;
+    client.no_mid_extension = true;
+    run_call(&client, &server, true);
+}
+
+static void test_ipv6(void)
+{
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    client.bind_address = server.bind_address = "::1";
+    run_call(&client, &server, true);
+}
+
+static void test_loss_is_repaired(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    server.faults.drop_out = 0.1;
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    connect_both(&f);
+    peer_group_run(f.group, in_ms(2000), NULL, NULL);
+    struct peer_faults none = {0};
+    peer_set_faults(f.server, &none);
+    peer_group_run(f.group, in_ms(700), NULL, NULL);
+    const struct peer_recv_stats *video = receive_of(f.client, PEER_VIDEO);
+    g_assert_cmpuint(video->recovered, >, 10);
+    g_assert_cmpint(video->lost, ==, 0);
+    g_assert_cmpuint(video->duplicates, ==, 0);
+    g_assert_cmpint(receive_of(f.client, PEER_AUDIO)->lost, >, 0);
+    finish(&f);
+}
+
+static void test_key_frame_on_request(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    connect_both(&f);
+    peer_group_run(f.group, in_ms(300), NULL, NULL);
+    peer_request_key_frame(f.client, NULL);
+    peer_group_run(f.group, in_ms(300), NULL, NULL);
+    g_assert_cmpuint(receive_of(f.client, PEER_VIDEO)->key_frames, ==, 2);
+    struct peer_send_stats send;
+    peer_get_send(f.server, 1, &send);
+    g_assert_cmpuint(send.pli_received, ==, 1);
+    finish(&f);
+}
+
+static void test_directions_change(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    connect_both(&f);
+    peer_group_run(f.group, in_ms(300), NULL, NULL);
+    peer_set_direction(f.server, 1, PEER_SENDONLY);
+    negotiate(f.server, f.client);
+    struct peer_send_stats before, after;
+    peer_group_run(f.group, in_ms(50), NULL, NULL);
+    peer_get_send(f.client, 1, &before);
+    peer_group_run(f.group, in_ms(300), NULL, NULL);
+    peer_get_send(f.client, 1, &after);
+    g_assert_cmpuint(before.packets, ==, after.packets);
+    peer_restart_ice(f.server);
+    peer_set_direction(f.server, 1, PEER_SENDRECV);
+    negotiate(f.server, f.client);
+    peer_group_run(f.group, in_ms(300), NULL, NULL);
+    peer_get_send(f.client, 1, &after);
+    g_assert_cmpuint(after.packets, >, before.packets);
+    g_assert_cmpint(peer_get_state(f.client), ==, PEER_CONNECTED);
+    assert_clean(f.client);
+    assert_clean(f.server);
+    finish(&f);
+}
+
+static void test_wrong_fingerprint(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    client.faults.wrong_fingerprint = true;
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    g_assert_true(peer_group_run(f.group, in_ms(5000), any_failed, &f));
+    g_assert_cmpint(peer_get_state(f.server), ==, PEER_FAILED);
+    g_assert_nonnull(peer_failure(f.server));
+    finish(&f);
+}
+
+static void run_never_connects(const struct peer_faults *faults)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    client.faults = *faults;
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    g_assert_false(peer_group_run(f.group, in_ms(600), both_connected, &f));
+    g_assert_cmpuint(peer_recv_count(f.server), ==, 0);
+    finish(&f);
+}
+
+static void test_ice_faults(void)
+{
+    run_never_connects(&(struct peer_faults){.wrong_ice_password = true});
+    run_never_connects(&(struct peer_faults){.no_checks = true});
+    run_never_connects(&(struct peer_faults){.no_nomination = true});
+}
+
+static void test_stranger(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    client.hold_media = server.hold_media = true;
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    connect_both(&f);
+    struct peer_stats before, after;
+    peer_get_stats(f.server, &before);
+    g_assert_true(peer_send_rtp_from_stranger(f.client, 1));
+    g_assert_true(peer_send_raw(f.client, "\x40rubbish", 8));
+    peer_group_run(f.group, in_ms(100), NULL, NULL);
+    peer_get_stats(f.server, &after);
+    g_assert_cmpuint(after.unexpected, ==, before.unexpected + 1);
+    g_assert_cmpuint(receive_of(f.server, PEER_VIDEO)->packets, ==, 1);
+    g_assert_cmpuint(receive_of(f.server, PEER_VIDEO)->broken_payload, ==, 0);
+    finish(&f);
+}
+
+static void test_close(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", true);
+    make(&f, &client, &server);
+    negotiate(f.server, f.client);
+    connect_both(&f);
+    peer_close(f.client);
+    g_assert_true(peer_group_run(f.group, in_ms(1000), any_failed, &f));
+    g_assert_cmpstr(peer_failure(f.server), ==, "closed by the far end");
+    finish(&f);
+}
+
+static void test_bad_sdp(void)
+{
+    struct peer_group *group = peer_group_new(NULL);
+    struct peer_config config = config_of("client", false);
+    struct peer *peer = peer_new(group, &config, NULL);
+    static const char *const bad[] = {"", "v=0\r\n", "v=0\r\nm=audio\r\n",
+                                      "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"};
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(peer_answer(peer, bad[i], &error));
+        g_assert_error(error, PEER_ERROR, 0);
+    }
+    peer_group_free(group);
+}
+
+/* Both ways round against libsrtp, over a roll-over of the sequence numbers. */
+static void test_evp_against_libsrtp(void)
+{
+    struct peer_srtp_keys keys, mirrored;
+    for (guint i = 0; i < 30; i++) {
+        keys.local[i] = mirrored.remote[i] = (guint8)(i * 7);
+        keys.remote[i] = mirrored.local[i] = (guint8)(i * 11 + 3);
+    }
+    struct peer_srtp *evp = peer_srtp_new(&keys, PEER_SRTP_EVP);
+    struct peer_srtp *lib = peer_srtp_new(&mirrored, PEER_SRTP_LIBSRTP);
+    for (guint i = 0; i < 400; i++) {
+        guint8 plain[300] = {0x80, 96}, packet[320];
+        plain[2] = (guint8)((65400 + i) >> 8);
+        plain[3] = (guint8)(65400 + i);
+        plain[11] = (guint8)(i & 1); /* two SSRCs */
+        memset(plain + 12, (int)i, 200);
+        gsize length = 100 + i % 150;
+        memcpy(packet, plain, length);
+        gsize n = length;
+        g_assert_true(peer_srtp_protect(i & 2 ? evp : lib, packet, &n));
+        g_assert_cmpuint(n, ==, length + 10);
+        g_assert_cmpint(peer_srtp_unprotect(i & 2 ? lib : evp, packet, &n), ==, PEER_SRTP_OK);
+        g_assert_cmpmem(packet, n, plain, length);
+    }
+    guint8 broken[64] = {0x80, 96};
+    gsize n = 50;
+    g_assert_true(peer_srtp_protect(lib, broken, &n));
+    broken[20] ^= 1;
+    g_assert_cmpint(peer_srtp_unprotect(evp, broken, &n), ==, PEER_SRTP_FAILED);
+    peer_srtp_free(evp);
+    peer_srtp_free(lib);
+}
+
+static void test_histogram(void)
+{
+    struct histogram h = {0}, sum = {0};
+    g_assert_cmpuint(histogram_quantile(&h, 0.5), ==, 0);
+    for (guint i = 1; i <= 10000; i++)
+        histogram_add(&h, i);
+    histogram_merge(&sum, &h);
+    g_assert_cmpuint(histogram_quantile(&sum, 0.5), >=, 5000);
+    g_assert_cmpuint(histogram_quantile(&sum, 0.5), <, 5400);
+    g_assert_cmpuint(histogram_quantile(&sum, 0.99), >=, 9900);
+    g_assert_cmpuint(histogram_quantile(&sum, 1), ==, 10000);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/peer/histogram", test_histogram);
+    g_test_add_func("/peer/evp-against-libsrtp", test_evp_against_libsrtp);
+    g_test_add_func("/peer/lite-offers", test_lite_offers);
+    g_test_add_func("/peer/full-offers-to-lite", test_full_offers_to_lite);
+    g_test_add_func("/peer/full-to-full", test_full_to_full);
+    g_test_add_func("/peer/ipv6", test_ipv6);
+    g_test_add_func("/peer/loss-is-repaired", test_loss_is_repaired);
+    g_test_add_func("/peer/key-frame-on-request", test_key_frame_on_request);
+    g_test_add_func("/peer/directions-change", test_directions_change);
+    g_test_add_func("/peer/wrong-fingerprint", test_wrong_fingerprint);
+    g_test_add_func("/peer/ice-faults", test_ice_faults);
+    g_test_add_func("/peer/stranger", test_stranger);
+    g_test_add_func("/peer/close", test_close);
+    g_test_add_func("/peer/bad-sdp", test_bad_sdp);
+    return g_test_run();
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small change of a peer's face: getters, switches, statistics, and the raw and foreign
+ * datagrams of a hostile peer. */
+#include "tests/support/peer/internal.h"
+
+#include <string.h>
+
+enum peer_state peer_get_state(const struct peer *peer)
+{
+    return peer->state;
+}
+
+const char *peer_failure(const struct peer *peer)
+{
+    return peer->failure;
+}
+
+const char *peer_name(const struct peer *peer)
+{
+    return peer->name;
+}
+
+void *peer_user(const struct peer *peer)
+{
+    return peer->config.user;
+}
+
+void peer_set_sending(struct peer *peer, bool sending)
+{
+    peer->sending = sending;
+    peer_media_update(peer, g_get_monotonic_time());
+    if (peer->state == PEER_CONNECTED)
+        peer_group_schedule(peer, g_get_monotonic_time());
+}
+
+void peer_set_faults(struct peer *peer, const struct peer_faults *faults)
+{
+    peer->config.faults = *faults;
+}
+
+void peer_request_key_frame(struct peer *peer, const char *mid)
+{
+    for (guint i = 0; i < peer->sinks->len; i++) {
+        struct peer_sink *sink = peer->sinks->pdata[i];
+        if (sink->stats.kind == PEER_VIDEO && (!mid || !strcmp(mid, sink->stats.mid)))
+            sink->pli_due_us = 0;
+    }
+    if (peer->state == PEER_CONNECTED)
+        peer_group_schedule(peer, g_get_monotonic_time());
+}
+
+void peer_reset_stats(struct peer *peer)
+{
+    for (guint i = 0; i < peer->sinks->len; i++)
+        peer_sink_reset(peer->sinks->pdata[i]);
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_line *line = peer->lines->pdata[i];
+        struct peer_send_stats *stats = &line->source.stats;
+        stats->packets = stats->octets = stats->frames = stats->key_frames = 0;
+        stats->nack_received = stats->retransmitted = stats->nack_unknown = 0;
+        stats->pli_received = stats->fir_received = stats->rr_received = 0;
+    }
+    memset(&peer->latency, 0, sizeof peer->latency);
+}
+
+/* --- raw ------------------------------------------------------------------------------------- */
+
+const struct sockaddr_storage *peer_local_address(const struct peer *peer)
+{
+    return &peer->local;
+}
+
+const struct sockaddr_storage *peer_remote_address(const struct peer *peer)
+{
+    return peer->has_remote ? &peer->remote : peer_ice_remote(&peer->ice);
+}
+
+bool peer_send_raw(struct peer *peer, const void *data, size_t length)
+{
+    const struct sockaddr_storage *to = peer_remote_address(peer);
+    if (to)
+        peer_group_send(peer, peer->watch.fd, to, data, length);
+    return to != NULL;
+}
+
+static bool open_stranger(struct peer *peer)
+{
+    if (peer->stranger.fd >= 0)
+        return true;
+    struct sockaddr_storage address = peer->local;
+    if (address.ss_family == AF_INET)
+        ((struct sockaddr_in *)&address)->sin_port = 0;
+    else
+        ((struct sockaddr_in6 *)&address)->sin6_port = 0;
+    peer->stranger.fd = socket(address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return peer->stranger.fd >= 0 &&
+           bind(peer->stranger.fd, (const struct sockaddr *)&address,
+                peer_address_length(&address)) == 0 &&
+           peer_group_watch(peer->group, &peer->stranger);
+}
+
+bool peer_send_from_stranger(struct peer *peer, const void *data, size_t length)
+{
+    const struct sockaddr_storage *to = peer_remote_address(peer);
+    if (!to || !open_stranger(peer))
+        return false;
+    peer_group_send(peer, peer->stranger.fd, to, data, length);
+    return true;
+}
+
+bool peer_send_rtp_from_stranger(struct peer *peer, guint index)
+{
+    guint8 packet[PEER_PACKET_MAX];
+    if (index >= peer->lines->len || !peer->srtp)
+        return false;
+    struct peer_line *line = peer->lines->pdata[index];
+    struct peer_source *source = &line->source;
+    if (!line->has_source)
+        return false;
+    gsize header = peer_rtp_write_header(packet, source->pt, true, source->sequence++,
+                                         peer_source_timestamp(source, g_get_monotonic_time()),
+                                         source->ssrc, source->mid_extension, source->mid);
+    gsize length = header + 100;
+    struct peer_trailer trailer = {.counter = source->counter++, .sent_us = g_get_monotonic_time()};
+    memset(packet + header, 0, 8);
+    peer_payload_fill(packet + header, 1, 100, &trailer);
+    return peer_srtp_protect(peer->srtp, packet, &length) &&
+           peer_send_from_stranger(peer, packet, length);
+}
+
+/* --- statistics --------------------------------------------------------------------------------
+ */
+
+void peer_get_stats(const struct peer *peer, struct peer_stats *ret)
+{
+    *ret = peer->stats;
+    ret->stun_requests_in = peer->ice.requests_in;
+    ret->stun_responses_in = peer->ice.responses_in;
+    ret->stun_rejected = peer->ice.rejected;
+}
+
+guint peer_recv_count(const struct peer *peer)
+{
+    return peer->sinks->len;
+}
+
+void peer_get_recv(const struct peer *peer, guint index, struct peer_recv_stats *ret)
+{
+    const struct peer_sink *sink = peer->sinks->pdata[index];
+    *ret = sink->stats;
+}
+
+static const struct peer_line *sending_line(const struct peer *peer, guint index)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        const struct peer_line *line = peer->lines->pdata[i];
+        if (line->has_source && index-- == 0)
+            return line;
+    }
+    return NULL;
+}
+
+guint peer_send_count(const struct peer *peer)
+{
+    guint n = 0;
+    while (sending_line(peer, n))
+        n++;
+    return n;
+}
+
+void peer_get_send(const struct peer *peer, guint index, struct peer_send_stats *ret)
+{
+    const struct peer_line *line = sending_line(peer, index);
+    *ret = line->source.stats;
+}
+
+const struct histogram *peer_latency(const struct peer *peer)
+{
+    return &peer->latency;
+}

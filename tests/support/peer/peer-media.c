@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The media half of a peer: which m-line a packet belongs to, sources to bursts, reports and
+ * feedback. A stream is known by its SSRC once its first packet has named its mid, or its SSRC was
+ * announced, or its payload type fits one m-line only (RFC 8843 9.2). */
+#include "tests/support/peer/internal.h"
+
+#include <string.h>
+
+#define SINKS_MAX 128
+#define RTCP_INTERVAL_US 1000000
+#define RTCP_MTU 1200
+
+static struct peer_sink *find_sink(struct peer *peer, guint32 ssrc)
+{
+    GPtrArray *sinks = peer->sinks;
+    struct peer_sink *sink;
+    if (peer->last_sink < sinks->len) {
+        sink = sinks->pdata[peer->last_sink];
+        if (sink->stats.ssrc == ssrc)
+            return sink;
+    }
+    for (guint i = 0; i < sinks->len; i++) {
+        sink = sinks->pdata[i];
+        if (sink->stats.ssrc == ssrc) {
+            peer->last_sink = i;
+            return sink;
+        }
+    }
+    return NULL;
+}
+
+static const struct peer_line *line_of(const struct peer *peer, const struct peer_rtp *rtp)
+{
+    const struct peer_line *by_pt = NULL;
+    guint n_pt = 0;
+    for (guint i = 0; i < peer->lines->len; i++) {
+        const struct peer_line *line = peer->lines->pdata[i];
+        if (line->rejected)
+            continue;
+        if (rtp->mid[0] ? !strcmp(rtp->mid, line->mid) : line->remote_ssrc == rtp->ssrc)
+            return line;
+        if (line->pt == rtp->pt && line->direction & PEER_RECVONLY) {
+            by_pt = line;
+            n_pt++;
+        }
+    }
+    return !rtp->mid[0] && n_pt == 1 ? by_pt : NULL;
+}
+
+static struct peer_sink *make_sink(struct peer *peer, gint64 now, const struct peer_rtp *rtp)
+{
+    const struct peer_line *line = line_of(peer, rtp);
+    if (!line || !(line->direction & PEER_RECVONLY) || peer->sinks->len >= SINKS_MAX)
+        return NULL;
+    struct peer_media_config config = peer->config.medias[line->config];
+    config.nack = config.nack && line->nack;
+    struct peer_sink *sink = g_new(struct peer_sink, 1);
+    peer_sink_init(sink, rtp->ssrc, &config, line->mid, now);
+    g_ptr_array_add(peer->sinks, sink);
+    return sink;
+}
+
+static guint8 mid_extension(const struct peer *peer)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        const struct peer_line *line = peer->lines->pdata[i];
+        if (!line->rejected && line->mid_extension)
+            return line->mid_extension; /* one number in the whole bundle, RFC 8843 9.1 */
+    }
+    return 0;
+}
+
+static guint32 own_ssrc(const struct peer *peer)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        const struct peer_line *line = peer->lines->pdata[i];
+        if (line->has_source)
+            return line->source.ssrc;
+    }
+    return peer->rtcp_ssrc;
+}
+
+static void send_rtcp(struct peer *peer, guint8 *packet, gsize length)
+{
+    if (peer->config.faults.no_rtcp || !peer_srtp_protect_rtcp(peer->srtp, packet, &length))
+        return;
+    peer_group_send(peer, peer->watch.fd, &peer->remote, packet, length);
+}
+
+/* Feedback of all streams that is due, in a compound with an empty report. */
+static gint64 send_feedback(struct peer *peer, gint64 now)
+{
+    guint8 packet[PEER_PACKET_MAX];
+    gint64 next = G_MAXINT64, when;
+    guint32 ssrc = own_ssrc(peer);
+    gsize head = peer_rtcp_write_report(packet, 0, ssrc, NULL, NULL, 0);
+    head = peer_rtcp_write_sdes(packet, head, ssrc, peer->cname);
+    gsize at = head;
+    for (guint i = 0; i < peer->sinks->len; i++) {
+        at = peer_sink_feedback(peer->sinks->pdata[i], now, ssrc, packet, at, &when);
+        next = MIN(next, when);
+        if (at > RTCP_MTU - 300) {
+            send_rtcp(peer, packet, at);
+            at = head;
+        }
+    }
+    if (at > head)
+        send_rtcp(peer, packet, at);
+    return next;
+}
+
+/* --- receiving ------------------------------------------------------------------------------- */
+
+static void on_sender_report(guint32 ssrc, guint64 ntp, guint32 rtp, void *user)
+{
+    struct peer_sink *sink = find_sink(user, ssrc);
+    if (sink)
+        peer_sink_sender_report(sink, g_get_monotonic_time(), ntp);
+}
+
+static struct peer_source *find_source(struct peer *peer, guint32 ssrc)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_line *line = peer->lines->pdata[i];
+        if (line->has_source && line->source.ssrc == ssrc)
+            return &line->source;
+    }
+    return NULL;
+}
+
+static void on_block(const struct peer_report_block *block, void *user)
+{
+    struct peer_source *source = find_source(user, block->ssrc);
+    if (!source)
+        return;
+    source->stats.rr_received++;
+    source->stats.fraction_lost = block->fraction_lost;
+    source->stats.cumulative_lost = block->cumulative_lost;
+    guint32 now = (guint32)(peer_ntp_now() >> 16);
+    if (block->lsr) /* RFC 3550 6.4.1 */
+        source->stats.round_trip_us =
+            (guint32)((guint64)MAX((gint32)(now - block->lsr - block->dlsr), 0) * G_USEC_PER_SEC >>
+                      16);
+}
+
+static void on_nack(guint32 media_ssrc, guint16 sequence, void *user)
+{
+    struct peer *peer = user;
+    struct peer_source *source = find_source(peer, media_ssrc);
+    gsize length;
+    if (!source)
+        return;
+    source->stats.nack_received++;
+    const guint8 *packet = peer_source_recall(source, sequence, &length);
+    if (!packet) {
+        source->stats.nack_unknown++;
+        return;
+    }
+    source->stats.retransmitted++;
+    peer_group_send(peer, peer->watch.fd, &peer->remote, packet, length);
+}
+
+static void on_key_frame_request(guint32 media_ssrc, bool fir, void *user)
+{
+    struct peer_source *source = find_source(user, media_ssrc);
+    if (!source)
+        return;
+    if (fir)
+        source->stats.fir_received++;
+    else
+        source->stats.pli_received++;
+    source->key_wanted = true;
+}
+
+static const struct peer_rtcp_ops rtcp_ops = {
+    .sender_report = on_sender_report,
+    .block = on_block,
+    .nack = on_nack,
+    .key_frame_request = on_key_frame_request,
+};
+
+static void input_rtcp(struct peer *peer, guint8 *data, gsize length)
+{
+    if (peer_srtp_unprotect_rtcp(peer->srtp, data, &length) != PEER_SRTP_OK ||
+        !peer_rtcp_parse(data, length, &rtcp_ops, peer))
+        peer->stats.srtcp_failed++;
+}
+
+void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
+{
+    struct peer_rtp rtp;
+    if (!peer->srtp || length < 12) {
+        peer->stats.unexpected++;
+        return;
+    }
+    if (data[1] >= 192 && data[1] <= 223) { /* RFC 5761 4 */
+        input_rtcp(peer, data, length);
+        return;
+    }
+    if (peer->config.faults.drop_in > 0 && g_random_double() < peer->config.faults.drop_in)
+        return;
+    switch (peer_srtp_unprotect(peer->srtp, data, &length)) {
+    case PEER_SRTP_OK:
+        break;
+    case PEER_SRTP_REPLAYED:
+        peer->stats.srtp_replayed++;
+        return;
+    case PEER_SRTP_FAILED:
+        peer->stats.srtp_failed++;
+        return;
+    }
+    if (!peer_rtp_parse(data, length, mid_extension(peer), &rtp)) {
+        peer->stats.unexpected++;
+        return;
+    }
+    struct peer_sink *sink = find_sink(peer, rtp.ssrc);
+    if (!sink && !(sink = make_sink(peer, now, &rtp))) {
+        peer->stats.unknown_ssrc++;
+        return;
+    }
+    guint missing = sink->n_missing;
+    peer_sink_input(sink, now, &rtp, &peer->latency);
+    if (sink->n_missing > missing || sink->stats.packets == 1)
+        peer_group_schedule(peer,
+                            MIN(peer->heap_index < 0 ? G_MAXINT64 : peer->due_us, now + 5000));
+}
+
+/* --- sending --------------------------------------------------------------------------------- */
+
+static guint8 *on_room(void *user)
+{
+    struct peer *peer = user;
+    struct peer_burst *burst = &peer->group->burst;
+    return burst->n == BURST_PACKETS ? NULL : burst->data + burst->used;
+}
+
+static void on_emit(struct peer_source *source, gsize length, void *user)
+{
+    struct peer *peer = user;
+    struct peer_burst *burst = &peer->group->burst;
+    guint8 *packet = burst->data + burst->used;
+    guint16 sequence = peer_get16(packet + 2);
+    if (!peer_srtp_protect(peer->srtp, packet, &length))
+        return;
+    peer_source_remember(source, sequence, packet, length);
+    if (peer->config.faults.drop_out > 0 && g_random_double() < peer->config.faults.drop_out)
+        return;
+    burst->offsets[burst->n] = burst->used;
+    burst->lengths[burst->n++] = (guint16)length;
+    burst->used += length;
+}
+
+static const struct peer_source_ops source_ops = {.room = on_room, .emit = on_emit};
+
+void peer_media_update(struct peer *peer, gint64 now)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_line *line = peer->lines->pdata[i];
+        bool active = peer->state == PEER_CONNECTED && peer->sending && line->has_source &&
+                      !line->rejected && line->direction & PEER_SENDONLY;
+        if (active && !line->source.active)
+            peer_source_start(&line->source, now);
+        line->source.active = active;
+    }
+    if (peer->state == PEER_CONNECTED && !peer->rtcp_due_us)
+        peer->rtcp_due_us = now + g_random_int_range(200000, RTCP_INTERVAL_US);
+}
+
+static void send_reports(struct peer *peer, gint64 now)
+{
+    guint8 packet[PEER_PACKET_MAX];
+    struct peer_report_block blocks[31];
+    guint n = 0;
+    gsize at = 0;
+    for (guint i = 0; i < peer->sinks->len && n < G_N_ELEMENTS(blocks); i++) {
+        struct peer_sink *sink = peer->sinks->pdata[i];
+        if (sink->stats.packets)
+            peer_sink_report(sink, now, &blocks[n++]);
+    }
+    for (guint i = 0; i < peer->lines->len && at < RTCP_MTU - 300; i++) {
+        struct peer_line *line = peer->lines->pdata[i];
+        if (!line->has_source || !line->source.active || !line->source.stats.packets)
+            continue;
+        struct peer_sender_info info = {
+            .ntp = peer_ntp_now(),
+            .rtp = peer_source_timestamp(&line->source, now),
+            .packets = (guint32)line->source.stats.packets,
+            .octets = (guint32)line->source.stats.octets,
+        };
+        at = peer_rtcp_write_report(packet, at, line->source.ssrc, &info, blocks, n);
+        n = 0; /* told once */
+    }
+    if (!at)
+        at = peer_rtcp_write_report(packet, at, own_ssrc(peer), NULL, blocks, n);
+    at = peer_rtcp_write_sdes(packet, at, own_ssrc(peer), peer->cname);
+    send_rtcp(peer, packet, at);
+}
+
+gint64 peer_media_tick(struct peer *peer, gint64 now)
+{
+    if (peer->state != PEER_CONNECTED || !peer->srtp)
+        return G_MAXINT64;
+    gint64 next = G_MAXINT64;
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_line *line = peer->lines->pdata[i];
+        if (!line->source.active)
+            continue;
+        gint64 when = peer_source_tick(&line->source, now, &source_ops, peer);
+        if (when <= now) { /* the burst is full */
+            peer_group_flush(peer);
+            when = now;
+        }
+        next = MIN(next, when);
+    }
+    peer_group_flush(peer);
+    if (now >= peer->rtcp_due_us) {
+        send_reports(peer, now);
+        peer->rtcp_due_us = now + RTCP_INTERVAL_US;
+    }
+    next = MIN(next, peer->rtcp_due_us);
+    return MIN(next, send_feedback(peer, now));
+}

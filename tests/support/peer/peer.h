@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A generated leg: a whole WebRTC endpoint without a browser. SDP, ICE (full, or lite as a server),
+ * DTLS-SRTP, generated VP8 and opus, RTCP, and a close look at what is received. It shares no code
+ * with the programs under test, so that it is an independent witness of what they send; faults can
+ * be switched on to be a hostile one.
+ *
+ * Many peers live in one group: one epoll, one timer, one thread. A group is driven either by
+ * peer_group_run() or, attached to a main context, by the GLib loop.
+ *
+ * Threads: a group and its peers belong to one thread; groups on several threads are independent.
+ */
+#include "tests/support/peer/histogram.h"
+
+#include <glib.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PEER_MID_MAX 16
+
+/* --- group --------------------------------------------------------------------------------- */
+
+struct peer_group;
+struct peer_group_config {
+    bool gso;            /* bursts leave as UDP_SEGMENT runs: cheaper, unlike a browser */
+    bool gro;            /* receive UDP_GRO runs: cheaper, unlike a browser */
+    bool shared_key_off; /* every peer its own certificate */
+};
+/* `config` NULL = defaults. Transfer full. */
+struct peer_group *peer_group_new(const struct peer_group_config *config);
+/* Frees its peers too. */
+void peer_group_free(struct peer_group *group);
+/* Serves the group until `deadline` (g_get_monotonic_time) or until `done(user)` (may be NULL) says
+ * so; returns what done() said last. Not for an attached group. */
+bool peer_group_run(struct peer_group *group, gint64 deadline, bool (*done)(void *user),
+                    void *user);
+/* Serves the group on `context` (NULL = default) until the group is freed. */
+void peer_group_attach(struct peer_group *group, GMainContext *context);
+
+/* --- peer ---------------------------------------------------------------------------------- */
+
+struct peer;
+enum peer_state {
+    PEER_NEW,
+    PEER_CHECKING,    /* ICE */
+    PEER_HANDSHAKING, /* DTLS */
+    PEER_CONNECTED,   /* media flows */
+    PEER_FAILED,      /* see peer_failure() */
+    PEER_CLOSED,
+    PEER_STATE_COUNT
+};
+const char *peer_state_name(enum peer_state state);
+
+enum peer_kind { PEER_AUDIO, PEER_VIDEO };
+enum peer_direction { PEER_INACTIVE = 0, PEER_SENDONLY = 1, PEER_RECVONLY = 2, PEER_SENDRECV = 3 };
+enum peer_srtp_engine { PEER_SRTP_LIBSRTP, PEER_SRTP_EVP /* faster, no replay list */ };
+enum peer_dtls_role { PEER_DTLS_AUTO, PEER_DTLS_CLIENT, PEER_DTLS_SERVER };
+
+/* Misbehaviour; all zero is a well-behaved peer. */
+struct peer_faults {
+    bool wrong_fingerprint;   /* a=fingerprint of another certificate */
+    bool wrong_ice_password;  /* checks with a wrong MESSAGE-INTEGRITY */
+    bool no_checks;           /* no STUN from us at all */
+    bool no_nomination;       /* checks without USE-CANDIDATE */
+    bool no_consent;          /* silent after nomination: media only */
+    bool dtls_before_ice;     /* ClientHello to the first candidate at once, and no checks */
+    bool no_rtcp;             /* neither reports nor feedback */
+    double drop_in, drop_out; /* share of RTP packets lost on the way, 0..1 */
+};
+
+struct peer_media_config {
+    enum peer_kind kind;
+    enum peer_direction direction; /* what we want; the answer takes the intersection */
+    /* video */
+    guint bitrate;     /* bit/s of RTP packets; default 1 000 000 */
+    guint fps;         /* default 30 */
+    guint packet_size; /* octets of an RTP packet before SRTP; default 1200 (video), 100 (audio) */
+    guint key_factor;  /* a key frame has so many times the packets of another one; default 3 */
+    bool nack;         /* receiver: ask for lost packets; sender: keep a history and answer */
+    guint pli_interval_ms; /* receiver: ask for a key frame so often; 0 = only when none has come */
+};
+#define PEER_MEDIA_CONFIGS 16
+
+struct peer_ops {
+    void (*state)(struct peer *peer, enum peer_state state, void *user);
+};
+
+struct peer_config {
+    const char *name;         /* for messages; copied */
+    const char *bind_address; /* numeric; NULL = "127.0.0.1" */
+    bool lite;                /* ICE-lite: waits for checks, like a server */
+    enum peer_dtls_role dtls_role;
+    enum peer_srtp_engine srtp;
+    bool hold_media;        /* nothing is sent until peer_set_sending(true) */
+    bool no_mid_extension;  /* no sdes:mid: streams are told by a=ssrc alone */
+    bool no_ssrc_attribute; /* no a=ssrc: streams are told by the mid extension alone */
+    struct peer_media_config
+        medias[PEER_MEDIA_CONFIGS]; /* in an offer: one m-line each; in an answer:
+              the next one of the kind is taken for each offered m-line */
+    guint n_medias;
+    struct peer_faults faults;
+    const struct peer_ops *ops; /* may be NULL; kept by reference */
+    void *user;
+};
+
+#define PEER_ERROR peer_error_quark()
+GQuark peer_error_quark(void);
+
+/* Binds a socket. Owned by the group until peer_free(). NULL and *error when the bind fails. */
+struct peer *peer_new(struct peer_group *group, const struct peer_config *config, GError **error);
+void peer_free(struct peer *peer);
+/* Sends DTLS close_notify and stops; counters stay readable. */
+void peer_close(struct peer *peer);
+
+/* Answers an offer; ICE starts at once. Again for a later offer: directions change, new ICE
+ * credentials restart ICE. Transfer full. */
+char *peer_answer(struct peer *peer, const char *offer, GError **error);
+/* Makes an offer; peer_set_answer() starts ICE. peer_offer() alone makes a pre-offer. Transfer
+ * full. */
+char *peer_offer(struct peer *peer, GError **error);
+bool peer_set_answer(struct peer *peer, const char *answer, GError **error);
+/* Changes what the next description will say about the n-th m-line. */
+void peer_set_direction(struct peer *peer, guint index, enum peer_direction direction);
+/* New ICE credentials in the next peer_offer(). */
+void peer_restart_ice(struct peer *peer);
+
+enum peer_state peer_get_state(const struct peer *peer);
+/* One sentence, or NULL. Borrowed. */
+const char *peer_failure(const struct peer *peer);
+const char *peer_name(const struct peer *peer);
+void *peer_user(const struct peer *peer);
+void peer_set_sending(struct peer *peer, bool sending);
+void peer_set_faults(struct peer *peer, const struct peer_faults *faults);
+/* Sends a PLI for the video received on m-line `mid` (NULL = every one). */
+void peer_request_key_frame(struct peer *peer, const char *mid);
+/* Clears receive and send counters and latencies: what follows is measured. */
+void peer_reset_stats(struct peer *peer);
+
+/* One datagram as it is, from the peer's own socket, to the remote address in use (the first remote
+ * candidate before nomination). */
+bool peer_send_raw(struct peer *peer, const void *data, size_t length);
+/* The same from a socket that ICE has never seen; what comes back is counted in the stats. */
+bool peer_send_from_stranger(struct peer *peer, const void *data, size_t length);
+/* A well protected RTP packet of the n-th m-line, from the stranger's socket. */
+bool peer_send_rtp_from_stranger(struct peer *peer, guint index);
+const struct sockaddr_storage *peer_local_address(const struct peer *peer);
+const struct sockaddr_storage *peer_remote_address(const struct peer *peer);
+
+/* --- what was seen --------------------------------------------------------------------------- */
+
+struct peer_recv_stats { /* one SSRC */
+    uint32_t ssrc;
+    uint8_t pt;
+    enum peer_kind kind;
+    char mid[PEER_MID_MAX + 1];
+    uint64_t packets, octets;
+    uint64_t unique; /* different sequence numbers */
+    int64_t lost;    /* expected - unique */
+    uint64_t reordered, duplicates;
+    uint64_t jumps;           /* sequence numbers that leave all order (> 3000 away) */
+    uint64_t timestamp_jumps; /* RTP timestamp against arrival: more than 1 s apart */
+    uint64_t gaps;            /* holes in the sequence numbers */
+    uint64_t recovered;       /* lost packets that came after a NACK */
+    uint64_t frames, key_frames;
+    uint64_t broken_payload; /* generated payload that is not as it was sent */
+    uint64_t source_lost;    /* holes in the source's own numbering */
+    uint64_t source_changes;
+    uint64_t foreign; /* payload not generated by a peer (a browser's) */
+    uint64_t nack_sent, pli_sent;
+    uint64_t sr_received;
+    uint32_t jitter; /* clock units, RFC 3550 A.8 */
+    int64_t first_us, last_us, longest_silence_us;
+};
+struct peer_send_stats { /* one m-line that we send */
+    uint32_t ssrc;
+    enum peer_kind kind;
+    char mid[PEER_MID_MAX + 1];
+    uint64_t packets, octets, frames, key_frames;
+    uint64_t nack_received, retransmitted, nack_unknown;
+    uint64_t pli_received, fir_received;
+    uint64_t rr_received;
+    uint8_t fraction_lost;
+    int32_t cumulative_lost;
+    uint32_t round_trip_us;
+};
+struct peer_stats {
+    uint64_t datagrams_in, datagrams_out;
+    uint64_t srtp_failed, srtp_replayed, srtcp_failed;
+    uint64_t stun_requests_in, stun_responses_in, stun_rejected;
+    uint64_t unknown_ssrc; /* RTP that belongs to no negotiated m-line */
+    uint64_t unexpected;   /* neither STUN, DTLS nor SRTP */
+    uint64_t stranger_in;  /* datagrams that came back to the stranger's socket */
+    uint64_t send_failed;
+    int64_t created_us, ice_us, dtls_us; /* moments; 0 = not reached */
+};
+void peer_get_stats(const struct peer *peer, struct peer_stats *ret);
+guint peer_recv_count(const struct peer *peer);
+void peer_get_recv(const struct peer *peer, guint index, struct peer_recv_stats *ret);
+guint peer_send_count(const struct peer *peer);
+void peer_get_send(const struct peer *peer, guint index, struct peer_send_stats *ret);
+/* One way, send call to arrival, µs, of every generated packet since the reset; only between peers
+ * of one machine. */
+const struct histogram *peer_latency(const struct peer *peer);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* One generated stream: VP8 frames or opus packets of one m-line. Time is a parameter; packets are
+ * written where emit() says. Threads: the group's. */
+#include "tests/support/peer/rtp.h"
+
+#define PEER_HISTORY 1024
+
+struct peer_source;
+struct peer_source_ops {
+    /* Room for one packet and its SRTP trailer, or NULL: no more in this burst. */
+    guint8 *(*room)(void *user);
+    /* The packet written there goes out. */
+    void (*emit)(struct peer_source *source, gsize length, void *user);
+};
+
+struct peer_source {
+    struct peer_media_config config;
+    guint8 pt, mid_extension;
+    char mid[PEER_MID_MAX + 1];
+    guint32 ssrc;
+    bool active;
+    guint16 sequence, picture_id;
+    guint32 counter, timestamp_base, clock_rate;
+    gint64 base_us, next_us;
+    gint64 interval_us;
+    gint64 credit; /* octets that the bitrate allows and frames have not used */
+    bool key_wanted;
+    guint frame_left; /* packets of a frame that did not fit into the burst */
+    bool frame_key, frame_begun;
+    guint32 frame_timestamp;
+    struct peer_send_stats stats;
+    struct peer_history *history; /* NULL without NACK */
+};
+
+void peer_source_init(struct peer_source *source, const struct peer_media_config *config);
+void peer_source_finish(struct peer_source *source);
+void peer_source_start(struct peer_source *source, gint64 now);
+/* Emits what is due; returns the next moment. */
+gint64 peer_source_tick(struct peer_source *source, gint64 now, const struct peer_source_ops *ops,
+                        void *user);
+/* Keeps a packet as it went onto the wire. */
+void peer_source_remember(struct peer_source *source, guint16 sequence, const guint8 *packet,
+                          gsize length);
+/* What was sent under that number, or NULL. Borrowed. */
+const guint8 *peer_source_recall(const struct peer_source *source, guint16 sequence,
+                                 gsize *ret_length);
+guint32 peer_source_timestamp(const struct peer_source *source, gint64 now);
