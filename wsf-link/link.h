@@ -45,18 +45,18 @@ enum link_close {
 
 /* Limits of one kind of link; every field comes from the program's configuration table. */
 struct link_limits {
-    guint message_max;          /* octets of one message, all fragments, after authentication */
-    guint message_max_unauth;   /* before it */
-    guint auth_timeout_ms;      /* 0: no `auth` is expected from the peer (client role) */
-    guint auth_failures_max;    /* failed auth before 4401 */
-    guint keepalive_ms;         /* the server pings; two intervals of silence close 4408 */
-    guint response_timeout_ms;  /* default for our requests */
-    guint rate, burst;          /* requests per second of the peer; 0 = not limited */
-    guint rate_unauth;          /* before authentication */
+    guint message_max;           /* octets of one message, all fragments, after authentication */
+    guint message_max_unauth;    /* before it */
+    guint auth_timeout_ms;       /* 0: no `auth` is expected from the peer (client role) */
+    guint auth_failures_max;     /* failed auth before 4401 */
+    guint keepalive_ms;          /* the server pings; two intervals of silence close 4408 */
+    guint response_timeout_ms;   /* default for our requests */
+    guint rate, burst;           /* requests per second of the peer; 0 = not limited */
+    guint rate_unauth;           /* before authentication */
     bool slow_instead_of_refuse; /* trusted links: stop reading instead of 429 */
-    guint calls_max;            /* our own requests outstanding */
-    guint transactions_max;     /* the peer's requests in progress; more get 429 */
-    guint send_queue_max;       /* octets queued towards a peer that does not read; then 1013 */
+    guint calls_max;             /* our own requests outstanding */
+    guint transactions_max;      /* the peer's requests in progress; more get 429 */
+    guint send_queue_max;        /* octets queued towards a peer that does not read; then 1013 */
 };
 extern const struct link_limits link_limits_client;  /* defaults of A1 for an untrusted client */
 extern const struct link_limits link_limits_trusted; /* … for control links and other WSFs */
@@ -78,8 +78,9 @@ struct link_ops {
     /* A request whose form is valid and that passed the gates. Answer it exactly once with
      * link_succeed() or link_fail(), now or later; `transaction` is the receiver's until then. */
     void (*request)(struct link *link, struct link_transaction *transaction, void *user);
-    /* The link is gone (any cause); after this call the pointer is dead. Outstanding calls have been
-     * answered with PEER_TIMEOUT before, outstanding transactions may still be answered (ignored). */
+    /* The link is gone (any cause); after this call the pointer is dead. Outstanding calls have
+     * been answered with PEER_TIMEOUT before, outstanding transactions may still be answered
+     * (ignored). */
     void (*closed)(struct link *link, int code, const char *reason, void *user);
 };
 
@@ -106,17 +107,19 @@ struct link_endpoint {
 struct http_server; /* http.h: pages, /metrics, /healthz … on the same listener */
 
 struct link_listener_config {
-    const char *address; /* numeric address or interface name; NULL = all */
-    guint port;          /* 0 = any free one, see link_listener_port() */
+    const char *address;                   /* numeric address or interface name; NULL = all */
+    guint port;                            /* 0 = any free one, see link_listener_port() */
     const char *tls_certificate, *tls_key; /* PEM files; both NULL = cleartext */
     const char *tls_client_ca;             /* NULL = no client certificates asked */
     const char *const *origins;            /* allowed Origin values, NULL = any */
     const struct link_endpoint *endpoints; /* kept by reference: live as long as the listener */
     size_t n_endpoints;
-    struct http_server *http;  /* borrowed, may be NULL */
-    guint connections_max;     /* in total; more: 503 */
+    struct http_server *http; /* borrowed, may be NULL */
+    guint connections_max;    /* in total; more: 503 */
     guint connections_per_address;
     guint connect_rate_per_address; /* new connections per second */
+    guint request_rate_per_address; /* requests per second over all its links; 0 = not limited */
+    guint request_rate_total;       /* … of all addresses together */
 };
 
 /* Cleartext on an address that is not loopback is refused (A1). Transfer full. */
@@ -137,7 +140,8 @@ struct link_dialer_config {
     const char *tls_ca;                    /* PEM file; NULL = the system's */
     const char *tls_certificate, *tls_key; /* for mutual TLS, or NULL */
     guint backoff_min_ms, backoff_max_ms;  /* jittered, doubling (A1) */
-    void (*attempt_failed)(const GError *error, guint next_attempt_ms, void *user); /* may be NULL */
+    void (*attempt_failed)(const GError *error, guint next_attempt_ms,
+                           void *user); /* may be NULL */
 };
 /* Connects, and again after every loss unless the close code forbids it (4401, 4409). Every
  * connection is a new struct link, told by ops->opened. Transfer full. */
@@ -160,15 +164,16 @@ const char *const *link_peer_certificate_names(const struct link *link);
 void link_set_data(struct link *link, void *data);
 void *link_data(const struct link *link);
 
-/* Opens the gate: from now on all methods pass, with the limits of an authenticated peer. `identity`
- * for logs. Called again at a refresh. */
+/* Opens the gate: from now on all methods pass, with the limits of an authenticated peer.
+ * `identity` for logs. Called again at a refresh. */
 void link_set_authenticated(struct link *link, const char *identity);
 bool link_is_authenticated(const struct link *link);
 /* A failed `auth` (403): counts towards the close with 4401. */
 void link_auth_failed(struct link *link);
 /* Replaces the keep-alive interval told to this peer. */
 void link_set_keepalive(struct link *link, guint ms);
-/* Starts the closing handshake after what is queued has been sent; `closed` follows from the loop. */
+/* Starts the closing handshake after what is queued has been sent; `closed` follows from the loop.
+ */
 void link_close(struct link *link, enum link_close code, const char *reason);
 
 /* --- requests of the peer -------------------------------------------------------------------- */
@@ -178,13 +183,14 @@ const char *link_transaction_method(const struct link_transaction *transaction);
 const json_t *link_transaction_message(const struct link_transaction *transaction);
 /* "msetup/12" for logs. Borrowed. */
 const char *link_transaction_name(const struct link_transaction *transaction);
-/* True when the peer listed `extension` in supportedExtension or requiredExtension of this request. */
+/* True when the peer listed `extension` in supportedExtension or requiredExtension of this request.
+ */
 bool link_transaction_supports(const struct link_transaction *transaction, const char *extension);
 /* Answers success:true with the members of `members` (an object, stolen, NULL = none). Consumes the
  * transaction, also when its link is gone. */
 void link_succeed(struct link_transaction *transaction, json_t *members);
-/* Answers success:false with problemDetails from `error` (borrowed) beside `members` (stolen, may be
- * NULL: mediaSessionId, wwwAuthenticate, …). Consumes the transaction. */
+/* Answers success:false with problemDetails from `error` (borrowed) beside `members` (stolen, may
+ * be NULL: mediaSessionId, wwwAuthenticate, …). Consumes the transaction. */
 void link_fail(struct link_transaction *transaction, const GError *error, json_t *members);
 
 /* --- requests of ours ------------------------------------------------------------------------ */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Inside of wsf-link: what http.c decides and ws-http.c transmits. Threads: control. */
+#include "wsf-link/http.h"
+
+struct http_answer {
+    guint status;
+    const char *content_type; /* static, NULL = no body */
+    char *body;               /* owned; NULL with fd */
+    int fd;                   /* owned; -1 = body */
+    guint64 length;           /* of body or file */
+    char *etag, *location;    /* owned, may be NULL */
+    bool html;                /* needs a content security policy */
+};
+/* `path` is decoded and has no query. Pure but for reading files. */
+void http_server_answer(struct http_server *server, const char *path, const char *if_none_match,
+                        struct http_answer *ret);
+void http_answer_clear(struct http_answer *answer);

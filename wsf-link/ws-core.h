@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Inside of the ws-*.c files, the only ones that know libwebsockets.
+ *
+ * ws-service.c  contexts on the control loop     ws-server.c  listener: accept, handshake, limits
+ * ws-client.c   dialer                           ws-http.c    transmission of http.c's answers
+ * ws-wire.c     the wire of a link, both roles   ws-tls.c     names of a peer's certificate
+ * Threads: control. */
+#include "wsf-link/http.h"
+#include "wsf-link/link-core.h"
+
+#include <libwebsockets.h>
+
+struct link_service {
+    GMainLoop *loop; /* never run: tells libwebsockets the main context */
+    struct trace *trace;
+    struct lws_context *client_context; /* of all dialers; made with the first */
+    GQueue client_vhosts;               /* struct ws_client_vhost */
+    GHashTable *dials;                  /* set of struct ws_dial, owned */
+    GQueue listeners, dialers;
+    guint64 next_number;
+};
+
+/* A context on the control loop; one per listener, because libwebsockets picks a virtual host by
+ * port and would mix up several that share "no port of its own". */
+struct lws_context *ws_context_new(struct link_service *service, GError **error);
+/* Makes libwebsockets look at what was asked outside of its callbacks. */
+void ws_kick(struct lws *wsi);
+/* Value of ssl_options_set: TLS 1.2 and 1.3 only (A1). */
+long ws_tls_options(void);
+
+/* --- the wire of a link ------------------------------------------------------------------------
+ */
+
+struct ws_wire {
+    struct lws *wsi;
+    struct link *link; /* NULL before it is open and after it is lost */
+    bool (*admit)(struct ws_wire *wire, gint64 now, guint *ret_wait_ms); /* NULL: all */
+};
+extern const struct link_wire_ops ws_wire_ops;
+/* The events that both roles share; true when handled, *ret_result is the callback's result. */
+bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void *in, size_t length,
+                   int *ret_result);
+/* Drops the connection from outside of a callback. */
+void ws_wire_drop(struct lws *wsi);
+/* DNS, IP and URI names of the verified client certificate, or NULL. Transfer full. */
+char **ws_tls_peer_names(struct lws *wsi);
+
+/* --- server ------------------------------------------------------------------------------------
+ */
+
+struct ws_connection;
+void ws_listener_destroy(struct link_listener *listener);
+
+/* --- client ------------------------------------------------------------------------------------
+ */
+
+void ws_dial_free(gpointer dial);
+void ws_client_vhost_free(gpointer vhost);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What ws-server.c and ws-http.c share: the listener and a connection on it. Threads: control. */
+#include "base/metrics.h"
+#include "wsf-link/http-core.h"
+#include "wsf-link/ws-core.h"
+
+struct link_listener {
+    struct link_service *service;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct lws_protocols *protocols;
+    int fd; /* -1: closed */
+    guint port;
+    guint accept_source;
+    struct loop_timer *accept_again;
+    bool tls;
+    const struct link_endpoint *endpoints; /* borrowed until close */
+    size_t n_endpoints;
+    char **origins;
+    struct http_server *http; /* borrowed until close */
+    guint connections_max, connections_per_address, connect_rate_per_address;
+    guint request_rate_per_address, request_rate_total;
+    struct rate_bucket requests;
+    struct rate_table *addresses;
+    GHashTable *connections; /* set of struct ws_connection, owned */
+    guint links;             /* connections that became links */
+};
+
+/* An HTTP answer on its way. */
+struct ws_http {
+    struct http_answer answer;
+    guint64 sent;
+    bool busy;
+};
+
+struct ws_connection {
+    struct ws_wire wire; /* first */
+    struct link_listener *listener;
+    struct rate_address *address;
+    char peer[48];
+    const struct link_endpoint *endpoint; /* between the upgrade and the open link */
+    bool upgraded;
+    struct loop_timer *deadline;
+    struct ws_http http;
+};
+
+/* Answers with a status and no page. Non-zero: the connection is to be closed. */
+int ws_http_refuse(struct lws *wsi, guint status);
+int ws_http_event(struct ws_connection *connection, struct lws *wsi,
+                  enum lws_callback_reasons reason, void *in, size_t length);
+void ws_http_finish(struct ws_http *http);
