@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what DTLS is for one leg: the association, its timer, the first datagrams that came too
+ * early, and the references to webrtcbin's elements between which it stands. All of it is worked on
+ * by jobs on the DTLS thread. The association's callbacks run under the lock, so they only note
+ * what has to be told; settle() tells it after the lock is released, for webrtcbin calls back in
+ * many ways. */
+#include "pipelines/dtls-transport.h"
+
+#include "base/problem.h"
+#include "pipelines/dtls-elements.h"
+#include "pipelines/dtls-thread.h"
+#include "pipelines/ice-agent.h"
+#include "pipelines/reaper.h"
+
+#define LOG_CATEGORY "dtls"
+#include "base/log.h"
+
+#include <openssl/crypto.h>
+#include <stdatomic.h>
+
+struct dtls_transport {
+    gatomicrefcount references;
+    struct dtls_context *context;
+    const struct dtls_transport_ops *ops;
+    guint64 owner;
+
+    struct dtls_fingerprint fingerprint; /* RO after the first CONNECTED */
+    bool we_are_server;                  /* the same */
+    _Atomic bool connected;
+    _Atomic guint queued;
+
+    GMutex lock;
+    bool over;                            /* lock; nothing is joined any more */
+    struct dtls_association *association; /* lock */
+    GQueue out;                           /* lock; GBytes that the association wants to send */
+    GstWebRTCICETransport *ice;           /* lock; set once, cleared at the end */
+    DtlsEnc *enc;                         /* the same */
+    GstPad *gate; /* the same; the pad that webrtcbin blocks before the decoder */
+
+    /* DTLS thread */
+    struct dtls_timer timer;
+    GQueue early; /* GstBuffer */
+    enum dtls_state told;
+    struct pl_srtp_keys keys; /* from `connected` until it is told */
+    GError *error;            /* from `failed` until it is told */
+};
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+static void on_timer(void *data, gint64 now);
+
+struct dtls_transport *dtls_transport_new(struct dtls_context *context,
+                                          const struct dtls_transport_ops *ops, guint64 owner)
+{
+    struct dtls_transport *transport = g_new0(struct dtls_transport, 1);
+
+    g_atomic_ref_count_init(&transport->references);
+    g_mutex_init(&transport->lock);
+    g_queue_init(&transport->out);
+    g_queue_init(&transport->early);
+    dtls_timer_init(&transport->timer, on_timer, transport);
+    transport->context = context;
+    transport->ops = ops;
+    transport->owner = owner;
+    return transport;
+}
+
+struct dtls_transport *dtls_transport_ref(struct dtls_transport *transport)
+{
+    g_atomic_ref_count_inc(&transport->references);
+    return transport;
+}
+
+void dtls_transport_unref(struct dtls_transport *transport)
+{
+    if (!g_atomic_ref_count_dec(&transport->references))
+        return;
+    /* The timer's last user and everything that could fill these ended with the closing job. */
+    g_assert(!transport->association && !transport->timer.position);
+    g_queue_clear_full(&transport->out, (GDestroyNotify)g_bytes_unref);
+    g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
+    g_clear_error(&transport->error);
+    OPENSSL_cleanse(&transport->keys, sizeof transport->keys);
+    g_mutex_clear(&transport->lock);
+    g_free(transport);
+}
+
+/* --- what the association says: DTLS thread, under the lock (`send` also control, closing)
+ * ---------- */
+
+static void note_datagram(void *user, const guint8 *datagram, gsize length)
+{
+    struct dtls_transport *transport = user;
+
+    g_queue_push_tail(&transport->out, g_bytes_new(datagram, length));
+}
+
+static void note_connected(void *user, const struct pl_srtp_keys *keys)
+{
+    struct dtls_transport *transport = user;
+
+    transport->keys = *keys;
+}
+
+static void note_failed(void *user, const GError *error)
+{
+    struct dtls_transport *transport = user;
+
+    g_clear_error(&transport->error);
+    transport->error = g_error_copy(error);
+}
+
+static void note_closed(void *user)
+{
+    /* The association's state tells it. */
+}
+
+static void note_data(void *user, const guint8 *data, gsize length)
+{
+    /* The anchor has no data channel, so there is nobody to whom the peer could be speaking. */
+}
+
+static const struct dtls_ops association_ops = {
+    .send = note_datagram,
+    .connected = note_connected,
+    .failed = note_failed,
+    .closed = note_closed,
+    .data = note_data,
+};
+
+/* --- DTLS thread ------------------------------------------------------------------------------ */
+
+static void tell_state(struct dtls_transport *transport, DtlsEnc *enc, enum dtls_state state,
+                       const char *cipher)
+{
+    transport->told = state;
+    atomic_store(&transport->connected, state == DTLS_CONNECTED);
+    if (state == DTLS_CONNECTED) {
+        /* The keys before webrtcbin's own ceremony: the peer's media is already on its way. */
+        transport->ops->connected(transport->owner, &transport->keys, cipher);
+        OPENSSL_cleanse(&transport->keys, sizeof transport->keys);
+    }
+    /* Before webrtcbin, which would say it in less words. */
+    if (state == DTLS_FAILED)
+        transport->ops->failed(transport->owner, transport->error);
+    else if (state == DTLS_CLOSED)
+        transport->ops->closed(transport->owner);
+    if (enc)
+        dtls_enc_set_state(enc, state);
+}
+
+/* After each step of the association: says what it wants said, in the order in which it happened.
+ */
+static void settle(struct dtls_transport *transport, gint64 now)
+{
+    GQueue out;
+    DtlsEnc *enc;
+    enum dtls_state state;
+    const char *cipher;
+    gint64 deadline;
+    GBytes *datagram;
+
+    g_mutex_lock(&transport->lock);
+    if (!transport->association) {
+        g_mutex_unlock(&transport->lock);
+        return;
+    }
+    out = transport->out;
+    g_queue_init(&transport->out);
+    enc = transport->enc ? g_object_ref(transport->enc) : NULL;
+    state = dtls_association_state(transport->association);
+    cipher = dtls_association_cipher(transport->association);
+    deadline = dtls_association_deadline(transport->association, now);
+    g_mutex_unlock(&transport->lock);
+
+    dtls_timer_set(&transport->timer, deadline);
+    while ((datagram = g_queue_pop_head(&out))) {
+        if (enc)
+            dtls_enc_push(enc, datagram);
+        g_bytes_unref(datagram);
+    }
+    if (state != transport->told)
+        tell_state(transport, enc, state, cipher);
+    g_clear_object(&enc);
+}
+
+static void on_timer(void *data, gint64 now)
+{
+    struct dtls_transport *transport = data;
+
+    g_mutex_lock(&transport->lock);
+    if (transport->association)
+        dtls_association_tick(transport->association, now);
+    g_mutex_unlock(&transport->lock);
+    settle(transport, now);
+}
+
+void dtls_transport_input(struct dtls_transport *transport, const guint8 *datagram, gsize length)
+{
+    gint64 now = g_get_monotonic_time();
+
+    g_mutex_lock(&transport->lock);
+    if (transport->association)
+        dtls_association_receive(transport->association, now, datagram, length);
+    g_mutex_unlock(&transport->lock);
+    settle(transport, now);
+}
+
+void dtls_transport_output(struct dtls_transport *transport, const guint8 *datagram, gsize length)
+{
+    transport->ops->send(transport->owner, g_bytes_new(datagram, length));
+}
+
+/* Through webrtcbin's receive bin to the decoder, which comes back by dtls_transport_input(). */
+static void push_to_decoder(struct dtls_transport *transport, GstBuffer *datagram)
+{
+    GstWebRTCICETransport *ice;
+    GstPad *gate;
+
+    g_mutex_lock(&transport->lock);
+    ice = transport->ice ? gst_object_ref(transport->ice) : NULL;
+    gate = transport->gate ? gst_object_ref(transport->gate) : NULL;
+    g_mutex_unlock(&transport->lock);
+    /* A push against a blocked pad would stop the DTLS of every leg: better lose the datagram, the
+     * peer repeats it. */
+    if (ice && gate && !gst_pad_is_blocked(gate))
+        ice_src_push(ice->src, datagram);
+    else
+        gst_buffer_unref(datagram);
+    gst_clear_object(&ice);
+    gst_clear_object(&gate);
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+struct job {
+    struct dtls_transport *transport;
+    union {
+        GstWebRTCICEConnectionState ice_state;
+        GstBuffer *datagram;
+        bool is_client;
+        GstElement *pipeline;
+    };
+};
+
+static void post(struct dtls_transport *transport, void (*fn)(void *data), struct job job)
+{
+    job.transport = dtls_transport_ref(transport);
+    dtls_thread_post(fn, g_memdup2(&job, sizeof job));
+}
+
+static void free_job(struct job *job)
+{
+    dtls_transport_unref(job->transport);
+    g_free(job);
+}
+
+static void do_set_ice(void *data)
+{
+    struct job *job = data;
+    struct dtls_transport *transport = job->transport;
+    GstWebRTCICETransport *ice;
+
+    g_mutex_lock(&transport->lock);
+    ice = transport->ice ? gst_object_ref(transport->ice) : NULL;
+    g_mutex_unlock(&transport->lock);
+    if (ice) {
+        gst_webrtc_ice_transport_connection_state_change(ice, job->ice_state);
+        gst_object_unref(ice);
+    }
+    free_job(job);
+}
+
+static void do_start(void *data)
+{
+    struct job *job = data;
+    struct dtls_transport *transport = job->transport;
+    gint64 now = g_get_monotonic_time();
+    g_autoptr(GError) error = NULL;
+    GstBuffer *datagram;
+
+    if (transport->we_are_server == job->is_client)
+        problem_set(&error, PROBLEM_INTERNAL_ERROR,
+                    "webrtcbin took the other DTLS role than was negotiated");
+    g_mutex_lock(&transport->lock);
+    if (!error && !transport->association && !transport->over) {
+        transport->association =
+            dtls_association_new(transport->context, job->is_client, &transport->fingerprint,
+                                 &association_ops, transport, &error);
+        if (transport->association)
+            dtls_association_start(transport->association, now);
+    }
+    g_mutex_unlock(&transport->lock);
+    if (error)
+        transport->ops->failed(transport->owner, error);
+    settle(transport, now);
+    while ((datagram = g_queue_pop_head(&transport->early)))
+        push_to_decoder(transport, datagram);
+    free_job(job);
+}
+
+static void do_receive(void *data)
+{
+    struct job *job = data;
+    struct dtls_transport *transport = job->transport;
+
+    atomic_fetch_sub(&transport->queued, 1);
+    if (transport->association)
+        push_to_decoder(transport, job->datagram);
+    else if (!transport->over && g_queue_get_length(&transport->early) < DTLS_EARLY_MAX)
+        g_queue_push_tail(&transport->early, job->datagram);
+    else
+        gst_buffer_unref(job->datagram);
+    free_job(job);
+}
+
+static void do_close(void *data)
+{
+    struct job *job = data;
+    struct dtls_transport *transport = job->transport;
+    GstWebRTCICETransport *ice;
+    GstPad *gate;
+    DtlsEnc *enc;
+
+    dtls_timer_set(&transport->timer, -1);
+    g_mutex_lock(&transport->lock);
+    transport->over = true;
+    g_clear_pointer(&transport->association, dtls_association_free);
+    ice = g_steal_pointer(&transport->ice);
+    gate = g_steal_pointer(&transport->gate);
+    enc = g_steal_pointer(&transport->enc);
+    g_mutex_unlock(&transport->lock);
+    g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
+    gst_clear_object(&ice);
+    gst_clear_object(&gate);
+    g_clear_object(&enc);
+    /* Only now, so that no job of this leg can meet its pipeline being taken down. */
+    reaper_take(job->pipeline);
+    free_job(job);
+}
+
+/* --- control thread --------------------------------------------------------------------------- */
+
+void dtls_transport_set_peer(struct dtls_transport *transport,
+                             const struct dtls_fingerprint *fingerprint, bool we_are_server)
+{
+    transport->fingerprint = *fingerprint;
+    transport->we_are_server = we_are_server;
+}
+
+void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnectionState state)
+{
+    post(transport, do_set_ice, (struct job){.ice_state = state});
+}
+
+void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram)
+{
+    gsize length;
+    const void *data = g_bytes_get_data(datagram, &length);
+
+    if (length == 0 || length > DTLS_DATAGRAM_MAX)
+        return;
+    if (atomic_fetch_add(&transport->queued, 1) >= DTLS_QUEUED_MAX) {
+        atomic_fetch_sub(&transport->queued, 1);
+        return;
+    }
+    post(transport, do_receive, (struct job){.datagram = gst_buffer_new_memdup(data, length)});
+}
+
+GBytes *dtls_transport_close(struct dtls_transport *transport, GstElement *pipeline)
+{
+    GBytes *farewell = NULL;
+
+    /* The one thing of DTLS that is done on the control thread, some µs: the caller is about to let
+     * go of the path on which it could be sent. Before `connected` nothing is said, and the lock,
+     * on which a handshake could sit, is not touched. */
+    if (atomic_load(&transport->connected)) {
+        guint before;
+
+        g_mutex_lock(&transport->lock);
+        before = g_queue_get_length(&transport->out);
+        if (transport->association)
+            dtls_association_close(transport->association);
+        if (g_queue_get_length(&transport->out) > before)
+            farewell = g_queue_pop_tail(&transport->out);
+        g_mutex_unlock(&transport->lock);
+    }
+    post(transport, do_close, (struct job){.pipeline = pipeline});
+    dtls_transport_unref(transport);
+    return farewell;
+}
+
+/* --- webrtcbin's threads ---------------------------------------------------------------------- */
+
+void dtls_transport_start(struct dtls_transport *transport, bool is_client)
+{
+    post(transport, do_start, (struct job){.is_client = is_client});
+}
+
+void dtls_transport_set_ice_transport(struct dtls_transport *transport, GstWebRTCICETransport *ice)
+{
+    g_mutex_lock(&transport->lock);
+    if (!transport->over && !transport->ice)
+        transport->ice = gst_object_ref(ice);
+    g_mutex_unlock(&transport->lock);
+}
+
+static void set_enc(struct dtls_transport *transport, DtlsEnc *enc)
+{
+    dtls_enc_set_transport(enc, transport);
+    g_mutex_lock(&transport->lock);
+    if (!transport->over && !transport->enc)
+        transport->enc = g_object_ref(enc);
+    g_mutex_unlock(&transport->lock);
+}
+
+/* webrtcbin puts a queue, that is a thread, before the decoder. What comes is pushed by the DTLS
+ * thread already, so the pads around it are joined and it stays behind, asleep. Returns the pad
+ * that now feeds the decoder: webrtcbin blocks it until DTLS may run. Transfer full. */
+static GstPad *bypass_queue(DtlsDec *dec)
+{
+    GstPad *sink = gst_element_get_static_pad(GST_ELEMENT(dec), "sink");
+    GstPad *feeder = gst_pad_get_peer(sink);
+    GstElement *queue = feeder ? gst_pad_get_parent_element(feeder) : NULL;
+    GstElementFactory *factory = queue ? gst_element_get_factory(queue) : NULL;
+    GstPad *queue_sink = NULL, *upstream = NULL;
+
+    if (factory && strcmp(GST_OBJECT_NAME(factory), "queue") == 0)
+        queue_sink = gst_element_get_static_pad(queue, "sink");
+    upstream = queue_sink ? gst_pad_get_peer(queue_sink) : NULL;
+    if (upstream) {
+        gst_pad_unlink(upstream, queue_sink);
+        gst_pad_unlink(feeder, sink);
+        gst_element_set_locked_state(queue, TRUE);
+        if (gst_pad_link(upstream, sink) == GST_PAD_LINK_OK)
+            gst_object_replace((GstObject **)&feeder, GST_OBJECT(upstream));
+    }
+    gst_clear_object(&upstream);
+    gst_clear_object(&queue_sink);
+    gst_clear_object(&queue);
+    gst_object_unref(sink);
+    return feeder;
+}
+
+static void set_dec(struct dtls_transport *transport, DtlsDec *dec)
+{
+    GstPad *gate = bypass_queue(dec);
+
+    dtls_dec_set_transport(dec, transport);
+    g_mutex_lock(&transport->lock);
+    if (!transport->over && !transport->gate)
+        transport->gate = g_steal_pointer(&gate);
+    g_mutex_unlock(&transport->lock);
+    gst_clear_object(&gate);
+}
+
+void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_transport *transport)
+{
+    g_autoptr(GstIterator) children =
+        GST_IS_BIN(child) ? gst_bin_iterate_elements(GST_BIN(child)) : NULL;
+    GValue item = G_VALUE_INIT;
+
+    while (children && gst_iterator_next(children, &item) == GST_ITERATOR_OK) {
+        void *element = g_value_get_object(&item);
+
+        if (DTLS_IS_ENC(element))
+            set_enc(transport, element);
+        else if (DTLS_IS_DEC(element))
+            set_dec(transport, element);
+        g_value_reset(&item);
+    }
+    g_value_unset(&item);
+}
+
+char *dtls_transport_peer_pem(struct dtls_transport *transport)
+{
+    char *pem = NULL;
+
+    g_mutex_lock(&transport->lock);
+    if (transport->association)
+        pem = dtls_association_peer_pem(transport->association);
+    g_mutex_unlock(&transport->lock);
+    return pem;
+}

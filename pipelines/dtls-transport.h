@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The DTLS transport of one leg: joins the association (dtls-association.h) to webrtcbin's elements
+ * on one side and to the leg on the other. It outlives neither: webrtcbin's objects and the leg
+ * each hold a reference, and what they hold of each other through it ends with
+ * dtls_transport_close().
+ *
+ * Threads: marked per function. Everything happens on the DTLS thread, where the others post; the
+ * lock guards the association against the one exception, close_notify from the control thread. */
+#include "pipelines/dtls-association.h"
+
+#include <gst/gst.h>
+#include <gst/webrtc/webrtc.h>
+
+#define DTLS_EARLY_MAX 4   /* datagrams kept until the handshake can begin */
+#define DTLS_QUEUED_MAX 32 /* datagrams on their way to the DTLS thread, per leg */
+
+/* All on the DTLS thread; `owner` is the number that the leg gave itself. */
+struct dtls_transport_ops {
+    void (*send)(guint64 owner, GBytes *datagram); /* transfer full */
+    void (*connected)(guint64 owner, const struct pl_srtp_keys *keys, const char *cipher);
+    void (*failed)(guint64 owner, const GError *error);
+    void (*closed)(guint64 owner);
+};
+
+struct dtls_transport;
+/* Transfer full. Any thread. */
+struct dtls_transport *dtls_transport_new(struct dtls_context *context,
+                                          const struct dtls_transport_ops *ops, guint64 owner);
+struct dtls_transport *dtls_transport_ref(struct dtls_transport *transport);
+void dtls_transport_unref(struct dtls_transport *transport);
+
+/* --- the leg's side: control thread */
+
+/* Before the first dtls_transport_set_ice(). */
+void dtls_transport_set_peer(struct dtls_transport *transport,
+                             const struct dtls_fingerprint *fingerprint, bool we_are_server);
+/* Tells webrtcbin of ICE, which starts DTLS at the first CONNECTED. */
+void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnectionState state);
+void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram);
+/* Ends it and hands `pipeline` (transfer full) on to the reaper. Returns the close_notify to be
+ * sent, or NULL when it is not connected; transfer full. Releases the caller's reference. */
+GBytes *dtls_transport_close(struct dtls_transport *transport, GstElement *pipeline);
+
+/* --- webrtcbin's side: its threads */
+
+/* For "element-added" of webrtcbin: finds our elements in its transport bins and joins them to the
+ * transport (user data). */
+void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_transport *transport);
+void dtls_transport_set_ice_transport(struct dtls_transport *transport, GstWebRTCICETransport *ice);
+/* The encoder may run: role known and ICE connected. */
+void dtls_transport_start(struct dtls_transport *transport, bool is_client);
+/* From the decoder. DTLS thread. */
+void dtls_transport_input(struct dtls_transport *transport, const guint8 *datagram, gsize length);
+/* From the ICE sink. DTLS thread. */
+void dtls_transport_output(struct dtls_transport *transport, const guint8 *datagram, gsize length);
+/* Any thread; transfer full or NULL. */
+char *dtls_transport_peer_pem(struct dtls_transport *transport);

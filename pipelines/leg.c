@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the leg as the control thread sees it: the order of its life (anchor as remote offer,
+ * answer, local description; ICE; DTLS) and the way back of everything that webrtcbin's threads and
+ * the DTLS thread have to say. They know the leg by a number alone and post; what arrives for a
+ * number that is gone finds nothing, so closing needs neither to wait nor to disconnect anything.
+ */
+#include "pipelines/leg.h"
+
+#include "base/loop.h"
+#include "base/problem.h"
+#include "pipelines/dtls-transport.h"
+#include "pipelines/leg-pipeline.h"
+#include "pipelines/pipelines.h"
+#include "pipelines/reaper.h"
+
+#define LOG_CATEGORY "leg"
+#include "base/log.h"
+
+#include <openssl/crypto.h>
+
+enum leg_state { LEG_NEW, LEG_CONNECTING, LEG_CONNECTED, LEG_FAILED, LEG_CLOSED };
+
+struct pl_leg {
+    char *id;
+    guint64 number;
+    const struct pl_leg_ops *ops;
+    void *user;
+    enum leg_state state;
+    bool started;       /* the anchor is given */
+    bool described;     /* the answer is applied: webrtcbin's elements are there */
+    bool ice_connected; /* as the relay says */
+    bool ice_lost;      /* consent expired; another pair may still come */
+    const char *cipher;
+    GstElement *pipeline, *webrtcbin;
+    struct dtls_transport *dtls;
+};
+
+static GHashTable *legs; /* by number; borrowed */
+static guint64 last_number;
+
+/* --- state ------------------------------------------------------------------------------------ */
+
+static const char *leg_state_name(enum leg_state state)
+{
+    static const char *const names[] = {"new", "connecting", "connected", "failed", "closed"};
+
+    return state < G_N_ELEMENTS(names) ? names[state] : "invalid";
+}
+
+#define TO(state) (1u << (state))
+static const guint transitions[] = {
+    [LEG_NEW] = TO(LEG_CONNECTING) | TO(LEG_FAILED) | TO(LEG_CLOSED),
+    [LEG_CONNECTING] = TO(LEG_CONNECTED) | TO(LEG_FAILED) | TO(LEG_CLOSED),
+    [LEG_CONNECTED] = TO(LEG_FAILED) | TO(LEG_CLOSED),
+    [LEG_FAILED] = TO(LEG_CLOSED),
+    [LEG_CLOSED] = 0,
+};
+
+static bool can_become(const struct pl_leg *leg, enum leg_state state)
+{
+    return transitions[leg->state] & TO(state);
+}
+
+static void set_state(struct pl_leg *leg, enum leg_state state, const char *reason)
+{
+    const struct log_ids ids = {.termination = leg->id};
+
+    g_assert(can_become(leg, state));
+    log_debug(&ids, "leg %s -> %s (%s)", leg_state_name(leg->state), leg_state_name(state), reason);
+    leg->state = state;
+}
+
+/* --- what other threads post ------------------------------------------------------------------ */
+
+struct event {
+    guint64 number;
+    /* The last thing it does with the leg is the callback: that may close it. */
+    void (*handle)(struct pl_leg *leg, struct event *event);
+    GBytes *datagram;
+    struct pl_srtp_keys keys;
+    const char *cipher;
+    GError *error;
+    GstWebRTCSessionDescription *answer;
+};
+
+static void run_event(void *data)
+{
+    struct event *event = data;
+    struct pl_leg *leg = legs ? g_hash_table_lookup(legs, &event->number) : NULL;
+
+    if (leg)
+        event->handle(leg, event);
+    g_clear_pointer(&event->datagram, g_bytes_unref);
+    g_clear_pointer(&event->answer, gst_webrtc_session_description_free);
+    g_clear_error(&event->error);
+    OPENSSL_cleanse(&event->keys, sizeof event->keys);
+    g_free(event);
+}
+
+static void post(const char *name, struct event event)
+{
+    loop_post(name, run_event, g_memdup2(&event, sizeof event));
+    OPENSSL_cleanse(&event.keys, sizeof event.keys);
+}
+
+static void fail(struct pl_leg *leg, const GError *error)
+{
+    if (!can_become(leg, LEG_FAILED))
+        return;
+    set_state(leg, LEG_FAILED, error->message);
+    leg->ops->failed(leg->user, error);
+}
+
+static void handle_failure(struct pl_leg *leg, struct event *event)
+{
+    fail(leg, event->error);
+}
+
+static void handle_datagram(struct pl_leg *leg, struct event *event)
+{
+    leg->ops->send_dtls(leg->user, event->datagram);
+}
+
+static void handle_connected(struct pl_leg *leg, struct event *event)
+{
+    if (!can_become(leg, LEG_CONNECTED))
+        return;
+    leg->cipher = event->cipher;
+    set_state(leg, LEG_CONNECTED, event->cipher);
+    leg->ops->connected(leg->user, &event->keys);
+}
+
+static void handle_closed(struct pl_leg *leg, struct event *event)
+{
+    if (!can_become(leg, LEG_CLOSED))
+        return;
+    set_state(leg, LEG_CLOSED, "by the peer");
+    leg->ops->closed_by_peer(leg->user);
+}
+
+/* DTLS thread */
+
+static void post_datagram(guint64 number, GBytes *datagram)
+{
+    post("leg: send DTLS", (struct event){number, handle_datagram, .datagram = datagram});
+}
+
+static void post_connected(guint64 number, const struct pl_srtp_keys *keys, const char *cipher)
+{
+    post("leg: DTLS connected",
+         (struct event){number, handle_connected, .keys = *keys, .cipher = cipher});
+}
+
+static void post_failed(guint64 number, const GError *error)
+{
+    post("leg: failed", (struct event){number, handle_failure, .error = g_error_copy(error)});
+}
+
+static void post_closed(guint64 number)
+{
+    post("leg: closed by peer", (struct event){number, handle_closed});
+}
+
+static const struct dtls_transport_ops transport_ops = {
+    .send = post_datagram,
+    .connected = post_connected,
+    .failed = post_failed,
+    .closed = post_closed,
+};
+
+/* --- negotiation: each step is answered on webrtcbin's thread and goes on here
+ * ---------------------- */
+
+static void tell_ice(struct pl_leg *leg)
+{
+    /* CONNECTED starts the handshake, so not before the answer is applied; COMPLETED is for those
+     * who read webrtcbin's ice-connection-state. */
+    if (!leg->described || !leg->ice_connected)
+        return;
+    if (leg->state == LEG_NEW)
+        set_state(leg, LEG_CONNECTING, "ICE is connected");
+    dtls_transport_set_ice(leg->dtls, GST_WEBRTC_ICE_CONNECTION_STATE_CONNECTED);
+    dtls_transport_set_ice(leg->dtls, GST_WEBRTC_ICE_CONNECTION_STATE_COMPLETED);
+}
+
+static GstPromise *promise_new(guint64 number, GstPromiseChangeFunc fn)
+{
+    return gst_promise_new_with_change_func(fn, g_memdup2(&number, sizeof number), g_free);
+}
+
+static void post_step(GstPromise *promise, void *data, const char *name,
+                      void (*handle)(struct pl_leg *leg, struct event *event), bool with_answer)
+{
+    struct event event = {*(guint64 *)data, handle};
+
+    if (!leg_pipeline_result(promise, with_answer ? &event.answer : NULL, &event.error))
+        event.handle = handle_failure;
+    post(name, event);
+}
+
+static void handle_described(struct pl_leg *leg, struct event *event)
+{
+    leg->described = true;
+    tell_ice(leg);
+}
+
+static void on_local_set(GstPromise *promise, void *data)
+{
+    post_step(promise, data, "leg: described", handle_described, false);
+}
+
+static void handle_answer(struct pl_leg *leg, struct event *event)
+{
+    leg_pipeline_set_local(leg->webrtcbin, event->answer, promise_new(leg->number, on_local_set));
+}
+
+static void on_answer(GstPromise *promise, void *data)
+{
+    post_step(promise, data, "leg: answered", handle_answer, true);
+}
+
+static void handle_remote_set(struct pl_leg *leg, struct event *event)
+{
+    leg_pipeline_create_answer(leg->webrtcbin, promise_new(leg->number, on_answer));
+}
+
+static void on_remote_set(GstPromise *promise, void *data)
+{
+    post_step(promise, data, "leg: anchored", handle_remote_set, false);
+}
+
+/* --- webrtcbin's own trouble ------------------------------------------------------------------ */
+
+/* Any thread. Everything else that GStreamer says of a leg is of no use to anybody. */
+static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, void *data)
+{
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
+        g_autoptr(GError) reason = NULL;
+        GError *error = NULL;
+
+        gst_message_parse_error(message, &reason, NULL);
+        problem_set(&error, PROBLEM_INTERNAL_ERROR, "the pipeline failed: %s", reason->message);
+        post("leg: pipeline error",
+             (struct event){*(guint64 *)data, handle_failure, .error = error});
+    }
+    gst_message_unref(message);
+    return GST_BUS_DROP;
+}
+
+static void handle_connection_failed(struct pl_leg *leg, struct event *event)
+{
+    /* A lost ICE is no news to the caller, and may come back. */
+    if (!leg->ice_lost)
+        fail(leg, event->error);
+}
+
+static void on_connection_state(GstElement *webrtcbin, GParamSpec *spec, void *data)
+{
+    GstWebRTCPeerConnectionState state;
+    GError *error = NULL;
+
+    g_object_get(webrtcbin, "connection-state", &state, NULL);
+    if (state != GST_WEBRTC_PEER_CONNECTION_STATE_FAILED)
+        return;
+    problem_set(&error, PROBLEM_INTERNAL_ERROR, "webrtcbin has failed");
+    post("leg: connection failed",
+         (struct event){*(guint64 *)data, handle_connection_failed, .error = error});
+}
+
+static void free_number(void *data, GClosure *closure)
+{
+    g_free(data);
+}
+
+static void listen_to(struct pl_leg *leg)
+{
+    GstBus *bus = gst_element_get_bus(leg->pipeline);
+
+    gst_bus_set_sync_handler(bus, on_message, g_memdup2(&leg->number, sizeof leg->number), g_free);
+    gst_object_unref(bus);
+    g_signal_connect_data(leg->webrtcbin, "notify::connection-state",
+                          G_CALLBACK(on_connection_state),
+                          g_memdup2(&leg->number, sizeof leg->number), free_number, 0);
+}
+
+/* --- the face --------------------------------------------------------------------------------- */
+
+struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *user, GError **error)
+{
+    struct pl_leg *leg = g_new0(struct pl_leg, 1);
+
+    loop_assert();
+    leg->id = g_strdup(id);
+    leg->number = ++last_number;
+    leg->ops = ops;
+    leg->user = user;
+    leg->dtls = dtls_transport_new(pipelines_dtls_context(), &transport_ops, leg->number);
+    leg->pipeline = leg_pipeline_new(id, leg->dtls, &leg->webrtcbin, error);
+    if (!leg->pipeline) {
+        dtls_transport_unref(leg->dtls);
+        g_free(leg->id);
+        g_free(leg);
+        return NULL;
+    }
+    listen_to(leg);
+    if (!legs)
+        legs = g_hash_table_new(g_int64_hash, g_int64_equal);
+    g_hash_table_insert(legs, &leg->number, leg);
+    return leg;
+}
+
+bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool we_are_server,
+                  GError **error)
+{
+    struct dtls_fingerprint fingerprint;
+    g_autofree char *anchor = NULL;
+
+    loop_assert();
+    if (leg->started || leg->state != LEG_NEW) {
+        problem_set(error, PROBLEM_INVALID_STATE, "the leg was started before");
+        return false;
+    }
+    if (!dtls_fingerprint_set(&fingerprint, remote->fingerprint_hash,
+                              remote->fingerprint ? remote->fingerprint->data : NULL,
+                              remote->fingerprint ? remote->fingerprint->len : 0, error))
+        return false;
+    anchor = sdp_make_anchor(remote, we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE, false);
+    dtls_transport_set_peer(leg->dtls, &fingerprint, we_are_server);
+    if (!leg_pipeline_set_remote(leg->webrtcbin, anchor, promise_new(leg->number, on_remote_set),
+                                 error))
+        return false;
+    leg->started = true;
+    return true;
+}
+
+void pl_leg_ice_connected(struct pl_leg *leg)
+{
+    loop_assert();
+    if (leg->ice_connected && !leg->ice_lost)
+        return;
+    leg->ice_connected = true;
+    leg->ice_lost = false;
+    tell_ice(leg);
+}
+
+void pl_leg_ice_failed(struct pl_leg *leg)
+{
+    loop_assert();
+    if (leg->ice_lost)
+        return;
+    leg->ice_lost = true;
+    leg->ice_connected = false;
+    if (leg->described)
+        dtls_transport_set_ice(leg->dtls, GST_WEBRTC_ICE_CONNECTION_STATE_FAILED);
+}
+
+void pl_leg_receive_dtls(struct pl_leg *leg, GBytes *datagram)
+{
+    loop_assert();
+    dtls_transport_receive(leg->dtls, datagram);
+}
+
+const char *pl_leg_state_name(const struct pl_leg *leg)
+{
+    if (leg->ice_lost && leg->state != LEG_CLOSED)
+        return leg_state_name(LEG_FAILED);
+    return leg_state_name(leg->state);
+}
+
+const char *pl_leg_dtls_cipher(const struct pl_leg *leg)
+{
+    return leg->cipher;
+}
+
+void pl_leg_close(struct pl_leg *leg)
+{
+    g_autoptr(GBytes) farewell = NULL;
+
+    if (!leg)
+        return;
+    loop_assert();
+    g_hash_table_remove(legs, &leg->number);
+    reaper_expect();
+    farewell = dtls_transport_close(leg->dtls, leg->pipeline);
+    if (farewell)
+        leg->ops->send_dtls(leg->user, farewell);
+    g_free(leg->id);
+    g_free(leg);
+}
+
+char *pl_leg_dot(struct pl_leg *leg)
+{
+    loop_assert();
+    return gst_debug_bin_to_dot_data(GST_BIN(leg->pipeline), GST_DEBUG_GRAPH_SHOW_ALL);
+}
+
+guint pl_legs_count(void)
+{
+    return legs ? g_hash_table_size(legs) : 0;
+}
+
+guint pl_reaper_pending(void)
+{
+    return reaper_pending();
+}

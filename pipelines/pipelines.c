@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what the process has once: GStreamer, the certificate, the DTLS context, the two threads.
+ * The stock DTLS elements do not compare the fingerprint, so a process in which webrtcbin would
+ * find them must not run: what it finds is checked, and a first leg is negotiated, which also loads
+ * everything that a leg needs (0.3 s) before anybody waits for it. */
+#include "pipelines/pipelines.h"
+
+#include "base/problem.h"
+#include "pipelines/dtls-elements.h"
+#include "pipelines/dtls-thread.h"
+#include "pipelines/leg-pipeline.h"
+#include "pipelines/leg.h"
+#include "pipelines/reaper.h"
+
+#include <gst/gst.h>
+#include <gst/sdp/sdp.h>
+#include <malloc.h>
+
+static struct {
+    struct certificate *certificate;
+    struct dtls_context *context;
+} pipelines;
+
+struct dtls_context *pipelines_dtls_context(void)
+{
+    return pipelines.context;
+}
+
+const guint8 *pl_certificate_sha256(void)
+{
+    return certificate_sha256(pipelines.certificate);
+}
+
+/* --- our elements in place of the stock ones ----------------------------------------------------
+ */
+
+static bool register_element(const char *name, GType type, GError **error)
+{
+    GstElement *made;
+    bool ours;
+
+    if (!gst_element_register(NULL, name, GST_RANK_NONE, type)) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "GStreamer refuses our element %s", name);
+        return false;
+    }
+    made = gst_element_factory_make(name, NULL);
+    ours = made && G_OBJECT_TYPE(made) == type;
+    g_clear_pointer(&made, gst_object_unref);
+    if (!ours)
+        problem_set(error, PROBLEM_INTERNAL_ERROR,
+                    "GStreamer finds another %s than ours, which would not check fingerprints",
+                    name);
+    return ours;
+}
+
+static bool register_elements(GError **error)
+{
+    static const char *const needed[] = {"dtls", "rtpmanager", "nice", "webrtc", "coreelements"};
+
+    /* Loaded first: a plug-in that is loaded later puts its own elements back in place of ours. */
+    for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
+        GstPlugin *plugin = gst_plugin_load_by_name(needed[i]);
+
+        if (!plugin) {
+            problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
+                        "GStreamer's plug-in \"%s\" cannot be loaded: install it", needed[i]);
+            return false;
+        }
+        gst_object_unref(plugin);
+    }
+    return register_element("dtlssrtpenc", DTLS_TYPE_ENC, error) &&
+           register_element("dtlssrtpdec", DTLS_TYPE_DEC, error);
+}
+
+/* --- the first leg ---------------------------------------------------------------------------- */
+
+static void ignore_datagram(guint64 owner, GBytes *datagram)
+{
+    g_bytes_unref(datagram);
+}
+
+static void ignore_keys(guint64 owner, const struct pl_srtp_keys *keys, const char *cipher)
+{
+}
+
+static void ignore_failure(guint64 owner, const GError *error)
+{
+}
+
+static void ignore_close(guint64 owner)
+{
+}
+
+static const struct dtls_transport_ops warm_up_ops = {
+    .send = ignore_datagram,
+    .connected = ignore_keys,
+    .failed = ignore_failure,
+    .closed = ignore_close,
+};
+
+/* Our own certificate stands in for the peer's. */
+static char *warm_up_anchor(void)
+{
+    struct sdp_description remote = {
+        .session_id = 1,
+        .ice_ufrag = (char *)"warm",
+        .ice_pwd = (char *)"warmwarmwarmwarmwarmwarm",
+        .fingerprint_hash = (char *)"sha-256",
+        .setup = SDP_SETUP_ACTIVE,
+        .bundle = true,
+    };
+    char *anchor;
+
+    remote.fingerprint =
+        g_byte_array_append(g_byte_array_new(), pl_certificate_sha256(), CERTIFICATE_SHA256_LENGTH);
+    remote.medias = g_ptr_array_new();
+    remote.candidates = g_array_new(FALSE, FALSE, sizeof(struct sdp_candidate));
+    anchor = sdp_make_anchor(&remote, SDP_SETUP_ACTIVE, false);
+    g_array_unref(remote.candidates);
+    g_ptr_array_unref(remote.medias);
+    g_byte_array_unref(remote.fingerprint);
+    return anchor;
+}
+
+/* That webrtcbin's a=fingerprint is ours proves that it made our elements, not others. */
+static bool shows_our_certificate(const GstWebRTCSessionDescription *answer)
+{
+    g_autofree char *text = gst_sdp_message_as_text(answer->sdp);
+    g_autoptr(GString) expected = g_string_new("a=fingerprint:sha-256 ");
+
+    for (guint i = 0; i < CERTIFICATE_SHA256_LENGTH; i++)
+        g_string_append_printf(expected, "%s%02X", i ? ":" : "", pl_certificate_sha256()[i]);
+    return strcasestr(text, expected->str) != NULL;
+}
+
+static bool negotiate(GstElement *webrtcbin, GError **error)
+{
+    g_autofree char *anchor = warm_up_anchor();
+    GstWebRTCSessionDescription *answer = NULL;
+    GstPromise *step = gst_promise_new();
+    bool done;
+
+    done = leg_pipeline_set_remote(webrtcbin, anchor, gst_promise_ref(step), error) &&
+           leg_pipeline_result(step, NULL, error);
+    gst_promise_unref(step);
+    if (!done)
+        return false;
+    step = gst_promise_new();
+    leg_pipeline_create_answer(webrtcbin, gst_promise_ref(step));
+    done = leg_pipeline_result(step, &answer, error);
+    gst_promise_unref(step);
+    if (done && !shows_our_certificate(answer)) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR,
+                    "webrtcbin shows another certificate than that of our DTLS elements");
+        done = false;
+    }
+    if (done) {
+        step = gst_promise_new();
+        leg_pipeline_set_local(webrtcbin, answer, gst_promise_ref(step));
+        done = leg_pipeline_result(step, NULL, error);
+        gst_promise_unref(step);
+    }
+    g_clear_pointer(&answer, gst_webrtc_session_description_free);
+    return done;
+}
+
+static bool warm_up(GError **error)
+{
+    struct dtls_transport *transport = dtls_transport_new(pipelines.context, &warm_up_ops, 0);
+    GstElement *webrtcbin;
+    GstElement *pipeline = leg_pipeline_new("warm-up", transport, &webrtcbin, error);
+    bool done;
+
+    if (!pipeline) {
+        dtls_transport_unref(transport);
+        return false;
+    }
+    done = negotiate(webrtcbin, error);
+    reaper_expect();
+    dtls_transport_close(transport, pipeline);
+    return done;
+}
+
+/* --- the face --------------------------------------------------------------------------------- */
+
+bool pl_init(GError **error)
+{
+    g_autoptr(GError) reason = NULL;
+
+    /* A leg's threads allocate little and live as long as calls: with an arena for each, memory of
+     * ended calls stayed in hundreds of them (20 KB per leg against 2). */
+    mallopt(M_ARENA_MAX, 2);
+    if (!gst_init_check(NULL, NULL, &reason)) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "GStreamer does not start: %s", reason->message);
+        return false;
+    }
+    pipelines.certificate = certificate_new(error);
+    if (!pipelines.certificate)
+        return false;
+    pipelines.context = dtls_context_new(pipelines.certificate, error);
+    if (!pipelines.context)
+        return false;
+    dtls_dec_set_certificate(pipelines.certificate);
+    return register_elements(error) && reaper_start(error) && dtls_thread_start(error) &&
+           warm_up(error);
+}
+
+void pl_finish(void)
+{
+    /* In this order: the DTLS thread hands the last pipelines to the reaper. */
+    dtls_thread_stop();
+    reaper_stop();
+    dtls_dec_set_certificate(NULL);
+    g_clear_pointer(&pipelines.context, dtls_context_free);
+    g_clear_pointer(&pipelines.certificate, certificate_free);
+}

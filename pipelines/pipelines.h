@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the whole process has once: see pl_init() in leg.h for its face.
+ * Threads: control; read-only after pl_init(). */
+#include "pipelines/dtls-association.h"
+
+/* Borrowed. */
+struct dtls_context *pipelines_dtls_context(void);
