@@ -56,6 +56,7 @@ struct ws_dial {
 
 struct ws_client_vhost {
     char *key;
+    SSL_CTX *tls;
     struct lws_vhost *vhost;
 };
 
@@ -140,6 +141,9 @@ static void connect_to(struct link_dialer *dialer, const char *address)
     g_hash_table_add(dialer->service->dials, dial);
     set_state(dialer, DIALER_CONNECTING, address);
     loop_timer_start(dialer->timer, CONNECT_MS);
+    int tls_flags = LCCSCF_USE_SSL;
+    if (ws_tls_own_host_check(dialer->host))
+        tls_flags |= LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK;
     bool six = strchr(dialer->host, ':') != NULL;
     g_autofree char *host = g_strdup_printf(six ? "[%s]:%u" : "%s:%u", dialer->host, dialer->port);
     struct lws_client_connect_info info = {
@@ -152,14 +156,15 @@ static void connect_to(struct link_dialer *dialer, const char *address)
         .protocol = dialer->config.protocol->subprotocol,
         .local_protocol_name = protocols[0].name,
         .alpn = "http/1.1", /* there is no RFC 8441 client in libwebsockets */
-        .ssl_connection = dialer->tls ? LCCSCF_USE_SSL : 0,
+        .ssl_connection = dialer->tls ? tls_flags : 0,
         .pwsi = &dial->wire.wsi,
         .opaque_user_data = dial,
     };
     if (lws_client_connect_via_info(&info) || !g_hash_table_contains(dialer->service->dials, dial))
         return;
-    dial_failed(dial, "no connection");
-    g_hash_table_remove(dialer->service->dials, dial);
+    struct link_service *service = dialer->service;
+    dial_failed(dial, "no connection"); /* may free the dialer */
+    g_hash_table_remove(service->dials, dial);
 }
 
 static void connect_next(struct link_dialer *dialer)
@@ -287,41 +292,58 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 void ws_client_vhost_free(gpointer data)
 {
     struct ws_client_vhost *vhost = data;
+    SSL_CTX_free(vhost->tls);
     g_free(vhost->key);
     g_free(vhost);
 }
 
-static struct lws_vhost *find_vhost(struct link_service *service,
+static char *vhost_key(const struct link_dialer *dialer, const struct link_dialer_config *config)
+{
+    const char *const parts[] = {config->tls_ca, config->tls_certificate, config->tls_key,
+                                 ws_tls_own_host_check(dialer->host) ? dialer->host : NULL};
+    GString *key = g_string_new(dialer->tls ? "wss" : "ws");
+    for (guint i = 0; i < G_N_ELEMENTS(parts) && dialer->tls; i++)
+        g_string_append_printf(key, "\n%s", parts[i] ? parts[i] : "");
+    return g_string_free(key, FALSE);
+}
+
+static struct lws_vhost *make_vhost(struct link_service *service, SSL_CTX *tls, GError **error)
+{
+    struct lws_context_creation_info info = {
+        .vhost_name = "dialer",
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = protocols,
+        .options = tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
+        .provided_client_ssl_ctx = tls,
+    };
+    struct lws_vhost *vhost = lws_create_vhost(service->client_context, &info);
+    if (!vhost)
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "libwebsockets did not set up a dialer");
+    return vhost;
+}
+
+static struct lws_vhost *find_vhost(struct link_dialer *dialer,
                                     const struct link_dialer_config *config, GError **error)
 {
-    g_autofree char *key = g_strdup_printf("%s\n%s\n%s", config->tls_ca ? config->tls_ca : "",
-                                           config->tls_certificate ? config->tls_certificate : "",
-                                           config->tls_key ? config->tls_key : "");
+    struct link_service *service = dialer->service;
+    g_autofree char *key = vhost_key(dialer, config);
     for (GList *at = service->client_vhosts.head; at; at = at->next) {
         struct ws_client_vhost *known = at->data;
         if (!strcmp(known->key, key))
             return known->vhost;
     }
-    struct lws_context_creation_info info = {
-        .vhost_name = "dialer",
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .protocols = protocols,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-        .client_ssl_ca_filepath = config->tls_ca,
-        .client_ssl_cert_filepath = config->tls_certificate,
-        .client_ssl_private_key_filepath = config->tls_key,
-        .ssl_client_options_set = ws_tls_options(),
-    };
-    struct lws_vhost *vhost = lws_create_vhost(service->client_context, &info);
-    if (!vhost) {
-        problem_set(error, PROBLEM_INVALID_MESSAGE,
-                    "cannot set up TLS for a dialer; are its PEM files right?");
+    SSL_CTX *tls = NULL;
+    if (dialer->tls && !(tls = ws_tls_client_context(config, dialer->host, error)))
+        return NULL;
+    struct ws_client_vhost *made = g_new(struct ws_client_vhost, 1);
+    *made = (struct ws_client_vhost){.key = g_steal_pointer(&key), .tls = tls};
+    made->vhost = make_vhost(service, tls, error);
+    if (!made->vhost) {
+        ws_client_vhost_free(made);
         return NULL;
     }
-    struct ws_client_vhost *made = g_new(struct ws_client_vhost, 1);
-    *made = (struct ws_client_vhost){.key = g_steal_pointer(&key), .vhost = vhost};
     g_queue_push_tail(&service->client_vhosts, made);
-    return vhost;
+    return made->vhost;
 }
 
 static bool parse_url(struct link_dialer *dialer, const char *url, GError **error)
@@ -377,7 +399,7 @@ struct link_dialer *link_dialer_new(struct link_service *service,
         goto fail;
     if (!service->client_context && !(service->client_context = ws_context_new(service, error)))
         goto fail;
-    dialer->vhost = find_vhost(service, config, error);
+    dialer->vhost = find_vhost(dialer, config, error);
     if (!dialer->vhost)
         goto fail;
     loop_timer_start(dialer->timer, 0);

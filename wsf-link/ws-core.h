@@ -46,6 +46,12 @@ void ws_wire_drop(struct lws *wsi);
 /* DNS, IP and URI names of the verified client certificate, or NULL. Transfer full. */
 char **ws_tls_peer_names(struct lws *wsi);
 
+/* The client side's TLS settings. Transfer full (SSL_CTX_free). */
+SSL_CTX *ws_tls_client_context(const struct link_dialer_config *config, const char *host,
+                               GError **error);
+/* True when the context itself checks the certificate against the host. */
+bool ws_tls_own_host_check(const char *host);
+
 /* --- server ------------------------------------------------------------------------------------
  */
 

@@ -340,7 +340,6 @@ static bool make_vhost(struct link_listener *listener, const struct link_listene
         .vhost_name = "link",
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = listener->protocols,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
         .keepalive_timeout = 10,
         .alpn = "http/1.1",
     };
@@ -348,6 +347,10 @@ static bool make_vhost(struct link_listener *listener, const struct link_listene
         info.ssl_cert_filepath = config->tls_certificate;
         info.ssl_private_key_filepath = config->tls_key;
         info.ssl_options_set = ws_tls_options();
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        /* Or the system's certificates would be loaded for connections that a server never makes.
+         */
+        info.provided_client_ssl_ctx = listener->unused = SSL_CTX_new(TLS_client_method());
     }
     if (config->tls_client_ca) {
         info.ssl_ca_filepath = config->tls_client_ca;
@@ -452,6 +455,7 @@ void ws_listener_destroy(struct link_listener *listener)
     }
     if (listener->context)
         lws_context_destroy(listener->context);
+    SSL_CTX_free(listener->unused);
     g_hash_table_destroy(listener->connections);
     rate_table_free(listener->addresses);
     protocols_free(listener->protocols);

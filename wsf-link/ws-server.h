@@ -10,6 +10,7 @@ struct link_listener {
     struct lws_context *context;
     struct lws_vhost *vhost;
     struct lws_protocols *protocols;
+    SSL_CTX *unused;
     int fd; /* -1: closed */
     guint port;
     guint accept_source;

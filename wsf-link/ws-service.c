@@ -42,7 +42,6 @@ struct lws_context *ws_context_new(struct link_service *service, GError **error)
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .options = LWS_SERVER_OPTION_GLIB | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
-                   LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
                    LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME,
         .foreign_loops = loops,
         .gid = (gid_t)-1,
@@ -52,7 +51,13 @@ struct lws_context *ws_context_new(struct link_service *service, GError **error)
         .timeout_secs = 10,
         .user = service,
     };
+    /* Asked for again it would renumber where libwebsockets keeps its pointers inside of OpenSSL's
+     * objects, and living connections would lose theirs. */
+    static bool tls_ready;
+    if (!tls_ready)
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     struct lws_context *context = lws_create_context(&info);
+    tls_ready = tls_ready || context;
     if (!context)
         problem_set(error, PROBLEM_INTERNAL_ERROR,
                     "libwebsockets did not start; is libwebsockets-evlib-glib installed?");

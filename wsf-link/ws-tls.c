@@ -5,6 +5,7 @@
 #include "wsf-link/ws-core.h"
 
 #include <arpa/inet.h>
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
@@ -61,4 +62,41 @@ char **ws_tls_peer_names(struct lws *wsi)
     X509_free(certificate);
     g_ptr_array_add(names, NULL);
     return (char **)g_ptr_array_steal(names, NULL);
+}
+
+static bool load(SSL_CTX *context, const struct link_dialer_config *config)
+{
+    if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION)) /* A1 */
+        return false;
+    if (config->tls_ca ? !SSL_CTX_load_verify_file(context, config->tls_ca)
+                       : !SSL_CTX_set_default_verify_paths(context))
+        return false;
+    if (!config->tls_certificate)
+        return true;
+    return SSL_CTX_use_certificate_chain_file(context, config->tls_certificate) == 1 &&
+           SSL_CTX_use_PrivateKey_file(context, config->tls_key, SSL_FILETYPE_PEM) == 1 &&
+           SSL_CTX_check_private_key(context) == 1;
+}
+
+SSL_CTX *ws_tls_client_context(const struct link_dialer_config *config, const char *host,
+                               GError **error)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    ERR_clear_error();
+    /* The connection checks names and IPv4 addresses; it cuts an IPv6 address at its first colon.
+     */
+    if (context && load(context, config) &&
+        (!ws_tls_own_host_check(host) ||
+         X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host)))
+        return context;
+    const char *why = ERR_reason_error_string(ERR_get_error());
+    problem_set(error, PROBLEM_INVALID_MESSAGE, "cannot load the TLS files of a dialer: %s",
+                why ? why : "unknown reason");
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+bool ws_tls_own_host_check(const char *host)
+{
+    return strchr(host, ':') != NULL;
 }
