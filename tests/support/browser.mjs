@@ -6,12 +6,21 @@
 import { chromium } from 'playwright-core';
 
 const ARGS = [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--use-fake-device-for-media-stream',
-    '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-    '--allow-loopback-in-peer-connection', '--disable-features=WebRtcHideLocalIpsWithMdns',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
+    '--autoplay-policy=no-user-gesture-required',
+    '--allow-loopback-in-peer-connection',
+    '--disable-features=WebRtcHideLocalIpsWithMdns',
     // Pages in the background are calls too.
-    '--disable-background-timer-throttling', '--disable-renderer-backgrounding',
+    '--disable-background-timer-throttling',
+    '--disable-renderer-backgrounding',
     '--disable-backgrounding-occluded-windows',
 ];
 
@@ -46,7 +55,11 @@ function catchConnections() {
  * @param {import('playwright-core').Browser} browser
  * @param {string} url
  */
-export async function openPage(browser, url, { context, viewport = { width: 960, height: 640 }, log = [], ...options } = {}) {
+export async function openPage(
+    browser,
+    url,
+    { context, viewport = { width: 960, height: 640 }, log = [], ...options } = {},
+) {
     const own = context ?? (await browser.newContext({ viewport, ...options }));
     const page = await own.newPage();
     await page.addInitScript(catchConnections);
@@ -78,14 +91,19 @@ export const decline = (page) => page.click('#decline');
 export const hangUp = (page) => page.click('#hang-up');
 export const atHome = (page) => page.waitForSelector('body[data-view="home"]');
 export const ringing = (page) => page.waitForSelector('#incoming[open]');
-export const connected = (page, timeout = 15_000) => page.waitForSelector('#stage.connected', { timeout });
+export const connected = (page, timeout = 15_000) =>
+    page.waitForSelector('#stage.connected', { timeout });
 
 /** Waits until the page shows a sentence that matches. */
 export async function sentence(page, pattern, timeout = 15_000) {
-    await page.waitForFunction(([source, flags]) => {
-        const notice = document.getElementById('notice');
-        return !notice.hidden && new RegExp(source, flags).test(notice.textContent);
-    }, [pattern.source, pattern.flags], { timeout });
+    await page.waitForFunction(
+        ([source, flags]) => {
+            const notice = document.getElementById('notice');
+            return !notice.hidden && new RegExp(source, flags).test(notice.textContent);
+        },
+        [pattern.source, pattern.flags],
+        { timeout },
+    );
     return page.textContent('#notice-text');
 }
 

@@ -7,7 +7,9 @@ function centre() {
     const legs = new Map();
     window.offer = async (id) => {
         const connection = new RTCPeerConnection();
-        const transceivers = ['audio', 'video'].map((kind) => connection.addTransceiver(kind, { direction: 'sendrecv' }));
+        const transceivers = ['audio', 'video'].map((kind) =>
+            connection.addTransceiver(kind, { direction: 'sendrecv' }),
+        );
         legs.set(id, { connection, transceivers });
         await connection.setLocalDescription();
         await new Promise((resolve) => {
@@ -17,11 +19,16 @@ function centre() {
         });
         return connection.localDescription.sdp;
     };
-    window.answer = (id, sdp) => legs.get(id)?.connection.setRemoteDescription({ type: 'answer', sdp });
+    window.answer = (id, sdp) =>
+        legs.get(id)?.connection.setRemoteDescription({ type: 'answer', sdp });
     window.join = (one, other) => {
-        for (const [from, to] of [[one, other], [other, one]]) {
+        for (const [from, to] of [
+            [one, other],
+            [other, one],
+        ]) {
             legs.get(from)?.transceivers.forEach(({ receiver }, index) =>
-                legs.get(to)?.transceivers[index].sender.replaceTrack(receiver.track));
+                legs.get(to)?.transceivers[index].sender.replaceTrack(receiver.track),
+            );
         }
     };
     window.end = (id) => {

@@ -10,19 +10,36 @@ import { extname, join, normalize } from 'node:path';
 import { WebSocketServer } from 'ws';
 
 const WEB = new URL('../../web/', import.meta.url).pathname;
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const TYPES = {
+    '.html': 'text/html',
+    '.js': 'text/javascript',
+    '.css': 'text/css',
+    '.svg': 'image/svg+xml',
+};
 const CSP = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /** An offer that a browser can apply and answer; its transport does not exist. */
 export const DEAD_OFFER = [
-    'v=0', 'o=- 1 1 IN IP4 127.0.0.1', 's=-', 't=0 0', 'a=group:BUNDLE 0 1', 'a=ice-lite',
+    'v=0',
+    'o=- 1 1 IN IP4 127.0.0.1',
+    's=-',
+    't=0 0',
+    'a=group:BUNDLE 0 1',
+    'a=ice-lite',
     ...['audio 9 UDP/TLS/RTP/SAVPF 111', 'video 9 UDP/TLS/RTP/SAVPF 96'].flatMap((media, mid) => [
-        `m=${media}`, 'c=IN IP4 0.0.0.0', 'a=ice-ufrag:fake', 'a=ice-pwd:fakefakefakefakefakefake',
-        `a=fingerprint:sha-256 ${Array(32).fill('AA').join(':')}`, 'a=setup:active', `a=mid:${mid}`,
-        'a=sendrecv', 'a=rtcp-mux',
+        `m=${media}`,
+        'c=IN IP4 0.0.0.0',
+        'a=ice-ufrag:fake',
+        'a=ice-pwd:fakefakefakefakefakefake',
+        `a=fingerprint:sha-256 ${Array(32).fill('AA').join(':')}`,
+        'a=setup:active',
+        `a=mid:${mid}`,
+        'a=sendrecv',
+        'a=rtcp-mux',
         mid === 0 ? 'a=rtpmap:111 opus/48000/2' : 'a=rtpmap:96 VP8/90000',
         'a=candidate:1 1 udp 1 127.0.0.1 9 typ host',
-    ]), '',
+    ]),
+    '',
 ].join('\r\n');
 
 class Problem extends Error {
@@ -47,7 +64,10 @@ export class FakeWsf {
     noAnswerTime = 60_000;
 
     /** @param {{ users?: Record<string, string>, media?: object }} options */
-    constructor({ users = { 'alice@example.org': 'wonderland', 'bob@example.org': 'builder' }, media } = {}) {
+    constructor({
+        users = { 'alice@example.org': 'wonderland', 'bob@example.org': 'builder' },
+        media,
+    } = {}) {
         this.users = users;
         this.media = media;
     }
@@ -71,7 +91,8 @@ export class FakeWsf {
 
     /** All connections die at once, as by kill -9, or are closed with a code. */
     drop(code) {
-        for (const { socket } of [...this.connections]) code ? socket.close(code) : socket.terminate();
+        for (const { socket } of [...this.connections])
+            code ? socket.close(code) : socket.terminate();
     }
 
     request(connection, method, members) {
@@ -86,7 +107,12 @@ export class FakeWsf {
         leg.ended = true;
         this.sessions.delete(leg.id);
         this.media?.end?.(leg.id);
-        if (leg.connection) this.request(leg.connection, 'mdisc', { mediaSessionId: leg.id, cause, ...(problemDetails ? { problemDetails } : {}) });
+        if (leg.connection)
+            this.request(leg.connection, 'mdisc', {
+                mediaSessionId: leg.id,
+                cause,
+                ...(problemDetails ? { problemDetails } : {}),
+            });
     }
 
     async #serve(request, response) {
@@ -107,12 +133,19 @@ export class FakeWsf {
     }
 
     #accept(socket) {
-        const connection = { socket, nextId: 1, pending: new Map(), webrtcId: undefined, instanceId: undefined };
+        const connection = {
+            socket,
+            nextId: 1,
+            pending: new Map(),
+            webrtcId: undefined,
+            instanceId: undefined,
+        };
         this.connections.add(connection);
         socket.on('message', (data) => this.#onMessage(connection, JSON.parse(String(data))));
         socket.on('close', () => {
             this.connections.delete(connection);
-            for (const leg of this.sessions.values()) if (leg.connection === connection) leg.connection = undefined;
+            for (const leg of this.sessions.values())
+                if (leg.connection === connection) leg.connection = undefined;
         });
     }
 
@@ -130,7 +163,13 @@ export class FakeWsf {
         }
         const { method, transactionId } = message;
         const respond = (success, members) =>
-            this.#send(connection, { messageType: 'response', method, transactionId, success, ...members });
+            this.#send(connection, {
+                messageType: 'response',
+                method,
+                transactionId,
+                success,
+                ...members,
+            });
         try {
             const handler = this.overrides[method] ?? this[`on_${method}`];
             if (!handler) throw new Problem(501, 'METHOD_NOT_SUPPORTED');
@@ -149,15 +188,25 @@ export class FakeWsf {
         return {};
     }
 
-    on_auth(connection, { authType, webrtcId, authorization, reAuthCredential, instanceId, expirationTime }) {
+    on_auth(
+        connection,
+        { authType, webrtcId, authorization, reAuthCredential, instanceId, expirationTime },
+    ) {
         if (authType === 'reauth') {
-            if (this.credentials.get(reAuthCredential) !== `${webrtcId} ${instanceId}`) throw new Problem(403, 'REAUTH_INVALID');
+            if (this.credentials.get(reAuthCredential) !== `${webrtcId} ${instanceId}`)
+                throw new Problem(403, 'REAUTH_INVALID');
         } else {
             const expected = Buffer.from(`${webrtcId}:${this.users[webrtcId]}`).toString('base64');
-            if (!(webrtcId in this.users) || authorization !== `Basic ${expected}`) throw new Problem(403, 'AUTHENTICATION_FAILED');
+            if (!(webrtcId in this.users) || authorization !== `Basic ${expected}`)
+                throw new Problem(403, 'AUTHENTICATION_FAILED');
         }
         for (const other of this.connections) {
-            if (other !== connection && other.webrtcId === webrtcId && other.instanceId === instanceId) other.socket.close(4409);
+            if (
+                other !== connection &&
+                other.webrtcId === webrtcId &&
+                other.instanceId === instanceId
+            )
+                other.socket.close(4409);
         }
         Object.assign(connection, { webrtcId, instanceId });
         if (expirationTime === 0) {
@@ -166,14 +215,20 @@ export class FakeWsf {
         }
         const credential = randomUUID();
         this.credentials.set(credential, `${webrtcId} ${instanceId}`);
-        const mine = [...this.sessions.values()].filter((leg) => leg.webrtcId === webrtcId && leg.instanceId === instanceId);
+        const mine = [...this.sessions.values()].filter(
+            (leg) => leg.webrtcId === webrtcId && leg.instanceId === instanceId,
+        );
         for (const leg of mine) leg.connection = connection;
         return {
             expirationTime: 3600,
             reAuthCredential: credential,
             disconnectionTtl: this.disconnectionTtl,
             keepAliveInterval: this.keepAliveInterval,
-            mediaSessions: mine.map((leg) => ({ mediaSessionId: leg.id, mediaSessionState: leg.state, offerPending: 'none' })),
+            mediaSessions: mine.map((leg) => ({
+                mediaSessionId: leg.id,
+                mediaSessionState: leg.state,
+                offerPending: 'none',
+            })),
         };
     }
 
@@ -183,8 +238,15 @@ export class FakeWsf {
 
     on_msetup(connection, { resourceId, userData }) {
         const id = randomUUID();
-        if (!(resourceId in this.users)) throw new Problem(404, 'RESOURCE_NOT_FOUND', { mediaSessionId: id });
-        const caller = { id, connection, state: 'proceeding', webrtcId: connection.webrtcId, instanceId: connection.instanceId };
+        if (!(resourceId in this.users))
+            throw new Problem(404, 'RESOURCE_NOT_FOUND', { mediaSessionId: id });
+        const caller = {
+            id,
+            connection,
+            state: 'proceeding',
+            webrtcId: connection.webrtcId,
+            instanceId: connection.instanceId,
+        };
         this.sessions.set(id, caller);
         return { mediaSessionId: id, after: () => this.#fork(caller, resourceId, userData) };
     }
@@ -192,7 +254,11 @@ export class FakeWsf {
     async #fork(caller, resourceId, userData) {
         const endpoints = [...this.connections].filter((one) => one.webrtcId === resourceId);
         if (endpoints.length === 0) {
-            this.disconnect(caller, 'NO_ANSWER', { status: 404, cause: 'USER_NOT_REGISTERED', title: 'offline' });
+            this.disconnect(caller, 'NO_ANSWER', {
+                status: 404,
+                cause: 'USER_NOT_REGISTERED',
+                title: 'offline',
+            });
             return;
         }
         caller.branches = [];
@@ -202,19 +268,27 @@ export class FakeWsf {
         caller.timer.unref();
         for (const endpoint of endpoints) {
             const leg = {
-                id: randomUUID(), connection: endpoint, state: 'proceeding', other: caller,
-                webrtcId: endpoint.webrtcId, instanceId: endpoint.instanceId,
+                id: randomUUID(),
+                connection: endpoint,
+                state: 'proceeding',
+                other: caller,
+                webrtcId: endpoint.webrtcId,
+                instanceId: endpoint.instanceId,
             };
             caller.branches.push(leg);
             this.sessions.set(leg.id, leg);
             const response = await this.request(endpoint, 'msetup', {
-                resourceId, mediaSessionId: leg.id, assertedOriginatingId: caller.webrtcId,
-                sdpOffer: (await this.media?.offer(leg.id)) ?? DEAD_OFFER, userData,
+                resourceId,
+                mediaSessionId: leg.id,
+                assertedOriginatingId: caller.webrtcId,
+                sdpOffer: (await this.media?.offer(leg.id)) ?? DEAD_OFFER,
+                userData,
             });
             if (!response.success) {
                 leg.ended = true;
                 this.sessions.delete(leg.id);
-                if (caller.branches.every((branch) => branch.ended)) this.disconnect(caller, 'BUSY', response.problemDetails);
+                if (caller.branches.every((branch) => branch.ended))
+                    this.disconnect(caller, 'BUSY', response.problemDetails);
             }
         }
     }
@@ -227,7 +301,10 @@ export class FakeWsf {
             after: async () => {
                 if (mediaSessionState === 'alerting' && leg.other) {
                     leg.state = leg.other.state = 'alerting';
-                    await this.request(leg.other.connection, 'mupdate', { mediaSessionId: leg.other.id, mediaSessionState });
+                    await this.request(leg.other.connection, 'mupdate', {
+                        mediaSessionId: leg.other.id,
+                        mediaSessionState,
+                    });
                 }
                 if (!sdpAnswer) return;
                 await this.media?.answer(leg.id, sdpAnswer);
@@ -241,11 +318,13 @@ export class FakeWsf {
     async #answered(leg) {
         const caller = leg.other;
         clearTimeout(caller.timer);
-        for (const branch of caller.branches) if (branch !== leg) this.disconnect(branch, 'ANSWERED_ELSEWHERE');
+        for (const branch of caller.branches)
+            if (branch !== leg) this.disconnect(branch, 'ANSWERED_ELSEWHERE');
         caller.peer = leg;
         leg.peer = caller;
         await this.request(caller.connection, 'mupdate', {
-            mediaSessionId: caller.id, assertedTerminatingId: leg.webrtcId,
+            mediaSessionId: caller.id,
+            assertedTerminatingId: leg.webrtcId,
             sdpOffer: (await this.media?.offer(caller.id)) ?? DEAD_OFFER,
         });
     }
@@ -260,8 +339,10 @@ export class FakeWsf {
             after: () => {
                 clearTimeout(leg.timer);
                 this.media?.end?.(leg.id);
-                if (leg.other && cause === 'DECLINED') for (const branch of leg.other.branches) this.disconnect(branch, 'NORMAL');
-                for (const other of [leg.peer, leg.other, ...(leg.branches ?? [])]) this.disconnect(other, cause);
+                if (leg.other && cause === 'DECLINED')
+                    for (const branch of leg.other.branches) this.disconnect(branch, 'NORMAL');
+                for (const other of [leg.peer, leg.other, ...(leg.branches ?? [])])
+                    this.disconnect(other, cause);
             },
         };
     }

@@ -83,10 +83,18 @@ export class Client extends EventTarget {
      * @returns {Promise<void>}
      */
     async register({ webrtcId, password, token, attributes, signal }) {
-        if ((password === undefined) === (token === undefined)) throw new TypeError('either password or token');
-        const credential = token === undefined
-            ? async () => ({ authType: 'basic', authorization: basic(webrtcId, String(await valueOf(password))) })
-            : async () => ({ authType: 'bearer', authorization: `Bearer ${await valueOf(token)}` });
+        if ((password === undefined) === (token === undefined))
+            throw new TypeError('either password or token');
+        const credential =
+            token === undefined
+                ? async () => ({
+                      authType: 'basic',
+                      authorization: basic(webrtcId, String(await valueOf(password))),
+                  })
+                : async () => ({
+                      authType: 'bearer',
+                      authorization: `Bearer ${await valueOf(token)}`,
+                  });
         await this.#registration.start({ webrtcId, attributes, credential }, signal);
     }
 
@@ -98,7 +106,11 @@ export class Client extends EventTarget {
      * @returns {Session}
      */
     call(resourceId, { userData, preferredOriginatingId, signal, ...media } = {}) {
-        const session = new Session(this.#host, { direction: 'outgoing', peer: resourceId, userData });
+        const session = new Session(this.#host, {
+            direction: 'outgoing',
+            peer: resourceId,
+            userData,
+        });
         this.#unnamed.add(session);
         const onAbort = () => session.hangUp();
         signal?.addEventListener('abort', onAbort, { once: true });
@@ -115,10 +127,14 @@ export class Client extends EventTarget {
      * @returns {Promise<Record<string, unknown>>}
      */
     async getInfo(resources, { match, signal } = {}) {
-        const response = await this.request('getinfo', {
-            ...(resources ? { resources } : {}),
-            ...(match ? { match } : {}),
-        }, { signal });
+        const response = await this.request(
+            'getinfo',
+            {
+                ...(resources ? { resources } : {}),
+                ...(match ? { match } : {}),
+            },
+            { signal },
+        );
         return /** @type {Record<string, unknown>} */ (response.resources ?? {});
     }
 
@@ -181,7 +197,11 @@ export class Client extends EventTarget {
     #onSetup(message, respond) {
         const { mediaSessionId, assertedOriginatingId, sdpOffer } = message;
         if (typeof mediaSessionId !== 'string' || typeof sdpOffer !== 'string') {
-            throw new ProblemError({ status: 400, cause: 'MISSING_PARAMETER', detail: 'mediaSessionId, sdpOffer' });
+            throw new ProblemError({
+                status: 400,
+                cause: 'MISSING_PARAMETER',
+                detail: 'mediaSessionId, sdpOffer',
+            });
         }
         const session = new Session(this.#host, {
             direction: 'incoming',
@@ -192,7 +212,9 @@ export class Client extends EventTarget {
         session._offered(message);
         this.#remember(session);
         // preventDefault() means: this endpoint is busy.
-        const wanted = this.dispatchEvent(new CustomEvent('incoming', { detail: { session }, cancelable: true }));
+        const wanted = this.dispatchEvent(
+            new CustomEvent('incoming', { detail: { session }, cancelable: true }),
+        );
         if (!wanted) {
             session._terminate({ cause: 'BUSY', remote: false });
             throw new ProblemError({ status: 409, cause: 'USER_BUSY' });
@@ -203,19 +225,22 @@ export class Client extends EventTarget {
 
     /** @param {Record<string, any>} response to `auth` */
     #onRegistered(response) {
-        const listed = new Set(
-            (Array.isArray(response.mediaSessions) ? response.mediaSessions : []).map((one) => one?.mediaSessionId),
+        /** @type {any[]} */
+        const sessions = Array.isArray(response.mediaSessions) ? response.mediaSessions : [];
+        const listed = new Map(
+            sessions.map((one) => [one?.mediaSessionId, one?.mediaSessionState]),
         );
         for (const [id, session] of [...this.#sessions]) {
-            if (listed.has(id)) void session._resume();
+            if (listed.has(id)) void session._resume(listed.get(id));
             else session._terminate({ cause: 'SESSION_LOST', remote: true });
         }
         for (const [id, cause] of [...this.#ending]) {
             if (listed.has(id)) this.#disconnect(id, cause);
             else this.#ending.delete(id); // ended at both sides
         }
-        for (const id of listed) {
-            if (typeof id === 'string' && !this.#sessions.has(id) && !this.#ending.has(id)) this.#disconnect(id, 'NORMAL');
+        for (const id of listed.keys()) {
+            if (typeof id === 'string' && !this.#sessions.has(id) && !this.#ending.has(id))
+                this.#disconnect(id, 'NORMAL');
         }
         this.#emit('registered', { instanceId: this.instanceId, webrtcId: this.webrtcId });
     }
@@ -227,7 +252,8 @@ export class Client extends EventTarget {
     /** @param {ProblemError} problem */
     #onStopped(problem) {
         this.#ending.clear();
-        for (const session of this.sessions) session._terminate({ cause: problem.cause, problem, remote: true });
+        for (const session of this.sessions)
+            session._terminate({ cause: problem.cause, problem, remote: true });
         this.#emit('stopped', { problem });
     }
 
@@ -241,7 +267,8 @@ export class Client extends EventTarget {
             () => this.#ending.delete(mediaSessionId),
             (error) => {
                 // Only a lost connection leaves it open; a refusal says that the session is gone.
-                if (!(error instanceof ProblemError && error.cause === 'CONNECTION_LOST')) this.#ending.delete(mediaSessionId);
+                if (!(error instanceof ProblemError && error.cause === 'CONNECTION_LOST'))
+                    this.#ending.delete(mediaSessionId);
             },
         );
     }

@@ -5,6 +5,7 @@
 import { isObject } from './problem.js';
 
 const LARGEST = 2n ** 64n - 1n;
+const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]|-?\d[\d.eE+-]*/g;
 
 /**
  * @param {unknown} text
@@ -13,16 +14,37 @@ const LARGEST = 2n ** 64n - 1n;
  */
 export function decode(text) {
     if (typeof text !== 'string') throw new SyntaxError('not a text message');
-    const message = JSON.parse(text, exactInteger);
+    const message = JSON.parse(text);
     if (!isObject(message)) throw new SyntaxError('not an object');
-    const id = message.transactionId;
-    if (typeof id === 'number' ? !(Number.isSafeInteger(id) && id >= 0) : !(typeof id === 'bigint' && id <= LARGEST)) {
-        throw new SyntaxError('no usable transactionId');
-    }
+    if (typeof message.transactionId !== 'number') throw new SyntaxError('no usable transactionId');
+    const id = Number.isSafeInteger(message.transactionId)
+        ? String(message.transactionId)
+        : digitsOfId(text);
+    if (!/^\d+$/.test(id) || BigInt(id) > LARGEST) throw new SyntaxError('no usable transactionId');
     if (message.messageType !== 'request' && message.messageType !== 'response') {
         throw new SyntaxError('neither request nor response');
     }
-    return /** @type {any} */ ({ ...message, transactionId: String(id) });
+    return /** @type {any} */ ({ ...message, transactionId: id });
+}
+
+/**
+ * The id as it was written, found in valid JSON by its tokens: JSON.parse has rounded it.
+ * @param {string} text
+ */
+function digitsOfId(text) {
+    let depth = 0;
+    let expected = false;
+    let found = '';
+    for (const [token, colon] of text.matchAll(TOKEN)) {
+        if (expected) found = token; // the last of equal keys counts, as in JSON.parse
+        expected = false;
+        if (token === '{' || token === '[') depth += 1;
+        else if (token === '}' || token === ']') depth -= 1;
+        else if (colon && depth === 1) {
+            expected = JSON.parse(token.slice(0, -colon.length)) === 'transactionId';
+        }
+    }
+    return found;
 }
 
 /**
@@ -53,15 +75,4 @@ export function encodeResponse(method, transactionId, success, members) {
 function encode(head, transactionId, members) {
     const rest = JSON.stringify(members).slice(1);
     return `${JSON.stringify(head).slice(0, -1)},"transactionId":${transactionId}${rest === '}' ? rest : `,${rest}`}`;
-}
-
-/**
- * A reviver that keeps a top-level id exact where the engine tells the source text of a number.
- * @param {string} key
- * @param {any} value
- * @param {{ source?: string }} [context]
- */
-function exactInteger(key, value, context) {
-    if (key !== 'transactionId' || typeof value !== 'number' || Number.isSafeInteger(value)) return value;
-    return context?.source && /^\d{1,20}$/.test(context.source) ? BigInt(context.source) : value;
 }

@@ -40,7 +40,7 @@ export class ProblemError extends Error {
     readonly invalidParams: { param: string; reason?: string }[] | undefined;
     readonly unsupportedExtension: string[] | undefined;
     /** The failed response, where there was one. */
-    response?: Message;
+    response: Message | undefined;
     toDetails(): Record<string, unknown>;
 }
 
@@ -99,7 +99,8 @@ export interface CallOptions extends MediaChoice {
 }
 
 export type ClientState = 'offline' | 'registering' | 'registered' | 'reconnecting';
-export type SessionState = 'initiating' | 'proceeding' | 'alerting' | 'established' | 'modifying' | 'terminated';
+export type SessionState =
+    'initiating' | 'proceeding' | 'alerting' | 'established' | 'modifying' | 'terminated';
 
 export interface ClientEventMap {
     statechange: CustomEvent<{ state: ClientState; previous: ClientState }>;
@@ -159,7 +160,11 @@ export interface SessionEventMap {
     statechange: CustomEvent<{ state: SessionState; previous: SessionState }>;
     /** The path of sound and picture: connecting, connected, disconnected (a gap), failed. */
     pathchange: CustomEvent<{ state: RTCPeerConnectionState }>;
-    track: CustomEvent<{ track: MediaStreamTrack; transceiver: RTCRtpTransceiver; stream: MediaStream | null }>;
+    track: CustomEvent<{
+        track: MediaStreamTrack;
+        transceiver: RTCRtpTransceiver;
+        stream: MediaStream | null;
+    }>;
     /** Names, participants or user data changed. */
     update: CustomEvent<{ message: Message }>;
     ended: CustomEvent<SessionEnd>;
@@ -243,7 +248,13 @@ export interface StatsSummary {
         roundTrip?: number;
         availableOutgoingBitrate?: number;
     };
-    dtls?: { state?: string; version?: string; cipher?: string; srtpCipher?: string; role?: string };
+    dtls?: {
+        state?: string;
+        version?: string;
+        cipher?: string;
+        srtpCipher?: string;
+        role?: string;
+    };
     media: MediaSummary[];
 }
 

@@ -37,11 +37,16 @@ export async function tabInstanceId({
  */
 function hold(locks, id, patience) {
     if (!locks) return Promise.resolve(true);
+    const impatience = new AbortController();
+    const timer = setTimeout(() => impatience.abort(), patience);
     return new Promise((resolve) => {
-        locks.request(`${KEY}:${id}`, { signal: AbortSignal.timeout(patience) }, () => {
-            resolve(true);
-            return new Promise(() => {});
-        }).catch(() => resolve(false));
+        locks
+            .request(`${KEY}:${id}`, { signal: impatience.signal }, () => {
+                clearTimeout(timer);
+                resolve(true);
+                return new Promise(() => {});
+            })
+            .catch(() => resolve(false));
     });
 }
 

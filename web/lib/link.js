@@ -50,7 +50,9 @@ export class Link extends EventTarget {
         this.#socket = socket;
         this.opened = new Promise((resolve, reject) => {
             socket.onopen = () => resolve();
-            this.addEventListener('close', () => reject(new ProblemError({ cause: 'CONNECTION_FAILED' })));
+            this.addEventListener('close', () =>
+                reject(new ProblemError({ cause: 'CONNECTION_FAILED' })),
+            );
         });
         this.opened.catch(() => {});
         socket.onmessage = (event) => this.#onMessage(event.data);
@@ -76,8 +78,19 @@ export class Link extends EventTarget {
             const text = encodeRequest(method, id, members);
             // A2: one retransmission with the same id is allowed.
             const again = setTimeout(() => this.#send(text), timeout / 2);
-            const late = setTimeout(() => settle(() =>
-                reject(new ProblemError({ status: 504, cause: 'PEER_TIMEOUT', detail: method }))), timeout);
+            const late = setTimeout(
+                () =>
+                    settle(() =>
+                        reject(
+                            new ProblemError({
+                                status: 504,
+                                cause: 'PEER_TIMEOUT',
+                                detail: method,
+                            }),
+                        ),
+                    ),
+                timeout,
+            );
             const onAbort = () => settle(() => reject(signal?.reason));
             const settle = (/** @type {() => void} */ finish) => {
                 clearTimeout(again);
@@ -105,8 +118,11 @@ export class Link extends EventTarget {
         this.#heard = true;
         this.#keepAlive = setInterval(() => {
             if (!this.#heard) {
-                this.request('keepalive', {}, { timeout: Math.min(REQUEST_TIMEOUT_MS, seconds * 1000) })
-                    .catch(() => this.close(4408, 'keep-alive failure'));
+                this.request(
+                    'keepalive',
+                    {},
+                    { timeout: Math.min(REQUEST_TIMEOUT_MS, seconds * 1000) },
+                ).catch(() => this.close(4408, 'keep-alive failure'));
             }
             this.#heard = false;
         }, seconds * 1000);
@@ -132,7 +148,8 @@ export class Link extends EventTarget {
         if (this.#closed) return;
         this.#closed = true;
         clearInterval(this.#keepAlive);
-        for (const { reject } of [...this.#pending.values()]) reject(new ProblemError({ cause: 'CONNECTION_LOST' }));
+        for (const { reject } of [...this.#pending.values()])
+            reject(new ProblemError({ cause: 'CONNECTION_LOST' }));
         this.dispatchEvent(new CustomEvent('close', { detail: { code, reason } }));
     }
 
@@ -176,7 +193,10 @@ export class Link extends EventTarget {
         }
         this.#answered.set(id, null);
         let answered = false;
-        const respond = (/** @type {boolean} */ success, /** @type {Record<string, unknown>} */ members) => {
+        const respond = (
+            /** @type {boolean} */ success,
+            /** @type {Record<string, unknown>} */ members,
+        ) => {
             if (answered) return;
             answered = true;
             const text = encodeResponse(String(method), id, success, members);
@@ -184,12 +204,17 @@ export class Link extends EventTarget {
             this.#send(text);
         };
         const fail = (/** @type {unknown} */ error) => {
-            const problem = error instanceof ProblemError
-                ? error
-                : new ProblemError({ status: 500, cause: 'INTERNAL_ERROR' });
+            const problem =
+                error instanceof ProblemError
+                    ? error
+                    : new ProblemError({ status: 500, cause: 'INTERNAL_ERROR' });
             respond(false, {
-                ...(typeof message.mediaSessionId === 'string' ? { mediaSessionId: message.mediaSessionId } : {}),
-                ...(problem.unsupportedExtension ? { unsupportedExtension: problem.unsupportedExtension } : {}),
+                ...(typeof message.mediaSessionId === 'string'
+                    ? { mediaSessionId: message.mediaSessionId }
+                    : {}),
+                ...(problem.unsupportedExtension
+                    ? { unsupportedExtension: problem.unsupportedExtension }
+                    : {}),
                 ...(problem.retryAfter === undefined ? {} : { retryAfter: problem.retryAfter }),
                 problemDetails: problem.toDetails(),
             });
@@ -217,7 +242,11 @@ export class Link extends EventTarget {
         const required = Array.isArray(message.requiredExtension) ? message.requiredExtension : [];
         const lacking = required.filter((name) => !this.#extensions.includes(name));
         if (lacking.length > 0) {
-            throw new ProblemError({ status: 501, cause: 'EXTENSION_NOT_SUPPORTED', unsupportedExtension: lacking });
+            throw new ProblemError({
+                status: 501,
+                cause: 'EXTENSION_NOT_SUPPORTED',
+                unsupportedExtension: lacking,
+            });
         }
     }
 

@@ -98,7 +98,9 @@ export class Negotiation extends EventTarget {
     async replaceTrack(kind, track) {
         const transceiver = this.#connection
             ?.getTransceivers()
-            .find((one) => one.receiver.track.kind === kind && one.currentDirection?.includes('send'));
+            .find(
+                (one) => one.receiver.track.kind === kind && one.currentDirection?.includes('send'),
+            );
         if (!transceiver) return false;
         await transceiver.sender.replaceTrack(track);
         return true;
@@ -114,9 +116,14 @@ export class Negotiation extends EventTarget {
         // No iceCandidatePoolSize and always one bundle: the network offers a single transport.
         const connection = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
         connection.ontrack = ({ track, transceiver, streams }) => {
-            this.dispatchEvent(new CustomEvent('track', { detail: { track, transceiver, streams } }));
+            this.dispatchEvent(
+                new CustomEvent('track', { detail: { track, transceiver, streams } }),
+            );
         };
-        const report = () => this.dispatchEvent(new CustomEvent('connectionstate', { detail: { state: pathState(connection) } }));
+        const report = () =>
+            this.dispatchEvent(
+                new CustomEvent('connectionstate', { detail: { state: pathState(connection) } }),
+            );
         connection.onconnectionstatechange = report;
         connection.oniceconnectionstatechange = report;
         return connection;
@@ -131,13 +138,19 @@ export class Negotiation extends EventTarget {
      */
     async #attach(connection, tracks, receive) {
         const wanted = mediaDirections(connection.remoteDescription?.sdp ?? '');
-        const placed = new Set(connection.getSenders().map((sender) => sender.track).filter(Boolean));
+        const placed = new Set(
+            connection
+                .getSenders()
+                .map((sender) => sender.track)
+                .filter(Boolean),
+        );
         const stream = this.#stream.of(tracks);
         for (const transceiver of connection.getTransceivers()) {
             const kind = transceiver.receiver.track.kind;
             const offered = wanted.get(transceiver.mid ?? '');
             if (!offered || transceiver.direction === 'stopped') continue;
-            const receives = receive.includes(kind) && (offered === 'sendrecv' || offered === 'sendonly');
+            const receives =
+                receive.includes(kind) && (offered === 'sendrecv' || offered === 'sendonly');
             let sends = offered === 'sendrecv' || offered === 'recvonly';
             if (sends && !transceiver.sender.track) {
                 const track = tracks.find((one) => one.kind === kind && !placed.has(one));
@@ -149,7 +162,14 @@ export class Negotiation extends EventTarget {
                     sends = false;
                 }
             }
-            transceiver.direction = sends && receives ? 'sendrecv' : sends ? 'sendonly' : receives ? 'recvonly' : 'inactive';
+            transceiver.direction =
+                sends && receives
+                    ? 'sendrecv'
+                    : sends
+                      ? 'sendonly'
+                      : receives
+                        ? 'recvonly'
+                        : 'inactive';
         }
     }
 
@@ -157,19 +177,25 @@ export class Negotiation extends EventTarget {
     #gathered(connection) {
         if (connection.iceGatheringState === 'complete' || this.#closed) return;
         const { gatheringTimeout = GATHERING_MS } = this.#options;
-        return /** @type {Promise<void>} */ (new Promise((resolve) => {
-            const done = () => {
-                if (connection.iceGatheringState === 'gathering' && connection.signalingState !== 'closed') return;
-                clearTimeout(timer);
-                connection.removeEventListener('icegatheringstatechange', done);
-                resolve();
-            };
-            const timer = setTimeout(() => {
-                connection.removeEventListener('icegatheringstatechange', done);
-                resolve();
-            }, gatheringTimeout);
-            connection.addEventListener('icegatheringstatechange', done);
-        }));
+        return /** @type {Promise<void>} */ (
+            new Promise((resolve) => {
+                const done = () => {
+                    if (
+                        connection.iceGatheringState === 'gathering' &&
+                        connection.signalingState !== 'closed'
+                    )
+                        return;
+                    clearTimeout(timer);
+                    connection.removeEventListener('icegatheringstatechange', done);
+                    resolve();
+                };
+                const timer = setTimeout(() => {
+                    connection.removeEventListener('icegatheringstatechange', done);
+                    resolve();
+                }, gatheringTimeout);
+                connection.addEventListener('icegatheringstatechange', done);
+            })
+        );
     }
 }
 
@@ -183,12 +209,16 @@ export function mediaDirections(sdp) {
     /** @type {Map<string, string>} */
     const directions = new Map();
     const [session, ...medias] = sdp.split(/\r?\n(?=m=)/);
-    const fallback = /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(session)?.[1] ?? 'sendrecv';
+    const fallback =
+        /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(session)?.[1] ?? 'sendrecv';
     for (const media of medias) {
         const mid = /^a=mid:(\S+)/m.exec(media)?.[1];
         const refused = /^m=\S+ 0 /.test(media) && !/^a=bundle-only\s*$/m.test(media);
         if (mid === undefined || refused) continue;
-        directions.set(mid, /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(media)?.[1] ?? fallback);
+        directions.set(
+            mid,
+            /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(media)?.[1] ?? fallback,
+        );
     }
     return directions;
 }
@@ -217,7 +247,8 @@ class MediaStreamHolder {
 
     /** @param {MediaStreamTrack[]} tracks */
     of(tracks) {
-        if (!this.#stream && tracks.length > 0 && globalThis.MediaStream) this.#stream = new MediaStream();
+        if (!this.#stream && tracks.length > 0 && globalThis.MediaStream)
+            this.#stream = new MediaStream();
         return this.#stream;
     }
 }

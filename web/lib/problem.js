@@ -54,7 +54,10 @@ export class ProblemError extends Error {
         });
     }
 
-    /** The `problemDetails` object of a message that reports this problem. */
+    /**
+     * The `problemDetails` object of a message that reports this problem.
+     * @returns {Record<string, unknown>}
+     */
     toDetails() {
         return {
             type: `urn:eirtcw:problem:${this.cause.toLowerCase()}`,

@@ -17,6 +17,7 @@ export class Registration extends EventTarget {
     #options;
     /** @type {Link | null} */
     #link = null;
+    /** @type {import('./index.js').ClientState} */
     #state = 'offline';
     #attempt = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -56,7 +57,8 @@ export class Registration extends EventTarget {
      * @param {AbortSignal} [signal]
      */
     async start(account, signal) {
-        if (this.#state !== 'offline') throw new ProblemError({ status: 409, cause: 'INVALID_STATE' });
+        if (this.#state !== 'offline')
+            throw new ProblemError({ status: 409, cause: 'INVALID_STATE' });
         this.#account = account;
         this.#reAuthCredential = undefined;
         this.#setState('registering');
@@ -83,7 +85,12 @@ export class Registration extends EventTarget {
     stop() {
         const link = this.#link;
         if (this.#state === 'registered' && link && this.#account) {
-            link.request('auth', { authType: 'reauth', ...this.#identity(), reAuthCredential: this.#reAuthCredential, expirationTime: 0 })
+            link.request('auth', {
+                authType: 'reauth',
+                ...this.#identity(),
+                reAuthCredential: this.#reAuthCredential,
+                expirationTime: 0,
+            })
                 .catch(() => {})
                 .finally(() => link.close(1000, 'signed out'));
         } else {
@@ -101,10 +108,16 @@ export class Registration extends EventTarget {
         const onAbort = () => link.close(1000, 'aborted');
         signal?.addEventListener('abort', onAbort);
         try {
-            link.addEventListener('error', (event) => this.dispatchEvent(new CustomEvent('error', { detail: /** @type {CustomEvent} */ (event).detail })));
+            link.addEventListener('error', (event) =>
+                this.dispatchEvent(
+                    new CustomEvent('error', { detail: /** @type {CustomEvent} */ (event).detail }),
+                ),
+            );
             await withTimeout(link.opened, this.#options.connectTimeout ?? 10_000, link);
             const response = await this.#authenticate(link, signal);
-            link.addEventListener('close', (event) => this.#onClose(link, /** @type {CustomEvent} */ (event).detail));
+            link.addEventListener('close', (event) =>
+                this.#onClose(link, /** @type {CustomEvent} */ (event).detail),
+            );
             this.#attempt = 0;
             this.#setState('registered');
             this.dispatchEvent(new CustomEvent('registered', { detail: response }));
@@ -123,16 +136,37 @@ export class Registration extends EventTarget {
     async #authenticate(link, signal) {
         if (this.#reAuthCredential !== undefined) {
             try {
-                return this.#granted(link, await link.request('auth', {
-                    authType: 'reauth', ...this.#identity(), reAuthCredential: this.#reAuthCredential,
-                }, { signal }));
+                return this.#granted(
+                    link,
+                    await link.request(
+                        'auth',
+                        {
+                            authType: 'reauth',
+                            ...this.#identity(),
+                            reAuthCredential: this.#reAuthCredential,
+                        },
+                        { signal },
+                    ),
+                );
             } catch (error) {
-                if (!(error instanceof ProblemError) || error.status === 0 || error.cause !== 'REAUTH_INVALID') throw error;
+                if (
+                    !(error instanceof ProblemError) ||
+                    error.status === 0 ||
+                    error.cause !== 'REAUTH_INVALID'
+                )
+                    throw error;
                 this.#reAuthCredential = undefined; // on the same connection, with the person's credential
             }
         }
-        const { authType, authorization } = await this.#account?.credential() ?? {};
-        return this.#granted(link, await link.request('auth', { authType, ...this.#identity(), authorization }, { signal }));
+        const { authType, authorization } = (await this.#account?.credential()) ?? {};
+        return this.#granted(
+            link,
+            await link.request(
+                'auth',
+                { authType, ...this.#identity(), authorization },
+                { signal },
+            ),
+        );
     }
 
     #identity() {
@@ -143,7 +177,9 @@ export class Registration extends EventTarget {
             ...(disconnectionTtl === undefined ? {} : { disconnectionTtl }),
             ...(expirationTime === undefined ? {} : { expirationTime }),
             ...(this.#account?.attributes ? { attributes: this.#account.attributes } : {}),
-            ...(this.#options.extensions?.length ? { supportedExtension: this.#options.extensions } : {}),
+            ...(this.#options.extensions?.length
+                ? { supportedExtension: this.#options.extensions }
+                : {}),
         };
     }
 
@@ -152,16 +188,25 @@ export class Registration extends EventTarget {
      * @param {import('./index.js').Message} response
      */
     #granted(link, response) {
-        if (typeof response.reAuthCredential === 'string') this.#reAuthCredential = response.reAuthCredential;
+        if (typeof response.reAuthCredential === 'string')
+            this.#reAuthCredential = response.reAuthCredential;
         if (typeof response.instanceId === 'string') this.instanceId = response.instanceId;
-        if (typeof response.disconnectionTtl === 'number') this.#disconnectionTtl = response.disconnectionTtl;
-        link.keepAlive(typeof response.keepAliveInterval === 'number' && response.keepAliveInterval >= 1 ? response.keepAliveInterval : 20);
+        if (typeof response.disconnectionTtl === 'number')
+            this.#disconnectionTtl = response.disconnectionTtl;
+        link.keepAlive(
+            typeof response.keepAliveInterval === 'number' && response.keepAliveInterval >= 1
+                ? response.keepAliveInterval
+                : 20,
+        );
         clearTimeout(this.#refresh);
         const period = typeof response.expirationTime === 'number' ? response.expirationTime : 3600;
-        this.#refresh = setTimeout(() => {
-            if (this.link !== link) return;
-            this.#authenticate(link).catch(() => {}); // then the network closes with 4410
-        }, Math.min(period * REFRESH_AT * 1000, LONGEST_TIMER_MS));
+        this.#refresh = setTimeout(
+            () => {
+                if (this.link !== link) return;
+                this.#authenticate(link).catch(() => {}); // then the network closes with 4410
+            },
+            Math.min(period * REFRESH_AT * 1000, LONGEST_TIMER_MS),
+        );
         return response;
     }
 
@@ -175,7 +220,12 @@ export class Registration extends EventTarget {
         clearTimeout(this.#refresh);
         const action = afterClose(code);
         if (action === 'stop') {
-            const cause = code === 4409 ? 'SUPERSEDED' : code === 4401 ? 'NOT_AUTHENTICATED' : 'CONNECTION_LOST';
+            const cause =
+                code === 4409
+                    ? 'SUPERSEDED'
+                    : code === 4401
+                      ? 'NOT_AUTHENTICATED'
+                      : 'CONNECTION_LOST';
             this.#finish(new ProblemError({ cause, detail: reason || undefined }));
             return;
         }
@@ -190,17 +240,22 @@ export class Registration extends EventTarget {
      * @param {number} [code] of the close that led here
      */
     #schedule(least, code) {
-        const delay = Math.max(least, reconnectDelay(this.#attempt, {
-            sessions: this.#options.liveSessions(),
-            disconnectionTtl: this.#disconnectionTtl,
-            random: this.#options.random,
-        }));
+        const delay = Math.max(
+            least,
+            reconnectDelay(this.#attempt, {
+                sessions: this.#options.liveSessions(),
+                disconnectionTtl: this.#disconnectionTtl,
+                random: this.#options.random,
+            }),
+        );
         this.#attempt += 1;
         this.#retry = setTimeout(() => {
             this.#retry = undefined;
             this.#again();
         }, delay * 1000);
-        this.dispatchEvent(new CustomEvent('reconnecting', { detail: { attempt: this.#attempt, delay, code } }));
+        this.dispatchEvent(
+            new CustomEvent('reconnecting', { detail: { attempt: this.#attempt, delay, code } }),
+        );
     }
 
     async #again() {
@@ -213,7 +268,7 @@ export class Registration extends EventTarget {
                 this.#finish(error);
                 return;
             }
-            this.#schedule(error instanceof ProblemError ? error.retryAfter ?? 0 : 0);
+            this.#schedule(error instanceof ProblemError ? (error.retryAfter ?? 0) : 0);
         }
     }
 
@@ -235,7 +290,7 @@ export class Registration extends EventTarget {
         link?.close(1000);
     }
 
-    /** @param {string} state */
+    /** @param {import('./index.js').ClientState} state */
     #setState(state) {
         const previous = this.#state;
         if (state === previous) return;

@@ -7,7 +7,9 @@
 import { ProblemError, isObject } from './problem.js';
 import { Negotiation, createPreOffer } from './negotiation.js';
 
-/** @type {Record<string, string[]>} */
+/** @typedef {import('./index.js').SessionState} State */
+
+/** @type {Record<State, State[]>} */
 const TRANSITIONS = {
     initiating: ['proceeding', 'alerting', 'established', 'terminated'],
     proceeding: ['alerting', 'established', 'terminated'],
@@ -22,6 +24,7 @@ const END_CAUSES = ['NORMAL', 'BUSY', 'DECLINED', 'MEDIA_FAILURE', 'PROTOCOL_ERR
 
 export class Session extends EventTarget {
     #host;
+    /** @type {State} */
     #state;
     /** @type {MediaStreamTrack[]} */
     #tracks = [];
@@ -32,6 +35,10 @@ export class Session extends EventTarget {
     /** The network's offer that waits for the person to answer. @type {{ sdp: string, offerId?: unknown } | null} */
     #waitingOffer = null;
     #wantsAnswer = false;
+    /** Counts connections to the service: what was begun on a former one is void. */
+    #epoch = 0;
+    #answered = false;
+    /** @type {RTCPeerConnectionState} */
     #pathState = 'new';
     #remoteStream;
 
@@ -57,8 +64,12 @@ export class Session extends EventTarget {
         this.userData = userData;
         this.#remoteStream = globalThis.MediaStream ? new MediaStream() : null;
         this.#negotiation = new Negotiation(host.media);
-        this.#negotiation.addEventListener('track', (event) => this.#onTrack(/** @type {CustomEvent} */ (event).detail));
-        this.#negotiation.addEventListener('connectionstate', (event) => this.#onPath(/** @type {CustomEvent} */ (event).detail.state));
+        this.#negotiation.addEventListener('track', (event) =>
+            this.#onTrack(/** @type {CustomEvent} */ (event).detail),
+        );
+        this.#negotiation.addEventListener('connectionstate', (event) =>
+            this.#onPath(/** @type {CustomEvent} */ (event).detail.state),
+        );
     }
 
     get state() {
@@ -90,7 +101,11 @@ export class Session extends EventTarget {
      * @param {import('./index.js').MediaChoice} [media]
      */
     answer(media = {}) {
-        if (this.direction !== 'incoming' || !['proceeding', 'alerting'].includes(this.#state) || this.#wantsAnswer) {
+        if (
+            this.direction !== 'incoming' ||
+            !['proceeding', 'alerting'].includes(this.#state) ||
+            this.#wantsAnswer
+        ) {
             throw new ProblemError({ status: 409, cause: 'INVALID_STATE' });
         }
         this.#choose(media);
@@ -137,7 +152,10 @@ export class Session extends EventTarget {
     async _start(media, { preferredOriginatingId }) {
         this.#choose(media);
         try {
-            const preOfferDescription = await createPreOffer(this.#tracks, { ...this.#host.media, receive: this.#receive });
+            const preOfferDescription = await createPreOffer(this.#tracks, {
+                ...this.#host.media,
+                receive: this.#receive,
+            });
             if (this._ended) return;
             const response = await this.#host.request('msetup', {
                 resourceId: this.peer,
@@ -155,7 +173,11 @@ export class Session extends EventTarget {
             this._update(response);
             if (typeof response.sdpOffer === 'string') this.#take(response);
         } catch (error) {
-            this._terminate({ cause: problemOf(error).cause, problem: problemOf(error), remote: true });
+            this._terminate({
+                cause: problemOf(error).cause,
+                problem: problemOf(error),
+                remote: true,
+            });
         }
     }
 
@@ -191,7 +213,8 @@ export class Session extends EventTarget {
         if (message.participants !== undefined) this.participants = message.participants;
         const told = message.mediaSessionState;
         // `established` is our own knowledge: it follows the answer.
-        if (this.direction === 'outgoing' && (told === 'alerting' || told === 'proceeding')) this.#setState(told);
+        if (this.direction === 'outgoing' && (told === 'alerting' || told === 'proceeding'))
+            this.#setState(told);
         this.dispatchEvent(new CustomEvent('update', { detail: { message } }));
     }
 
@@ -202,13 +225,29 @@ export class Session extends EventTarget {
      * @internal
      */
     _onUpdate(message, respond) {
-        const exclusive = ['sdpOffer', 'sdpAnswer', 'preOfferDescription', 'resourceId', 'problemDetails']
-            .filter((key) => message[key] !== undefined);
-        if (exclusive.length > 1 || (message.sdpOffer !== undefined && typeof message.sdpOffer !== 'string')) {
-            throw new ProblemError({ status: 400, cause: 'INVALID_MESSAGE', detail: exclusive.join(', ') });
+        const exclusive = [
+            'sdpOffer',
+            'sdpAnswer',
+            'preOfferDescription',
+            'resourceId',
+            'problemDetails',
+        ].filter((key) => message[key] !== undefined);
+        if (
+            exclusive.length > 1 ||
+            (message.sdpOffer !== undefined && typeof message.sdpOffer !== 'string')
+        ) {
+            throw new ProblemError({
+                status: 400,
+                cause: 'INVALID_MESSAGE',
+                detail: exclusive.join(', '),
+            });
         }
         if (message.sdpAnswer !== undefined || message.problemDetails !== undefined) {
-            throw new ProblemError({ status: 409, cause: 'INVALID_STATE', detail: 'no offer of this side is outstanding' });
+            throw new ProblemError({
+                status: 409,
+                cause: 'INVALID_STATE',
+                detail: 'no offer of this side is outstanding',
+            });
         }
         // A success without sdpAnswer means that the answer comes later (A6).
         respond({ mediaSessionId: this.mediaSessionId });
@@ -221,19 +260,25 @@ export class Session extends EventTarget {
      * @internal
      */
     _suspend() {
+        this.#epoch += 1;
         this.#waitingOffer = null;
     }
 
     /**
      * The session is listed in the response to the new authentication.
+     * @param {unknown} told the state that the network has for it
      * @internal
      */
-    async _resume() {
+    async _resume(told) {
+        const running = told === 'established' || told === 'modifying';
+        // Our first answer may have arrived although its response did not.
+        if (running && this.#answered) this.#setState('established');
         if (this.#state === 'established' || this.#state === 'modifying') {
             await this.#negotiation.rollback().catch(() => {});
             if (this.#state === 'modifying') this.#setState('established');
         } else {
             this.#negotiation.reset(); // the network makes its first offer anew
+            this.#answered = false;
         }
     }
 
@@ -259,7 +304,11 @@ export class Session extends EventTarget {
     /** @param {import('./index.js').Message} response */
     #adopt(response) {
         if (typeof response.mediaSessionId !== 'string') {
-            throw new ProblemError({ status: 400, cause: 'PROTOCOL_ERROR', detail: 'no mediaSessionId' });
+            throw new ProblemError({
+                status: 400,
+                cause: 'PROTOCOL_ERROR',
+                detail: 'no mediaSessionId',
+            });
         }
         this.mediaSessionId = response.mediaSessionId;
         if (!this._ended) this.#host.remember(this);
@@ -289,27 +338,29 @@ export class Session extends EventTarget {
     async #answerOffer({ sdp, offerId }) {
         const initial = this.#state !== 'established' && this.#state !== 'modifying';
         const echo = offerId === undefined ? {} : { offerId };
+        const epoch = this.#epoch;
+        const over = () => this._ended || epoch !== this.#epoch;
         if (!initial) this.#setState('modifying');
         let sdpAnswer;
         try {
             sdpAnswer = await this.#negotiation.answer(sdp, this.#tracks, this.#receive);
         } catch (error) {
-            if (this._ended) return;
-            await this.#refuse(error, initial, echo);
+            if (!over()) await this.#refuse(error, initial, echo);
             return;
         }
-        if (this._ended) return;
+        if (over()) return;
+        this.#answered = true;
         try {
             await this.#send('mupdate', { sdpAnswer, ...echo });
-            if (!this._ended) this.#setState('established');
+            if (!over()) this.#setState('established');
         } catch (error) {
-            if (this._ended) return;
             const problem = problemOf(error);
-            if (problem.cause === 'CONNECTION_LOST') return; // void; resumption decides
+            if (over() || problem.cause === 'CONNECTION_LOST') return; // void; resumption decides
             // A6: a refused answer ends an initial session; in a call the network makes a new offer.
             if (!initial) this.#setState('established');
             else {
-                if (this.mediaSessionId) this.#host.disconnect(this.mediaSessionId, 'MEDIA_FAILURE');
+                if (this.mediaSessionId)
+                    this.#host.disconnect(this.mediaSessionId, 'MEDIA_FAILURE');
                 this._terminate({ cause: problem.cause, problem, remote: true });
             }
         }
@@ -328,7 +379,9 @@ export class Session extends EventTarget {
             detail: error instanceof Error ? error.message.slice(0, 200) : undefined,
         });
         await this.#negotiation.rollback().catch(() => {});
-        await this.#send('mupdate', { problemDetails: problem.toDetails(), ...echo }).catch(() => {});
+        await this.#send('mupdate', { problemDetails: problem.toDetails(), ...echo }).catch(
+            () => {},
+        );
         if (this._ended) return;
         if (!initial) {
             this.#setState('established');
@@ -349,10 +402,14 @@ export class Session extends EventTarget {
     /** @param {{ track: MediaStreamTrack, transceiver: RTCRtpTransceiver }} detail */
     #onTrack({ track, transceiver }) {
         if (!this.#remoteStream?.getTracks().includes(track)) this.#remoteStream?.addTrack(track);
-        this.dispatchEvent(new CustomEvent('track', { detail: { track, transceiver, stream: this.#remoteStream } }));
+        this.dispatchEvent(
+            new CustomEvent('track', {
+                detail: { track, transceiver, stream: this.#remoteStream },
+            }),
+        );
     }
 
-    /** @param {string} state */
+    /** @param {RTCPeerConnectionState} state */
     #onPath(state) {
         if (this._ended || state === this.#pathState) return;
         this.#pathState = state;
@@ -360,7 +417,7 @@ export class Session extends EventTarget {
         if (state === 'failed') this.hangUp('MEDIA_FAILURE');
     }
 
-    /** @param {string} state */
+    /** @param {State} state */
     #setState(state) {
         const previous = this.#state;
         if (state === previous || !TRANSITIONS[previous].includes(state)) return;
@@ -375,7 +432,10 @@ export class Session extends EventTarget {
  */
 function problemOf(error) {
     if (error instanceof ProblemError) return error;
-    return new ProblemError({ cause: 'INTERNAL_ERROR', detail: error instanceof Error ? error.message : undefined });
+    return new ProblemError({
+        cause: 'INTERNAL_ERROR',
+        detail: error instanceof Error ? error.message : undefined,
+    });
 }
 
 /**
@@ -385,6 +445,8 @@ function problemOf(error) {
  */
 export function endOf(message) {
     const cause = typeof message.cause === 'string' ? message.cause : 'NORMAL';
-    const problem = isObject(message.problemDetails) ? ProblemError.fromMessage(message, cause) : undefined;
+    const problem = isObject(message.problemDetails)
+        ? ProblemError.fromMessage(message, cause)
+        : undefined;
     return { cause, problem, remote: true };
 }

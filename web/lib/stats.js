@@ -14,10 +14,15 @@ export function summarizeStats(report, previous) {
     report.forEach((row) => rows.set(row.id, row));
     const all = [...rows.values()];
     const transport = all.find((row) => row.type === 'transport');
-    const pair = rows.get(transport?.selectedCandidatePairId)
-        ?? all.find((row) => row.type === 'candidate-pair' && (row.selected || (row.nominated && row.state === 'succeeded')));
+    const pair =
+        rows.get(transport?.selectedCandidatePairId) ??
+        all.find(
+            (row) =>
+                row.type === 'candidate-pair' &&
+                (row.selected || (row.nominated && row.state === 'succeeded')),
+        );
     const media = all
-        .filter((row) => (row.type === 'inbound-rtp' || row.type === 'outbound-rtp'))
+        .filter((row) => row.type === 'inbound-rtp' || row.type === 'outbound-rtp')
         .map((row) => medium(row, rows, all, previous));
     return {
         path: pair && {
@@ -47,7 +52,9 @@ export function summarizeStats(report, previous) {
 function medium(row, rows, all, previous) {
     const receives = row.type === 'inbound-rtp';
     // What the far end of this leg says about what we send.
-    const report = receives ? undefined : all.find((other) => other.type === 'remote-inbound-rtp' && other.localId === row.id);
+    const report = receives
+        ? undefined
+        : all.find((other) => other.type === 'remote-inbound-rtp' && other.localId === row.id);
     const bytes = (receives ? row.bytesReceived : row.bytesSent) ?? 0;
     const packets = (receives ? row.packetsReceived : row.packetsSent) ?? 0;
     const lost = Math.max(0, (receives ? row.packetsLost : report?.packetsLost) ?? 0);
@@ -64,7 +71,8 @@ function medium(row, rows, all, previous) {
         bytes,
         packets,
         lost,
-        bitrate: before && seconds > 0 ? Math.max(0, ((bytes - before.bytes) * 8) / seconds) : undefined,
+        bitrate:
+            before && seconds > 0 ? Math.max(0, ((bytes - before.bytes) * 8) / seconds) : undefined,
         lossShare: share(lost, packets, before, receives),
         jitter: receives ? row.jitter : report?.jitter,
         roundTrip: report?.roundTripTime,
@@ -99,12 +107,14 @@ function share(lost, packets, before, receives) {
 
 /** @param {any} candidate */
 function address(candidate) {
-    return candidate && {
-        address: candidate.address ?? candidate.ip,
-        port: candidate.port,
-        protocol: candidate.protocol,
-        type: candidate.candidateType,
-    };
+    return (
+        candidate && {
+            address: candidate.address ?? candidate.ip,
+            port: candidate.port,
+            protocol: candidate.protocol,
+            type: candidate.candidateType,
+        }
+    );
 }
 
 /** getStats tells the version as four hex digits: FEFD is DTLS 1.2, FEFC 1.3. @param {string | undefined} hex */

@@ -15,7 +15,8 @@ export const SENTENCES = {
     REGISTRATION_EXPIRED: '{peer} signed out, so the call ended.',
     OPERATOR: 'The operator ended the call.',
     PEER_LOST: '{peer} lost the connection and did not come back.',
-    PROTOCOL_ERROR: 'The service and this page did not understand each other; please reload the page.',
+    PROTOCOL_ERROR:
+        'The service and this page did not understand each other; please reload the page.',
 
     // Why a request failed (problem details, protocol A4).
     AUTHENTICATION_FAILED: 'User name or password is wrong.',
@@ -31,7 +32,8 @@ export const SENTENCES = {
     PEER_TIMEOUT: 'The service did not answer in time; please try again.',
     USER_BUSY: '{peer} is in another call.',
     INVALID_STATE: 'That is not possible right now.',
-    SDP_NOT_ACCEPTABLE: 'This browser and {peer} have no way of sending sound or picture in common.',
+    SDP_NOT_ACCEPTABLE:
+        'This browser and {peer} have no way of sending sound or picture in common.',
     INVALID_SDP: 'This browser and the service do not understand each other.',
     TOO_MANY_REQUESTS: 'Too many attempts; please wait {seconds} and try again.',
     INTERNAL_ERROR: 'Something went wrong inside the service; please try again.',
@@ -45,7 +47,8 @@ export const SENTENCES = {
     CONNECTION_FAILED: 'The service cannot be reached. Check your connection and try again.',
     CONNECTION_LOST: 'The connection to the service was lost.',
     SESSION_LOST: 'The call ended while the connection to the service was lost.',
-    SUPERSEDED: 'You signed in again somewhere else with this tab’s identity, so this page was signed out.',
+    SUPERSEDED:
+        'You signed in again somewhere else with this tab’s identity, so this page was signed out.',
     SIGNED_OUT: 'You have signed out.',
 };
 
@@ -64,8 +67,10 @@ export function sentenceFor(problem, { peer, sentences = SENTENCES } = {}) {
         peer: peer ?? 'the other side',
         seconds: retryAfter === undefined ? 'a moment' : plural(retryAfter),
     };
-    const filled = sentence.replace(/\{(peer|seconds)\}/g, (_, key) =>
-        values[/** @type {'peer' | 'seconds'} */ (key)]);
+    const filled = sentence.replace(
+        /\{(peer|seconds)\}/g,
+        (_, key) => values[/** @type {'peer' | 'seconds'} */ (key)],
+    );
     // An address keeps its letters; only the stand-in for a missing one starts a sentence.
     return filled.startsWith('the other side') ? `T${filled.slice(1)}` : filled;
 }

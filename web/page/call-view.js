@@ -48,11 +48,19 @@ export class CallView {
         button('play').addEventListener('click', () => this.#play(), { signal });
         button('mic').addEventListener('click', () => this.#toggle('audio'), { signal });
         button('camera').addEventListener('click', () => this.#toggle('video'), { signal });
-        button('stats').addEventListener('click', () => this.#showFigures(Boolean(element('drawer').hidden)), { signal });
-        button('stats-close').addEventListener('click', () => {
-            this.#showFigures(false);
-            button('stats').focus();
-        }, { signal });
+        button('stats').addEventListener(
+            'click',
+            () => this.#showFigures(Boolean(element('drawer').hidden)),
+            { signal },
+        );
+        button('stats-close').addEventListener(
+            'click',
+            () => {
+                this.#showFigures(false);
+                button('stats').focus();
+            },
+            { signal },
+        );
         button('hang-up').addEventListener('click', () => session.hangUp(), { signal });
         document.addEventListener('keydown', (event) => this.#onKey(event), { signal });
         this.#state();
@@ -61,7 +69,9 @@ export class CallView {
 
     /** Seconds that the call lasted, undefined if it never came to that. */
     get duration() {
-        return this.#connectedAt === undefined ? undefined : (performance.now() - this.#connectedAt) / 1000;
+        return this.#connectedAt === undefined
+            ? undefined
+            : (performance.now() - this.#connectedAt) / 1000;
     }
 
     #name() {
@@ -74,10 +84,12 @@ export class CallView {
     #state() {
         const { state, direction } = this.#session;
         /** @type {Record<string, string>} */
-        const words = direction === 'outgoing'
-            ? { initiating: 'Calling…', proceeding: 'Calling…', alerting: 'Ringing…' }
-            : {};
-        element('call-state').textContent = words[state] ?? (this.#connectedAt === undefined ? 'Connecting…' : '');
+        const words =
+            direction === 'outgoing'
+                ? { initiating: 'Calling…', proceeding: 'Calling…', alerting: 'Ringing…' }
+                : {};
+        element('call-state').textContent =
+            words[state] ?? (this.#connectedAt === undefined ? 'Connecting…' : '');
         element('stage').dataset.state = state;
         document.title = `${words[state] ?? 'In a call:'} ${shortName(this.#session.peer)}`;
         if (direction === 'outgoing' && state === 'alerting') ringBack();
@@ -98,10 +110,13 @@ export class CallView {
         this.#clock = setInterval(() => this.#tick(), 1000);
         this.#state();
         this.#seen();
-        navigator.wakeLock?.request('screen').then((lock) => {
-            if (this.#over.signal.aborted) lock.release();
-            else this.#awake = lock;
-        }).catch(() => {});
+        navigator.wakeLock
+            ?.request('screen')
+            .then((lock) => {
+                if (this.#over.signal.aborted) lock.release();
+                else this.#awake = lock;
+            })
+            .catch(() => {});
     }
 
     #tick() {
@@ -111,7 +126,8 @@ export class CallView {
     /** @param {MediaStreamTrack} track */
     #onTrack(track) {
         const { signal } = this.#over;
-        for (const type of ['mute', 'unmute', 'ended']) track.addEventListener(type, () => this.#seen(), { signal });
+        for (const type of ['mute', 'unmute', 'ended'])
+            track.addEventListener(type, () => this.#seen(), { signal });
         this.#play();
     }
 
@@ -122,7 +138,8 @@ export class CallView {
             button('play').hidden = true;
         } catch (error) {
             // The browser wants a click before it makes a sound; other reasons pass by themselves.
-            if (error instanceof DOMException && error.name === 'NotAllowedError') button('play').hidden = false;
+            if (error instanceof DOMException && error.name === 'NotAllowedError')
+                button('play').hidden = false;
         }
         this.#seen();
     }
@@ -130,10 +147,13 @@ export class CallView {
     /** The far picture is shown once there is one, else the person's initial. */
     #seen() {
         const remote = video('remote');
-        const live = this.#session.remoteStream?.getVideoTracks().some((track) => track.readyState === 'live' && !track.muted);
+        const live = this.#session.remoteStream
+            ?.getVideoTracks()
+            .some((track) => track.readyState === 'live' && !track.muted);
         const seen = Boolean(live) && remote.videoWidth > 2 && this.#connectedAt !== undefined;
         element('stage').classList.toggle('seen', seen);
-        if (!seen && this.#connectedAt !== undefined) element('call-state').textContent = live ? '' : 'No picture';
+        if (!seen && this.#connectedAt !== undefined)
+            element('call-state').textContent = live ? '' : 'No picture';
     }
 
     #showLocal() {
@@ -158,10 +178,18 @@ export class CallView {
         const control = button(kind === 'audio' ? 'mic' : 'camera');
         control.disabled = tracks.length === 0;
         control.ariaPressed = String(off);
-        const [label, key] = kind === 'audio' ? [off ? 'Unmute' : 'Mute', 'M'] : [off ? 'Camera on' : 'Camera off', 'V'];
+        const [label, key] =
+            kind === 'audio'
+                ? [off ? 'Unmute' : 'Mute', 'M']
+                : [off ? 'Camera on' : 'Camera off', 'V'];
         const text = control.querySelector('span');
         if (text) text.textContent = label;
-        control.title = tracks.length > 0 ? `${label} (${key})` : kind === 'audio' ? 'No microphone' : 'No camera';
+        control.title =
+            tracks.length > 0
+                ? `${label} (${key})`
+                : kind === 'audio'
+                  ? 'No microphone'
+                  : 'No camera';
         if (kind === 'video') video('local').hidden = off || tracks.length === 0;
     }
 
@@ -178,11 +206,20 @@ export class CallView {
         if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
         if (event.target instanceof HTMLInputElement) return;
         switch (event.key.toLowerCase()) {
-            case 'm': this.#toggle('audio'); break;
-            case 'v': this.#toggle('video'); break;
-            case 's': this.#showFigures(Boolean(element('drawer').hidden)); break;
-            case 'escape': this.#showFigures(false); break;
-            default: return;
+            case 'm':
+                this.#toggle('audio');
+                break;
+            case 'v':
+                this.#toggle('video');
+                break;
+            case 's':
+                this.#showFigures(Boolean(element('drawer').hidden));
+                break;
+            case 'escape':
+                this.#showFigures(false);
+                break;
+            default:
+                return;
         }
         event.preventDefault();
     }

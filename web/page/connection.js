@@ -29,7 +29,10 @@ export function watchConnection(client) {
 
     client.addEventListener('reconnecting', ({ detail: { delay, code } }) => {
         if (code !== undefined) {
-            why = code === 1001 || code === 1012 ? 'The service is restarting.' : 'The connection to the service is lost.';
+            why =
+                code === 1001 || code === 1012
+                    ? 'The service is restarting.'
+                    : 'The connection to the service is lost.';
             if (client.sessions.length > 0) why += ' Your call goes on.';
         }
         const end = performance.now() + delay * 1000;

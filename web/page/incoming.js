@@ -32,10 +32,14 @@ export function askToAnswer(session) {
             resolve(answer);
         };
         button('answer').addEventListener('click', () => finish(true), { signal });
-        button('decline').addEventListener('click', () => {
-            finish(false);
-            session.decline();
-        }, { signal });
+        button('decline').addEventListener(
+            'click',
+            () => {
+                finish(false);
+                session.decline();
+            },
+            { signal },
+        );
         session.addEventListener('ended', () => finish(false), { signal });
     });
 }

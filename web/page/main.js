@@ -136,7 +136,8 @@ function take(session, stream) {
         closeMedia(stream);
         if (current === session) current = undefined;
         if (client.state === 'offline') return; // `stopped` says why
-        const lasted = view.duration === undefined ? '' : ` The call lasted ${clock(view.duration)}.`;
+        const lasted =
+            view.duration === undefined ? '' : ` The call lasted ${clock(view.duration)}.`;
         if (detail.remote || detail.cause !== 'NORMAL') {
             notify(endSentence(session, detail) + lasted, { calm: detail.cause === 'NORMAL' });
         } else if (lasted) {
@@ -162,14 +163,17 @@ function home() {
 function endSentence(session, { cause, problem }) {
     const peer = session.peer;
     // The problem says more than the cause, if it is one that has a sentence.
-    return problem && problem.cause in SENTENCES ? sentenceFor(problem, { peer }) : sentenceFor(cause, { peer });
+    return problem && problem.cause in SENTENCES
+        ? sentenceFor(problem, { peer })
+        : sentenceFor(cause, { peer });
 }
 
 /** @param {import('../lib/index.js').Session} session that rang here and is over */
 function missed(session) {
     const cause = session.end?.cause ?? 'NORMAL';
     if (cause === 'ANSWERED_ELSEWHERE') return sentenceFor(cause);
-    if (cause === 'NORMAL' || cause === 'NO_ANSWER') return `You missed a call from ${session.peer ?? 'somebody'}.`;
+    if (cause === 'NORMAL' || cause === 'NO_ANSWER')
+        return `You missed a call from ${session.peer ?? 'somebody'}.`;
     return endSentence(session, /** @type {any} */ (session.end));
 }
 

@@ -15,9 +15,10 @@ export async function openMedia() {
     if (!navigator.mediaDevices?.getUserMedia) {
         return {
             stream: undefined,
-            sentence: 'This page was not opened over a secure connection, so the browser gives it neither microphone '
-                + 'nor camera. Open it with https:// (or as http://localhost on the same machine). '
-                + 'You see and hear the other side, but are not seen or heard.',
+            sentence:
+                'This page was not opened over a secure connection, so the browser gives it neither microphone ' +
+                'nor camera. Open it with https:// (or as http://localhost on the same machine). ' +
+                'You see and hear the other side, but are not seen or heard.',
         };
     }
     const both = await ask({ audio: AUDIO, video: VIDEO });
@@ -25,7 +26,8 @@ export async function openMedia() {
     const sound = await ask({ audio: AUDIO });
     if (sound.stream) return { stream: sound.stream, sentence: withoutCamera(both.reason) };
     const picture = await ask({ video: VIDEO });
-    if (picture.stream) return { stream: picture.stream, sentence: withoutMicrophone(sound.reason) };
+    if (picture.stream)
+        return { stream: picture.stream, sentence: withoutMicrophone(sound.reason) };
     return { stream: undefined, sentence: withoutBoth(both.reason) };
 }
 
@@ -49,18 +51,24 @@ async function ask(constraints) {
 /** @param {string} reason */
 function withoutCamera(reason) {
     switch (reason) {
-        case 'NotAllowedError': return 'The browser does not allow the camera, so you are heard but not seen.';
-        case 'NotReadableError': return 'The camera is used by another program, so you are heard but not seen.';
-        default: return 'No camera was found, so you are heard but not seen.';
+        case 'NotAllowedError':
+            return 'The browser does not allow the camera, so you are heard but not seen.';
+        case 'NotReadableError':
+            return 'The camera is used by another program, so you are heard but not seen.';
+        default:
+            return 'No camera was found, so you are heard but not seen.';
     }
 }
 
 /** @param {string} reason */
 function withoutMicrophone(reason) {
     switch (reason) {
-        case 'NotAllowedError': return 'The browser does not allow the microphone, so you are seen but not heard.';
-        case 'NotReadableError': return 'The microphone is used by another program, so you are seen but not heard.';
-        default: return 'No microphone was found, so you are seen but not heard.';
+        case 'NotAllowedError':
+            return 'The browser does not allow the microphone, so you are seen but not heard.';
+        case 'NotReadableError':
+            return 'The microphone is used by another program, so you are seen but not heard.';
+        default:
+            return 'No microphone was found, so you are seen but not heard.';
     }
 }
 
@@ -68,8 +76,10 @@ function withoutMicrophone(reason) {
 function withoutBoth(reason) {
     switch (reason) {
         case 'NotAllowedError':
-            return 'The browser does not allow microphone and camera. Allow them with the symbol beside the address, '
-                + 'then call again. Until then you see and hear the other side only.';
+            return (
+                'The browser does not allow microphone and camera. Allow them with the symbol beside the address, ' +
+                'then call again. Until then you see and hear the other side only.'
+            );
         case 'NotReadableError':
             return 'Microphone and camera are used by another program. You see and hear the other side only.';
         default:

@@ -68,17 +68,21 @@ export class StatsDrawer {
     /** @param {import('../lib/index.js').MediaSummary} one */
     #medium(one) {
         const what = one.kind === 'audio' ? 'Sound' : 'Picture';
-        const part = figure(`${what} ${one.direction === 'send' ? 'sent' : 'received'}`, one.codec ?? '', [
-            ['Bitrate', rate(one.bitrate)],
-            ['Size', one.width ? `${one.width} × ${one.height}` : undefined],
-            ['Frames per second', one.kind === 'video' ? count(one.fps) : undefined],
-            ['Frames', one.kind === 'video' ? count(one.frames) : undefined],
-            ['Freezes', one.freezes === undefined ? undefined : count(one.freezes)],
-            ['Packets', count(one.packets)],
-            ['Lost', `${count(one.lost)} (${(one.lossShare * 100).toFixed(1)} %)`],
-            ['Jitter', milliseconds(one.jitter)],
-            ['Round trip', milliseconds(one.roundTrip)],
-        ]);
+        const part = figure(
+            `${what} ${one.direction === 'send' ? 'sent' : 'received'}`,
+            one.codec ?? '',
+            [
+                ['Bitrate', rate(one.bitrate)],
+                ['Size', one.width ? `${one.width} × ${one.height}` : undefined],
+                ['Frames per second', one.kind === 'video' ? count(one.fps) : undefined],
+                ['Frames', one.kind === 'video' ? count(one.frames) : undefined],
+                ['Freezes', one.freezes === undefined ? undefined : count(one.freezes)],
+                ['Packets', count(one.packets)],
+                ['Lost', `${count(one.lost)} (${(one.lossShare * 100).toFixed(1)} %)`],
+                ['Jitter', milliseconds(one.jitter)],
+                ['Round trip', milliseconds(one.roundTrip)],
+            ],
+        );
         if (one.bitrate !== undefined) {
             const points = this.#history.get(one.id) ?? [];
             points.push(one.bitrate);
@@ -128,7 +132,9 @@ function curve(points) {
     const step = width / (KEPT - 1);
     const start = width - step * (points.length - 1);
     pen.beginPath();
-    points.forEach((value, index) => pen.lineTo(start + index * step, height - 3 - (value / top) * (height - 8)));
+    points.forEach((value, index) =>
+        pen.lineTo(start + index * step, height - 3 - (value / top) * (height - 8)),
+    );
     pen.strokeStyle = '#7d9bff';
     pen.lineWidth = 3;
     pen.lineJoin = 'round';
@@ -143,7 +149,7 @@ function curve(points) {
 /** @param {import('../lib/index.js').CandidateSummary | undefined} one */
 function candidate(one) {
     if (!one) return undefined;
-    const host = one.address?.includes(':') ? `[${one.address}]` : one.address ?? 'hidden';
+    const host = one.address?.includes(':') ? `[${one.address}]` : (one.address ?? 'hidden');
     return `${host}:${one.port} ${one.protocol} ${one.type}`;
 }
 
