@@ -51,7 +51,8 @@ const char *sdp_known_extension(const char *uri)
     return NULL;
 }
 
-/* The value of one `name=value` in a list parted by semicolons; false when it is not there. */
+/* The value of one `name=value` in a list parted by semicolons; false when it is not there, and the
+ * empty text, which no parameter means, when it does not fit. */
 static bool fmtp_value(const char *fmtp, const char *name, char *value, gsize size)
 {
     gsize name_length = strlen(name);
@@ -65,7 +66,7 @@ static bool fmtp_value(const char *fmtp, const char *name, char *value, gsize si
             while (value_length > 0 && p[name_length + value_length] == ' ')
                 value_length--;
             if (value_length >= size)
-                return false;
+                value_length = 0;
             memcpy(value, p + name_length + 1, value_length);
             value[value_length] = '\0';
             return true;
@@ -170,7 +171,7 @@ static char *kept_parameters(const char *fmtp, const char *const *names)
 
     for (; *names; names++) {
         char value[16];
-        if (fmtp_value(fmtp, *names, value, sizeof(value)))
+        if (fmtp_value(fmtp, *names, value, sizeof(value)) && *value)
             g_string_append_printf(kept, "%s%s=%s", kept->len > 0 ? ";" : "", *names, value);
     }
     return g_string_free(kept, kept->len == 0);
