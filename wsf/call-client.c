@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a call says to endpoints. A connection may go at any moment, so nothing is taken as said
+ * before it has been acknowledged: on a loss every unanswered request is void, and when the
+ * endpoint is back the three things that matter are said again: an invitation, an outstanding
+ * offer, an end (A6). */
+#define LOG_CATEGORY "call"
+#include "wsf/call.h"
+
+#include <string.h>
+
+/* Identifies the leg of a request and the connection that it went out on. */
+struct saying {
+    struct wsf *wsf;
+    char *media_session_id;
+    guint64 link;
+    bool setup;
+    guint offer_number;
+};
+
+static struct saying *saying_new(struct wsf *wsf, const struct leg *leg, const struct link *link)
+{
+    struct saying *saying = g_new0(struct saying, 1);
+    saying->wsf = wsf;
+    saying->media_session_id = g_strdup(leg->media_session_id);
+    saying->link = link_number(link);
+    saying->offer_number = leg->offer_number;
+    return saying;
+}
+
+static void saying_free(struct saying *saying)
+{
+    g_free(saying->media_session_id);
+    g_free(saying);
+}
+
+struct link *leg_link(const struct wsf *wsf, const struct leg *leg)
+{
+    const struct endpoint *endpoint = registrar_endpoint(wsf->registrar, leg->endpoint);
+    return endpoint ? endpoint->link : NULL;
+}
+
+/* The leg while its offer is still the one that the saying was about, and open. */
+static struct leg *saying_leg(const struct saying *saying)
+{
+    struct leg *leg = session_table_leg(saying->wsf->sessions, saying->media_session_id);
+    bool open = leg && leg_is_live(leg) && leg->offer == OFFER_OURS && !leg->answer_in_progress;
+    return open && leg->offer_number == saying->offer_number ? leg : NULL;
+}
+
+/* No response: when the connection went with it the request is void and the resumption speaks. */
+static void on_silence(void *data)
+{
+    struct saying *saying = data;
+    struct leg *leg = saying_leg(saying);
+    struct link *link = leg ? leg_link(saying->wsf, leg) : NULL;
+    bool heard = leg && saying->setup && leg->acknowledged;
+    if (link && link_number(link) == saying->link && !heard) {
+        g_autoptr(GError) error = NULL;
+        problem_set(&error, PROBLEM_PEER_TIMEOUT, "an endpoint did not respond in time");
+        call_refused(saying->wsf, leg, error);
+    }
+    saying_free(saying);
+}
+
+static void on_offer_response(struct link *link, const struct link_response *response, void *user)
+{
+    struct saying *saying = user;
+    struct leg *leg = saying_leg(saying);
+    if (!response->message) {
+        loop_post("endpoint silent", on_silence, saying);
+        return;
+    }
+    if (leg && !response->success) {
+        call_refused(saying->wsf, leg, response->error);
+    } else if (leg) {
+        const json_t *message = response->message;
+        const char *answer = json_string_value(json_object_get(message, "sdpAnswer"));
+        const char *state = json_string_value(json_object_get(message, "mediaSessionState"));
+        leg->acknowledged = true;
+        if (saying->setup && leg->state == SESSION_INITIATING)
+            leg_set_state(saying->wsf->sessions, leg, SESSION_PROCEEDING, "acknowledged");
+        if (saying->setup && g_strcmp0(state, "alerting") == 0)
+            call_alerting(saying->wsf, leg, NULL);
+        if (answer)
+            call_answer(saying->wsf, leg, answer, json_object_get(message, "userData"), NULL);
+    }
+    saying_free(saying);
+}
+
+void leg_send_setup(struct wsf *wsf, struct leg *leg)
+{
+    struct session *session = leg->session;
+    struct link *link = leg_link(wsf, leg);
+    if (!link)
+        return; /* within its time to live: client_resumed() */
+    g_autofree char *offer_id = leg_offer_id(leg);
+    json_t *members =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "resourceId", session->called, "mediaSessionId",
+                  leg->media_session_id, "mediaSessionState", session_state_name(leg->state),
+                  "assertedOriginatingId", session->asserted_caller, "sdpOffer", leg->offer_sdp,
+                  "offerId", offer_id);
+    if (session->user_data)
+        json_object_set(members, "userData", session->user_data);
+    struct saying *saying = saying_new(wsf, leg, link);
+    saying->setup = true;
+    link_request(link, "msetup", members, 0, on_offer_response, saying);
+}
+
+void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
+{
+    struct link *link = leg_link(wsf, leg);
+    if (!link)
+        return;
+    leg->offer_deadline = loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
+    wsf_schedule_sessions(wsf);
+    g_autofree char *offer_id = leg_offer_id(leg);
+    json_t *members = json_pack("{s:s, s:s, s:s, s:s}", "mediaSessionId", leg->media_session_id,
+                                "mediaSessionState", session_state_name(leg->state), "sdpOffer",
+                                leg->offer_sdp, "offerId", offer_id);
+    if (leg->caller && leg->session->winner)
+        json_object_set_new(members, "assertedTerminatingId",
+                            json_string(leg->session->winner->webrtc_id));
+    if (user_data)
+        json_object_set_new(members, "userData", json_deep_copy(user_data));
+    link_request(link, "mupdate", members, 0, on_offer_response, saying_new(wsf, leg, link));
+}
+
+void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members)
+{
+    struct link *link = leg_link(wsf, leg);
+    json_object_set_new(members, "mediaSessionId", json_string(leg->media_session_id));
+    if (link)
+        link_request(link, "mupdate", members, 0, NULL, NULL);
+    else
+        json_decref(members);
+}
+
+/* --- ends ----------------------------------------------------------------------------------------
+ */
+
+struct ending {
+    struct wsf *wsf;
+    guint64 endpoint;
+    char *media_session_id;
+};
+
+static void on_disconnected(struct link *link, const struct link_response *response, void *user)
+{
+    struct ending *ending = user;
+    struct endpoint *endpoint = registrar_endpoint(ending->wsf->registrar, ending->endpoint);
+    /* A refusal acknowledges as well: the endpoint does not have the session. */
+    if (endpoint && response->message)
+        endpoint_acknowledge_ended(endpoint, ending->media_session_id);
+    g_free(ending->media_session_id);
+    g_free(ending);
+}
+
+static void send_disconnect(struct wsf *wsf, const struct endpoint *endpoint,
+                            const char *media_session_id, json_t *members)
+{
+    struct ending *ending = g_new(struct ending, 1);
+    *ending = (struct ending){wsf, endpoint->number, g_strdup(media_session_id)};
+    link_request(endpoint->link, "mdisc", members, 0, on_disconnected, ending);
+}
+
+void leg_send_disconnect(struct wsf *wsf, struct leg *leg, enum disc_cause cause,
+                         const GError *error, const json_t *user_data)
+{
+    struct endpoint *endpoint = registrar_endpoint(wsf->registrar, leg->endpoint);
+    bool invited = leg->caller || leg->offer_number > 0;
+    if (!endpoint || !invited || (!endpoint->link && !leg->acknowledged))
+        return; /* the endpoint knows nothing of the session */
+    json_t *members = json_pack("{s:s, s:s, s:s}", "mediaSessionId", leg->media_session_id, "cause",
+                                disc_cause_name(cause), "mediaSessionState",
+                                session_state_name(SESSION_TERMINATED));
+    if (error)
+        json_object_set_new(members, "problemDetails", problem_json(error));
+    if (user_data)
+        json_object_set_new(members, "userData", json_deep_copy(user_data));
+    endpoint_add_ended(endpoint, leg->media_session_id, disc_cause_name(cause),
+                       json_incref(members));
+    if (endpoint->link)
+        send_disconnect(wsf, endpoint, leg->media_session_id, json_deep_copy(members));
+    json_decref(members);
+}
+
+/* --- loss and resumption -------------------------------------------------------------------------
+ */
+
+static json_t *listed(const char *media_session_id, const char *state, const char *pending)
+{
+    return json_pack("{s:s, s:s, s:s}", "mediaSessionId", media_session_id, "mediaSessionState",
+                     state, "offerPending", pending);
+}
+
+json_t *client_media_sessions(struct wsf *wsf, const struct endpoint *endpoint)
+{
+    json_t *list = json_array();
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    for (guint i = 0; i < legs->len; i++) {
+        const struct leg *leg = g_ptr_array_index(legs, i);
+        if (leg_is_live(leg) && leg->acknowledged)
+            json_array_append_new(list,
+                                  listed(leg->media_session_id, session_state_name(leg->state),
+                                         leg_offer_pending(leg)));
+    }
+    /* Ended while the endpoint was away: listed, so that the mdisc which follows finds it. */
+    for (const GList *l = endpoint->ended.tail; l; l = l->prev) {
+        const struct ended_session *ended = l->data;
+        if (ended->mdisc)
+            json_array_append_new(list, listed(ended->media_session_id,
+                                               session_state_name(SESSION_TERMINATED), "none"));
+    }
+    return list;
+}
+
+void client_resumed(struct wsf *wsf, struct endpoint *endpoint)
+{
+    for (const GList *l = endpoint->ended.tail; l; l = l->prev) {
+        const struct ended_session *ended = l->data;
+        if (ended->mdisc)
+            send_disconnect(wsf, endpoint, ended->media_session_id, json_deep_copy(ended->mdisc));
+    }
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    for (guint i = 0; i < legs->len; i++) {
+        struct leg *leg = g_ptr_array_index(legs, i);
+        if (!leg_is_live(leg) || leg->offer != OFFER_OURS || leg->answer_in_progress)
+            continue;
+        leg->offer_number++; /* the former offer is rolled back, this is another one */
+        if (leg->acknowledged) {
+            leg_send_offer(wsf, leg, NULL);
+        } else {
+            leg_renew_id(wsf->sessions, leg);
+            leg_send_setup(wsf, leg);
+        }
+    }
+}
+
+void client_lost(struct wsf *wsf, const struct endpoint *endpoint)
+{
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    for (guint i = 0; i < legs->len; i++) {
+        struct leg *leg = g_ptr_array_index(legs, i);
+        leg->offer_deadline = 0; /* the time to live counts now */
+    }
+}
+
+void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_removal removal)
+{
+    bool lost = removal == REGISTRAR_LOST || removal == REGISTRAR_EVICTED;
+    enum disc_cause cause = lost ? DISC_PEER_LOST : DISC_REGISTRATION_EXPIRED;
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    g_autoptr(GError) error = NULL;
+    problem_set(&error, PROBLEM_USER_NOT_REGISTERED, "the user is not registered any more");
+    for (guint i = 0; i < legs->len; i++) {
+        struct leg *leg = g_ptr_array_index(legs, i);
+        if (!leg_is_live(leg))
+            continue;
+        if (leg->caller || leg == leg->session->winner)
+            call_end(wsf, leg->session, cause, NULL, NULL, NULL);
+        else
+            call_branch_end(wsf, leg, cause, error, false);
+    }
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One object per connection. It says which endpoint the connection is registered as; everything
+ * that outlives a connection belongs to the endpoint. */
+#define LOG_CATEGORY "client"
+#include "wsf/client.h"
+
+#include "base/log.h"
+#include "wsf/call.h"
+#include "wsf/methods/methods.h"
+
+#include <string.h>
+
+static const char *const extensions[] = {NULL};
+const struct link_protocol client_protocol = {.subprotocol = "eirtcw.v1",
+                                              .methods = method_names,
+                                              .application_methods = true,
+                                              .extensions = extensions};
+
+struct endpoint *client_endpoint(const struct client *client)
+{
+    return client->endpoint ? registrar_endpoint(client->wsf->registrar, client->endpoint) : NULL;
+}
+
+static void on_opened(struct link *link, void *user)
+{
+    struct wsf *wsf = user;
+    struct client *client = g_new0(struct client, 1);
+    client->wsf = wsf;
+    client->link = link;
+    client->number = link_number(link);
+    g_hash_table_insert(wsf->clients, &client->number, client);
+    link_set_data(link, client);
+    link_set_keepalive(link, wsf->limits.keepalive_ms);
+}
+
+static void on_request(struct link *link, struct link_transaction *transaction, void *user)
+{
+    struct client *client = link_data(link);
+    const char *method = link_transaction_method(transaction);
+    struct endpoint *endpoint = client_endpoint(client);
+    bool auth = strcmp(method, "auth") == 0;
+    loop_mark(method);
+    if (!auth && !endpoint) {
+        /* Registered once, not any more, and the close is on its way. */
+        GError *error = NULL;
+        problem_set(&error, PROBLEM_NOT_AUTHENTICATED,
+                    "this connection is not registered any more");
+        method_fail(client, transaction, error, NULL);
+        return;
+    }
+    if (!auth)
+        reauth_confirm(&endpoint->reauth); /* A6: the first request on the new connection */
+    method_find(method)(client, transaction);
+}
+
+static void on_closed(struct link *link, int code, const char *reason, void *user)
+{
+    struct wsf *wsf = user;
+    struct client *client = link_data(link);
+    struct endpoint *endpoint = client_endpoint(client);
+    struct log_ids ids = {.link = link_name(link)};
+    log_debug(&ids, "connection closed (%d %s)", code, reason ? reason : "");
+    if (endpoint && endpoint->link == link) {
+        endpoint->link = NULL;
+        if (code == LINK_CLOSE_NORMAL) {
+            /* Said goodbye: nothing to wait for. */
+            registrar_remove(wsf->registrar, endpoint, REGISTRAR_DEREGISTERED);
+        } else {
+            registrar_lost(endpoint, loop_now());
+            client_lost(wsf, endpoint);
+            log_info(&ids, "%s lost (%d %s), kept for %u s", endpoint->webrtc_id, code,
+                     reason ? reason : "", endpoint->ttl_s);
+        }
+        wsf_schedule_registrations(wsf);
+    }
+    guint64 number = client->number; /* the key lives inside the value */
+    g_hash_table_remove(wsf->clients, &number);
+}
+
+const struct link_ops client_link_ops = {
+    .opened = on_opened, .request = on_request, .closed = on_closed};

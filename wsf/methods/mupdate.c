@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `mupdate` from a client: its answer to our offer, its refusal of it, that it rings, and data for
+ * the far end. What this release does not do in a call is refused with a sentence and changes
+ * nothing. */
+#define LOG_CATEGORY "mupdate"
+#include "wsf-link/json-read.h"
+#include "wsf/call.h"
+#include "wsf/methods/methods.h"
+
+#include <string.h>
+
+struct update {
+    const char *offer, *answer, *pre_offer, *resource_id;
+    const json_t *problem;
+    const char *offer_id;
+    const char *state;
+    const json_t *user_data;
+};
+
+static bool read_sdp(struct client *client, const json_t *message, const char *name,
+                     const char **ret, GError **error)
+{
+    return json_read_string(message, "", name, JSON_OPTIONAL,
+                            conf_int(client->wsf->conf, "call", "sdp_max"), ret, error);
+}
+
+static bool check_members(const json_t *message, const struct update *update, GError **error)
+{
+    guint exclusive = !!update->offer + !!update->answer + !!update->pre_offer +
+                      !!update->resource_id + !!update->problem;
+    enum session_state state;
+    if (exclusive > 1) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "at most one of sdpOffer, sdpAnswer, preOfferDescription, resourceId and "
+                    "problemDetails may be said at once");
+        return false;
+    }
+    if (update->state && !session_state_parse(update->state, &state)) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/mediaSessionState",
+                          "this is not the name of a state");
+        return false;
+    }
+    if (json_object_get(message, "candidates") || json_object_get(message, "endOfCandidates")) {
+        problem_set(error, PROBLEM_EXTENSION_NOT_SUPPORTED,
+                    "trickle-ice is not supported; a description carries all candidates");
+        return false;
+    }
+    return true;
+}
+
+static bool read_update(struct client *client, const json_t *message, struct update *update,
+                        GError **error)
+{
+    return read_sdp(client, message, "sdpOffer", &update->offer, error) &&
+           read_sdp(client, message, "sdpAnswer", &update->answer, error) &&
+           read_sdp(client, message, "preOfferDescription", &update->pre_offer, error) &&
+           json_read_string(message, "", "resourceId", JSON_OPTIONAL, 320, &update->resource_id,
+                            error) &&
+           json_read_object(message, "", "problemDetails", JSON_OPTIONAL, &update->problem,
+                            error) &&
+           json_read_string(message, "", "offerId", JSON_OPTIONAL, 64, &update->offer_id, error) &&
+           json_read_string(message, "", "mediaSessionState", JSON_OPTIONAL, 32, &update->state,
+                            error) &&
+           method_user_data(client, message, &update->user_data, error) &&
+           check_members(message, update, error);
+}
+
+/* What changes a running call. */
+static bool check_supported(const struct leg *leg, const struct update *update, GError **error)
+{
+    if (update->offer && leg->offer == OFFER_OURS) {
+        /* A6: the WSF wins; the client rolls its own back. */
+        problem_set_retry(error, PROBLEM_OFFER_GLARE, 1,
+                          "an offer of the network is outstanding; answer it first");
+        return false;
+    }
+    if (update->offer || update->pre_offer) {
+        problem_set(error, PROBLEM_METHOD_NOT_SUPPORTED,
+                    "media of a running call cannot be changed here; the call stays as it was");
+        return false;
+    }
+    if (update->resource_id) {
+        problem_set(error, PROBLEM_METHOD_NOT_SUPPORTED,
+                    "a call between users has no resource to change; the call stays as it was");
+        return false;
+    }
+    return true;
+}
+
+static void succeed(struct link_transaction *txn, const struct leg *leg)
+{
+    link_succeed(txn, json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
+                                "mediaSessionState", session_state_name(leg->state)));
+}
+
+static void refuse_offer(struct client *client, struct leg *leg, const struct update *update,
+                         struct link_transaction *txn)
+{
+    const char *cause = json_string_value(json_object_get(update->problem, "cause"));
+    const char *detail = json_string_value(json_object_get(update->problem, "detail"));
+    int code = cause ? problem_from_cause(cause) : -1;
+    g_autoptr(GError) refusal = NULL;
+    problem_set(&refusal, code >= 0 ? code : PROBLEM_SDP_NOT_ACCEPTABLE, "%.200s",
+                detail ? detail : "the endpoint has refused the offer");
+    succeed(txn, leg);
+    call_refused(client->wsf, leg, refusal);
+}
+
+/* The rest only informs: the endpoint rings, or has data for the far end. */
+static void inform(struct client *client, struct leg *leg, const struct update *update)
+{
+    struct leg *far = leg_far(leg);
+    bool alerting = g_strcmp0(update->state, "alerting") == 0;
+    if (alerting && !leg->caller)
+        call_alerting(client->wsf, leg, update->user_data);
+    else if (far && update->user_data)
+        leg_send_update(client->wsf, far,
+                        json_pack("{s:o}", "userData", json_deep_copy(update->user_data)));
+}
+
+void handle_mupdate(struct client *client, struct link_transaction *txn)
+{
+    const json_t *message = link_transaction_message(txn);
+    struct update update = {0};
+    GError *error = NULL;
+    struct leg *leg = method_leg(client, message, &error);
+    const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
+    bool of_offer;
+    if (!leg || !read_update(client, message, &update, &error) ||
+        !check_supported(leg, &update, &error)) {
+        method_fail(client, txn, error, id);
+        return;
+    }
+    leg->acknowledged = true;
+    of_offer = update.answer || update.problem;
+    if (of_offer && !leg_check_answer(leg, update.offer_id, &error)) {
+        method_fail(client, txn, error, id);
+    } else if (update.answer) {
+        call_answer(client->wsf, leg, update.answer, update.user_data, txn);
+    } else if (update.problem) {
+        refuse_offer(client, leg, &update, txn);
+    } else {
+        inform(client, leg, &update);
+        succeed(txn, leg);
+    }
+}

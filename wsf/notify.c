@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the media centres tell: events of terminations, lost links, contexts that are gone. An event
+ * finds its session by media centre and context; what finds nothing is late and of no interest,
+ * except a hanging termination, which nobody else would ever release. */
+#define LOG_CATEGORY "notify"
+#include "wsf/call.h"
+
+#include <string.h>
+
+static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, const char *detail)
+{
+    g_autoptr(GError) error = NULL;
+    struct log_ids ids = session_ids(leg->session);
+    ids.termination = leg->termination_id;
+    log_info(&ids, "%s on the leg of %s, the call ends", event, leg->webrtc_id);
+    problem_set(&error, PROBLEM_WMCF_ERROR, "%s", detail);
+    /* Who is away in both ways is lost rather than in trouble with media. */
+    bool away = leg_link(wsf, leg) == NULL;
+    call_end(wsf, leg->session, away ? DISC_PEER_LOST : DISC_MEDIA_FAILURE, error, NULL, NULL);
+}
+
+static const struct {
+    const char *event, *detail;
+} failures[] = {
+    {"iceFailed", "no path between an endpoint and the media centre works"},
+    {"dtlsFailed", "the media encryption with an endpoint could not be set up"},
+    {"consentExpired", "an endpoint's media path has gone silent"},
+    {"hangingTermination", "an endpoint never connected to the media centre"},
+    {"resourceFailure", "the media centre has lost a resource of the call"},
+};
+
+static void on_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details)
+{
+    struct log_ids ids = session_ids(leg->session);
+    ids.termination = leg->termination_id;
+    log_debug(&ids, "event %s", event);
+    if (strcmp(event, "iceConnected") == 0) {
+        leg->ice_connected = true;
+        call_check_connected(wsf, leg->session);
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
+        if (strcmp(event, failures[i].event) == 0) {
+            media_failed(wsf, leg, event, failures[i].detail);
+            return;
+        }
+}
+
+static void on_notify(const char *wmcf, const json_t *message, void *user)
+{
+    struct wsf *wsf = user;
+    const char *context_id = json_string_value(json_object_get(message, "contextId"));
+    const char *termination_id = json_string_value(json_object_get(message, "terminationId"));
+    const char *event = json_string_value(json_object_get(message, "event"));
+    if (!context_id || !termination_id || !event)
+        return;
+    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
+    if (!session) {
+        if (strcmp(event, "hangingTermination") == 0)
+            wmcf_pool_release(wsf->pool, wmcf, context_id);
+        return;
+    }
+    struct leg *leg = session_leg_of_termination(session, termination_id);
+    if (leg && leg_is_live(leg))
+        on_event(wsf, leg, event, json_object_get(message, "details"));
+}
+
+static void on_lost(const char *wmcf, const char *why, void *user)
+{
+    struct wsf *wsf = user;
+    struct log_ids ids = {.link = wmcf};
+    g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
+    g_autoptr(GError) error = NULL;
+    guint ended = 0;
+    problem_set(&error, PROBLEM_WMCF_ERROR, "%s", why);
+    for (guint i = 0; i < sessions->len; i++) {
+        struct session *session = g_ptr_array_index(sessions, i);
+        if (session->phase == CALL_ENDED || strcmp(session->wmcf, wmcf) != 0)
+            continue;
+        call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
+        ended++;
+    }
+    if (ended)
+        log_error(&ids, "%s, %u calls ended", why, ended);
+}
+
+static void on_context_gone(const char *wmcf, const char *context_id, void *user)
+{
+    struct wsf *wsf = user;
+    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
+    g_autoptr(GError) error = NULL;
+    if (!session || session->phase == CALL_ENDED)
+        return;
+    problem_set(&error, PROBLEM_WMCF_ERROR, "the media centre no longer has the call");
+    call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
+}
+
+static bool knows_context(const char *wmcf, const char *context_id, void *user)
+{
+    const struct wsf *wsf = user;
+    const struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
+    return session && session->phase != CALL_ENDED;
+}
+
+static GPtrArray *contexts_on(const char *wmcf, void *user)
+{
+    const struct wsf *wsf = user;
+    g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
+    GPtrArray *contexts = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < sessions->len; i++) {
+        const struct session *session = g_ptr_array_index(sessions, i);
+        if (session->context_id && strcmp(session->wmcf, wmcf) == 0)
+            g_ptr_array_add(contexts, g_strdup(session->context_id));
+    }
+    return contexts;
+}
+
+const struct wmcf_link_ops notify_wmcf_ops = {
+    .notify = on_notify,
+    .lost = on_lost,
+    .context_gone = on_context_gone,
+    .knows_context = knows_context,
+    .contexts = contexts_on,
+};

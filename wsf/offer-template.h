@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What a session description says about media, and nothing else: kinds, directions, codec names,
+ * mids. The WSF never makes SDP; it reads what a client offers or answers and asks a media centre
+ * for a description by template (protocol B).
+ *
+ * Threads: any. */
+#include <glib.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+#define OFFER_MAX_MEDIAS 64
+#define OFFER_MAX_CODECS 64 /* names of one m-line */
+#define OFFER_MAX_MID 16
+
+enum media_kind { MEDIA_AUDIO, MEDIA_VIDEO, MEDIA_APPLICATION };
+/* Bits from the view of whoever made the description. */
+enum media_direction {
+    MEDIA_INACTIVE = 0,
+    MEDIA_SENDONLY = 1,
+    MEDIA_RECVONLY = 2,
+    MEDIA_SENDRECV = 3,
+};
+const char *media_kind_name(enum media_kind kind);
+const char *media_direction_name(enum media_direction direction);
+
+struct offer_media {
+    char mid[OFFER_MAX_MID + 1];
+    enum media_kind kind;
+    enum media_direction direction;
+    bool rejected;     /* port 0 without bundle-only */
+    GPtrArray *codecs; /* names without repair and redundancy formats, in order of preference */
+};
+
+struct offer_template {
+    GPtrArray *medias; /* struct offer_media, owned, in m-line order */
+};
+
+/* Reads an offer, pre-offer or answer of at most `max` octets. Transfer full; NULL and INVALID_SDP
+ * with the line number and the reason. */
+struct offer_template *offer_template_parse(const char *sdp, gsize max, GError **error);
+/* The configured default: one sendrecv m-line per kind that has codecs. Transfer full. */
+struct offer_template *offer_template_default(const char *const *audio, const char *const *video);
+void offer_template_free(struct offer_template *offer);
+static inline void offer_template_clear(struct offer_template **offer)
+{
+    offer_template_free(*offer);
+}
+#define offer_template_auto __attribute__((cleanup(offer_template_clear))) struct offer_template
+
+/* What can be anchored of a pre-offer: audio and video that are not rejected, mids given anew from
+ * "0". Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
+struct offer_template *offer_template_wanted(const struct offer_template *offer, GError **error);
+/* What both sides keep: the media that `answer` accepts, with its mids, directions and codecs.
+ * Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
+struct offer_template *offer_template_chosen(const struct offer_template *answer, GError **error);
+const struct offer_media *offer_template_media(const struct offer_template *offer, const char *mid);
+/* {"medias":[…],"bundle":true} of protocol B. Transfer full. */
+json_t *offer_template_json(const struct offer_template *offer);

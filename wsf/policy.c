@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The policy table, read once from the configuration. A call keeps the number of the row that
+ * permitted it, so that every later decision about it comes from the same row. */
+#include "wsf/policy.h"
+
+#include "base/problem.h"
+
+struct policy_row {
+    GPatternSpec *from, *to;
+    bool permit;
+    const char *flow_status;
+};
+
+struct policy {
+    GArray *rows; /* struct policy_row; the last one is the default */
+};
+
+static void row_clear(void *data)
+{
+    struct policy_row *row = data;
+    g_pattern_spec_free(row->from);
+    g_pattern_spec_free(row->to);
+}
+
+static void add_row(struct policy *policy, const char *from, const char *to, bool permit,
+                    const char *flow_status)
+{
+    struct policy_row row = {g_pattern_spec_new(from), g_pattern_spec_new(to), permit, flow_status};
+    g_array_append_val(policy->rows, row);
+}
+
+struct policy *policy_new(const struct conf *conf)
+{
+    struct policy *policy = g_new0(struct policy, 1);
+    policy->rows = g_array_new(FALSE, FALSE, sizeof(struct policy_row));
+    g_array_set_clear_func(policy->rows, row_clear);
+    const char *const *names = conf_instances(conf, "policy*");
+    for (guint i = 0; names && names[i]; i++)
+        add_row(policy, conf_string(conf, names[i], "from"), conf_string(conf, names[i], "to"),
+                conf_bool(conf, names[i], "permit"), conf_string(conf, names[i], "flow_status"));
+    add_row(policy, "*", "*", true, "ENABLED");
+    return policy;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (!policy)
+        return;
+    g_array_unref(policy->rows);
+    g_free(policy);
+}
+
+bool policy_permit(const struct policy *policy, const char *from, const char *to, guint *ret_row,
+                   GError **error)
+{
+    for (guint i = 0; i < policy->rows->len; i++) {
+        const struct policy_row *row = &g_array_index(policy->rows, struct policy_row, i);
+        if (!g_pattern_spec_match_string(row->from, from) ||
+            !g_pattern_spec_match_string(row->to, to))
+            continue;
+        *ret_row = i;
+        if (row->permit)
+            return true;
+        break;
+    }
+    problem_set(error, PROBLEM_NOT_AUTHORIZED, "this call is not permitted");
+    return false;
+}
+
+const char *policy_flow_status(const struct policy *policy, guint row)
+{
+    g_return_val_if_fail(row < policy->rows->len, "DISABLED");
+    return g_array_index(policy->rows, struct policy_row, row).flow_status;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The policy table: who may call whom, and what the gates become when the call is connected. One
+ * row per [policy "name"], the first that fits decides; no fitting row: permitted, gates ENABLED.
+ * Threads: control. */
+#include "base/conf.h"
+
+#include <glib.h>
+#include <stdbool.h>
+
+struct policy;
+
+struct policy *policy_new(const struct conf *conf);
+void policy_free(struct policy *policy);
+/* *ret_row: for policy_flow_status(). NOT_AUTHORIZED when the row forbids it. */
+bool policy_permit(const struct policy *policy, const char *from, const char *to, guint *ret_row,
+                   GError **error);
+/* flowStatus of protocol B. Static. */
+const char *policy_flow_status(const struct policy *policy, guint row);

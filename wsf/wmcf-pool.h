@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The media centres of this WSF: one control link each, and the choice for a new call.
+ * Threads: control. */
+#include "wsf/wmcf-link.h"
+
+struct wmcf_pool;
+
+/* One link per [wmcf "name"]. Transfer full. */
+struct wmcf_pool *wmcf_pool_new(const struct conf *conf, const char *identity,
+                                struct link_service *service, const struct wmcf_link_ops *ops,
+                                void *user, GError **error);
+void wmcf_pool_free(struct wmcf_pool *pool);
+/* Whether a new call could be anchored now. */
+bool wmcf_pool_is_ready(const struct wmcf_pool *pool);
+/* The ready media centre with the least load, borrowed; RESOURCES_UNAVAILABLE with retryAfter. */
+const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error);
+/* As wmcf_link_request() and wmcf_link_release() for the one of this name. */
+void wmcf_pool_request(struct wmcf_pool *pool, const char *wmcf, const char *method,
+                       json_t *members, wmcf_response_fn done, void *user);
+void wmcf_pool_release(struct wmcf_pool *pool, const char *wmcf, const char *context_id);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts the parts together and takes them apart, and owns the two timers that look at deadlines. The
+ * parts know each other only through what is given to them here. */
+#define LOG_CATEGORY "wsf"
+#include "wsf/wsf.h"
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "wsf/call.h"
+#include "wsf/server.h"
+
+#include <string.h>
+
+/* Long enough for a close frame to leave, short enough for Ctrl-C. */
+#define GOODBYE_MS 300
+
+/* --- what happens to registrations and sessions
+ * ----------------------------------------------------- */
+
+static void on_endpoint_removed(struct endpoint *endpoint, enum registrar_removal removal,
+                                void *user)
+{
+    struct wsf *wsf = user;
+    struct log_ids ids = {.link = endpoint->link ? link_name(endpoint->link) : NULL};
+    log_info(&ids, "registration of %s ended: %s", endpoint->webrtc_id,
+             registrar_removal_name(removal));
+    client_removed(wsf, endpoint, removal);
+    if (!endpoint->link)
+        return;
+    guint64 number = link_number(endpoint->link);
+    struct client *client = g_hash_table_lookup(wsf->clients, &number);
+    if (client)
+        client->endpoint = 0;
+    if (removal == REGISTRAR_EXPIRED) /* 6.3.2.5: the WSF closes the connection */
+        link_close(endpoint->link, LINK_CLOSE_EXPIRED, "the registration has expired");
+}
+
+static bool on_endpoint_in_use(const struct endpoint *endpoint, void *user)
+{
+    const struct wsf *wsf = user;
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    return legs->len > 0;
+}
+
+static const struct registrar_ops registrar_ops = {.removed = on_endpoint_removed,
+                                                   .in_use = on_endpoint_in_use};
+
+static void on_leg_changed(const struct leg *leg, enum session_state from, const char *reason,
+                           void *user)
+{
+    struct log_ids ids = session_ids(leg->session);
+    ids.session = leg->media_session_id;
+    log_debug(&ids, "leg of %s %s -> %s (%s)", leg->webrtc_id, session_state_name(from),
+              session_state_name(leg->state), reason);
+}
+
+static void on_phase_changed(const struct session *session, enum call_phase from,
+                             const char *reason, void *user)
+{
+    struct log_ids ids = session_ids(session);
+    log_debug(&ids, "call %s -> %s (%s)", call_phase_name(from), call_phase_name(session->phase),
+              reason);
+}
+
+static const struct session_ops session_ops = {.leg_changed = on_leg_changed,
+                                               .phase_changed = on_phase_changed};
+
+/* --- time
+ * ------------------------------------------------------------------------------------------ */
+
+static void start_until(struct loop_timer *timer, gint64 deadline)
+{
+    if (deadline < 0) {
+        loop_timer_stop(timer);
+        return;
+    }
+    gint64 ms = (deadline - loop_now()) / 1000 + 1;
+    loop_timer_start(timer, (guint)CLAMP(ms, 1, G_MAXINT32));
+}
+
+static void on_registration_timer(void *data)
+{
+    struct wsf *wsf = data;
+    start_until(wsf->registration_timer, registrar_tick(wsf->registrar, loop_now()));
+}
+
+static void on_session_timer(void *data)
+{
+    struct wsf *wsf = data;
+    start_until(wsf->session_timer, call_tick(wsf, loop_now()));
+}
+
+/* A little later, so that many changes of one dispatch cost one look. */
+void wsf_schedule_registrations(struct wsf *wsf)
+{
+    loop_timer_start(wsf->registration_timer, 1);
+}
+
+void wsf_schedule_sessions(struct wsf *wsf)
+{
+    loop_timer_start(wsf->session_timer, 1);
+}
+
+/* --- life
+ * ------------------------------------------------------------------------------------------ */
+
+static void collect(void *user)
+{
+    const struct wsf *wsf = user;
+    static struct metric *registrations, *sessions;
+    if (!registrations) {
+        registrations = metric_register(METRIC_GAUGE, "registrations", NULL,
+                                        "Registered endpoints, lost ones included.", NULL);
+        sessions = metric_register(METRIC_GAUGE, "sessions", NULL, "Calls of this moment.", NULL);
+    }
+    metric_set(registrations, registrar_count(wsf->registrar), NULL);
+    metric_set(sessions, session_table_count(wsf->sessions), NULL);
+}
+
+static void read_limits(struct wsf *wsf)
+{
+    const struct conf *conf = wsf->conf;
+    wsf->limits = link_limits_client;
+    wsf->limits.message_max = conf_int(conf, "limits", "message_max");
+    wsf->limits.message_max_unauth = conf_int(conf, "limits", "message_max_unauthenticated");
+    wsf->limits.auth_timeout_ms = conf_int(conf, "limits", "auth_time") * 1000;
+    wsf->limits.auth_failures_max = conf_int(conf, "limits", "auth_failures_max");
+    wsf->limits.keepalive_ms = conf_int(conf, "limits", "keepalive") * 1000;
+    wsf->limits.response_timeout_ms = conf_int(conf, "limits", "response_time") * 1000;
+    wsf->limits.rate = conf_int(conf, "limits", "request_rate");
+    wsf->limits.burst = conf_int(conf, "limits", "request_burst");
+    wsf->limits.rate_unauth = conf_int(conf, "limits", "request_rate_unauthenticated");
+}
+
+static bool read_identity(struct wsf *wsf, char **ret_identity, GError **error)
+{
+    const char *realm = conf_string(wsf->conf, "wsf", "realm");
+    const char *identity = conf_string(wsf->conf, "wsf", "identity");
+    wsf->realm_owned = realm ? g_ascii_strdown(realm, -1) : g_strdup("");
+    wsf->realm = wsf->realm_owned;
+    *ret_identity = identity ? g_strdup(identity) : g_strconcat("wsf@", wsf->realm, NULL);
+    if (*wsf->realm && id_is_address(*ret_identity, false, NULL))
+        return true;
+    problem_set(error, PROBLEM_INVALID_MESSAGE,
+                "wsf.realm must be a DNS name and wsf.identity, when set, user@realm");
+    return false;
+}
+
+static bool start(struct wsf *wsf, GError **error)
+{
+    const struct conf *conf = wsf->conf;
+    g_autofree char *identity = NULL;
+    read_limits(wsf);
+    if (!read_identity(wsf, &identity, error) || !(wsf->auth = auth_new(conf, error)))
+        return false;
+    wsf->policy = policy_new(conf);
+    wsf->registrar = registrar_new(conf_int(conf, "registration", "registrations_max"),
+                                   conf_int(conf, "registration", "endpoints_per_identity"),
+                                   &registrar_ops, wsf);
+    wsf->sessions =
+        session_table_new(conf_int(conf, "call", "sessions_max"),
+                          conf_int(conf, "call", "sessions_per_identity"), &session_ops, wsf);
+    wsf->links = link_service_new(conf_string(conf, "wsf", "trace_file"), error);
+    if (!wsf->links)
+        return false;
+    wsf->pool = wmcf_pool_new(conf, identity, wsf->links, &notify_wmcf_ops, wsf, error);
+    return wsf->pool && (wsf->server = server_new(wsf, error));
+}
+
+struct wsf *wsf_new(struct conf *conf, GError **error)
+{
+    struct wsf *wsf = g_new0(struct wsf, 1);
+    wsf->conf = conf;
+    wsf->started = loop_now();
+    wsf->clients = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    wsf->registration_timer = loop_timer_new("registrations", on_registration_timer, wsf);
+    wsf->session_timer = loop_timer_new("sessions", on_session_timer, wsf);
+    if (!start(wsf, error)) {
+        wsf_free(wsf);
+        return NULL;
+    }
+    metrics_add_collector(collect, wsf);
+    struct log_ids ids = {0};
+    g_autofree char *where = server_describe(wsf->server);
+    log_info(&ids, "serving realm %s on %s", wsf->realm, where);
+    return wsf;
+}
+
+void wsf_free(struct wsf *wsf)
+{
+    if (!wsf)
+        return;
+    auth_free(wsf->auth);
+    wmcf_pool_free(wsf->pool);
+    server_free(wsf->server);
+    link_service_free(wsf->links);
+    session_table_free(wsf->sessions);
+    registrar_free(wsf->registrar);
+    policy_free(wsf->policy);
+    loop_timer_free(wsf->registration_timer);
+    loop_timer_free(wsf->session_timer);
+    g_hash_table_unref(wsf->clients);
+    g_free(wsf->realm_owned);
+    g_free(wsf);
+}
+
+void wsf_reload(struct wsf *wsf)
+{
+    g_autoptr(GError) error = NULL;
+    if (auth_reload(wsf->auth, &error))
+        log_info(NULL, "credentials and keys read again");
+    else
+        log_error(NULL, "credentials and keys not replaced: %s", error->message);
+}
+
+/* --- drain
+ * ----------------------------------------------------------------------------------------- */
+
+struct drain {
+    struct wsf *wsf;
+    void (*done)(void *user);
+    void *user;
+    gint64 deadline;
+    struct loop_timer *timer;
+    bool said_goodbye;
+};
+
+static void say_goodbye(struct drain *drain)
+{
+    struct wsf *wsf = drain->wsf;
+    g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
+    for (guint i = 0; i < sessions->len; i++)
+        call_end(wsf, g_ptr_array_index(sessions, i), DISC_OPERATOR, NULL, NULL, NULL);
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, wsf->clients);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        link_close(((struct client *)value)->link, LINK_CLOSE_DRAINING, "the server is stopping");
+    drain->said_goodbye = true;
+    loop_timer_start(drain->timer, GOODBYE_MS);
+}
+
+static void on_drain_timer(void *data)
+{
+    struct drain *drain = data;
+    bool over = session_table_count(drain->wsf->sessions) == 0 || loop_now() >= drain->deadline;
+    if (drain->said_goodbye) {
+        drain->done(drain->user);
+        loop_timer_free(drain->timer);
+        g_free(drain);
+    } else if (over) {
+        say_goodbye(drain);
+    } else {
+        loop_timer_start(drain->timer, 200);
+    }
+}
+
+void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user)
+{
+    if (wsf->draining)
+        return;
+    wsf->draining = true;
+    struct drain *drain = g_new0(struct drain, 1);
+    drain->wsf = wsf;
+    drain->done = done;
+    drain->user = user;
+    drain->deadline = loop_now() + conf_int(wsf->conf, "wsf", "drain_time") * G_USEC_PER_SEC;
+    drain->timer = loop_timer_new("drain", on_drain_timer, drain);
+    log_info(NULL, "draining, %u calls", session_table_count(wsf->sessions));
+    server_close(wsf->server);
+    loop_timer_start(drain->timer, 1);
+}
+
+json_t *problem_json(const GError *error)
+{
+    enum problem code = problem_code(error);
+    g_autofree char *cause = g_ascii_strdown(problem_cause(code), -1);
+    json_t *details = json_pack("{s:i, s:s, s:s}", "status", problem_status(code), "cause",
+                                problem_cause(code), "title", problem_title(code));
+    json_object_set_new(details, "type", json_sprintf("urn:eirtcw:problem:%s", cause));
+    if (error->message)
+        json_object_set_new(details, "detail", json_string(error->message));
+    return details;
+}

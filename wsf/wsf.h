@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The signalling function: what the program owns, from start to end.
+ *
+ * Ownership: wsf → registrar → endpoints; wsf → session table → sessions → legs; wsf → pool → links
+ * to media centres; wsf → clients (one per connection). Sideways references are numbers and ids, so
+ * a late message for something that has ended finds nothing.
+ *
+ * Threads: everything in wsf/ runs on the control thread; only password hashes do not (auth.c). */
+#include "base/conf.h"
+#include "base/loop.h"
+#include "wsf-link/http.h"
+#include "wsf-link/link.h"
+#include "wsf/auth.h"
+#include "wsf/policy.h"
+#include "wsf/registrar.h"
+#include "wsf/session.h"
+#include "wsf/wmcf-pool.h"
+
+struct wsf {
+    struct conf *conf;
+    struct link_service *links;
+    struct auth *auth;
+    struct policy *policy;
+    struct registrar *registrar;
+    struct session_table *sessions;
+    struct wmcf_pool *pool;
+    struct server *server; /* listeners and pages */
+    GHashTable *clients;   /* number of the link → struct client, owned */
+    struct loop_timer *registration_timer, *session_timer;
+    const char *realm; /* lower case */
+    char *realm_owned;
+    struct link_limits limits; /* of a client's connection */
+    bool draining;
+    gint64 started; /* monotonic µs */
+};
+
+/* One client's connection. */
+struct client {
+    struct wsf *wsf;
+    struct link *link;
+    guint64 number;   /* of the link */
+    guint64 endpoint; /* registered as, 0 before */
+    bool auth_busy;   /* a password is being checked */
+};
+
+/* Builds everything from the configuration; NULL and *error when a part refuses. Transfer full. */
+struct wsf *wsf_new(struct conf *conf, GError **error);
+void wsf_free(struct wsf *wsf);
+/* Reads credentials and keys again. */
+void wsf_reload(struct wsf *wsf);
+/* No new calls and connections; done() when the calls have ended or been ended. */
+void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user);
+
+/* The endpoint that this client is registered as, or NULL. */
+struct endpoint *client_endpoint(const struct client *client);
+/* Looks at the deadlines of registrations or sessions anew. */
+void wsf_schedule_registrations(struct wsf *wsf);
+void wsf_schedule_sessions(struct wsf *wsf);
+
+/* problemDetails of protocol A4 for a request of ours. Transfer full. */
+json_t *problem_json(const GError *error);
