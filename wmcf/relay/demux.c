@@ -9,8 +9,7 @@ static bool is_stun(const uint8_t *data, size_t length)
 {
     /* RFC 8489 5: 20 octets of header, length a multiple of 4, magic cookie. */
     return length >= 20 && data[4] == 0x21 && data[5] == 0x12 && data[6] == 0xa4 &&
-           data[7] == 0x42 && (data[3] & 3) == 0 &&
-           (size_t)(data[2] << 8 | data[3]) + 20 == length;
+           data[7] == 0x42 && (data[3] & 3) == 0 && (size_t)(data[2] << 8 | data[3]) + 20 == length;
 }
 
 enum demux_kind demux_classify(const uint8_t *data, size_t length)

@@ -13,8 +13,8 @@ struct key_frame_request {
 
 /* Somebody needs a key frame. */
 void key_frame_request_ask(struct key_frame_request *request);
-/* True when a PLI is to be sent now (it then counts as sent). `last_packet`: a source that is silent
- * is not asked again and again. */
+/* True when a PLI is to be sent now (it then counts as sent). `last_packet`: a source that is
+ * silent is not asked again and again. */
 bool key_frame_request_due(struct key_frame_request *request, int64_t now, int64_t interval,
                            int64_t last_packet);
 /* A key frame begins. */

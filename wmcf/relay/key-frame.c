@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks only at payload descriptors and the first octets behind them, never into the bit stream, and
- * never beyond `length`: the payload is the publisher's. */
+/* Looks only at payload descriptors and the first octets behind them, never into the bit stream,
+ * and never beyond `length`: the payload is the publisher's. */
 #include "wmcf/relay/key-frame.h"
 
 #include <glib.h>
@@ -68,7 +68,8 @@ static bool h264_unit_begins(uint8_t type, const uint8_t *body, size_t length)
 {
     if (type == 7) /* SPS */
         return true;
-    /* An IDR slice: first_mb_in_slice = 0 is a one in ue(v), so a lost first slice is no beginning. */
+    /* An IDR slice: first_mb_in_slice = 0 is a one in ue(v), so a lost first slice is no beginning.
+     */
     return type == 5 && length > 0 && (body[0] & 0x80);
 }
 

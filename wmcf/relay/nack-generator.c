@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sorted list of holes. The first request goes out at the end of the receive batch that showed the
- * hole (reordering within a burst has healed by then), then after a growing multiple of the round
- * trip, eight times or one second, whatever is over first. */
+/* A sorted list of holes. The first request goes out at the end of the receive batch that showed
+ * the hole (reordering within a burst has healed by then), then after a growing multiple of the
+ * round trip, eight times or one second, whatever is over first. */
 #include "wmcf/relay/nack-generator.h"
 
 #include <string.h>
@@ -24,8 +24,7 @@ static enum nack_result fill(struct nack_generator *nack, uint64_t index)
         return NACK_LATE;
     enum nack_result result = nack->holes[low].tries ? NACK_RECOVERED : NACK_LATE;
     nack->n--;
-    memmove(&nack->holes[low], &nack->holes[low + 1],
-            (nack->n - low) * sizeof nack->holes[0]);
+    memmove(&nack->holes[low], &nack->holes[low + 1], (nack->n - low) * sizeof nack->holes[0]);
     return result;
 }
 

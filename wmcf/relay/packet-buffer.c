@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A ring addressed by packet index, so that putting and finding are one step. The oldest end is
- * followed by age as packets come in; memory in use is that of the last two seconds, not that of the
- * largest burst. */
+ * followed by age as packets come in; memory in use is that of the last two seconds, not that of
+ * the largest burst. */
 #include "wmcf/relay/packet-buffer.h"
 
 #include <glib.h>

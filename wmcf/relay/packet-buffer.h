@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Retransmission history of one received SSRC, shared by all its subscribers; limited in time and in
- * count. Threads: the worker. */
+/* Retransmission history of one received SSRC, shared by all its subscribers; limited in time and
+ * in count. Threads: the worker. */
 #include "wmcf/relay/packet-pool.h"
 
 struct packet_buffer;

@@ -32,8 +32,7 @@ struct packet_pool *packet_pool_new(size_t octets_max)
     pool->classes[0].payload = SMALL_PAYLOAD;
     pool->classes[1].payload = PACKET_PAYLOAD_MAX;
     for (int i = 0; i < CLASSES; i++)
-        pool->classes[i].stride =
-            (sizeof(struct packet) + pool->classes[i].payload + 63) / 64 * 64;
+        pool->classes[i].stride = (sizeof(struct packet) + pool->classes[i].payload + 63) / 64 * 64;
     return pool;
 }
 

@@ -12,11 +12,14 @@ struct packet {
     uint32_t refs;
     uint8_t size_class;
     uint8_t pt;
-    bool marker, padding, key_frame; /* key_frame: a decoder can begin with this packet */
-    int16_t audio_level;             /* the extension's octet, -1 = none */
+    bool marker, padding;
+    bool key_frame;      /* one begins here */
+    bool entry;          /* a subscriber can begin here: a key frame, or no codec that has them */
+    int16_t audio_level; /* the extension's octet, -1 = none */
     uint16_t length;
     uint32_t timestamp, clock_rate;
     uint64_t index;     /* SRTP index: the extended sequence number */
+    uint32_t epoch;     /* of the stream: numbering goes on within one */
     int64_t arrival;    /* monotonic µs */
     const char *format; /* interned */
     uint8_t payload[];

@@ -27,8 +27,7 @@ bool reception_packet(struct reception *reception, uint64_t index, uint32_t time
         reception->started = true;
         reception->base = reception->highest = index;
         reception->received = 1;
-        reception->transit =
-            (uint32_t)((uint64_t)arrival_us * clock_rate / 1000000u) - timestamp;
+        reception->transit = (uint32_t)((uint64_t)arrival_us * clock_rate / 1000000u) - timestamp;
         return true;
     }
     if (index > reception->highest && index - reception->highest > MAX_DROPOUT) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Packet index and replay list of one received SSRC (RFC 3711 3.3.1, 3.3.2). Threads: its worker. */
+/* Packet index and replay list of one received SSRC (RFC 3711 3.3.1, 3.3.2). Threads: its worker.
+ */
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Wide enough for retransmissions of two seconds of video that come without a stream of their own. */
+/* Wide enough for retransmissions of two seconds of video that come without a stream of their own.
+ */
 #define REPLAY_WINDOW 1024
 
 struct replay {

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define ONE_BYTE_PROFILE 0xbede    /* RFC 8285 4.2 */
-#define TWO_BYTE_PROFILE 0x1000    /* RFC 8285 4.3; the low four bits are free */
+#define ONE_BYTE_PROFILE 0xbede /* RFC 8285 4.2 */
+#define TWO_BYTE_PROFILE 0x1000 /* RFC 8285 4.3; the low four bits are free */
 
 static uint16_t read16(const uint8_t *p)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A few ranges with an offset each. A run of left-out packets moves the last range instead of adding
- * one; when the ranges are used up the oldest is forgotten, and with it the chance to retransmit
- * what is older, which by then nobody waits for. */
+/* A few ranges with an offset each. A run of left-out packets moves the last range instead of
+ * adding one; when the ranges are used up the oldest is forgotten, and with it the chance to
+ * retransmit what is older, which by then nobody waits for. */
 #include "wmcf/relay/sequence-map.h"
 
 #include <string.h>

@@ -13,7 +13,7 @@ struct sequence_range {
     int64_t offset;
 };
 struct sequence_map {
-    unsigned n; /* of ranges, rising; 0 = not begun */
+    unsigned n;       /* of ranges, rising; 0 = not begun */
     uint64_t highest; /* source index */
     struct sequence_range ranges[SEQUENCE_MAP_RANGES];
 };

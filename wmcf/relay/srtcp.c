@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The only user of libsrtp. Reports are a few per second and leg, so its 5 µs do not matter, and
  * whatever profile is added later, its SRTCP is already here. libsrtp keeps state per SSRC of the
- * peer and would let a peer make as many as it likes: the list of known senders here is the limit. */
+ * peer and would let a peer make as many as it likes: the list of known senders here is the limit.
+ */
 #include "wmcf/relay/srtcp.h"
 
 #include <openssl/crypto.h>
@@ -37,10 +38,9 @@ static bool create(srtp_t *ret, enum relay_srtp_profile profile, const uint8_t *
     srtp_policy_t policy;
     memset(&policy, 0, sizeof policy);
     srtp_profile_t theirs = (srtp_profile_t)profile; /* both are RFC 5764's numbers */
-    bool ok = srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, theirs) ==
-                  srtp_err_status_ok &&
-              srtp_crypto_policy_set_from_profile_for_rtcp(&policy.rtcp, theirs) ==
-                  srtp_err_status_ok;
+    bool ok =
+        srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, theirs) == srtp_err_status_ok &&
+        srtp_crypto_policy_set_from_profile_for_rtcp(&policy.rtcp, theirs) == srtp_err_status_ok;
     policy.ssrc.type = direction;
     policy.key = joined;
     policy.window_size = 128;
@@ -98,8 +98,8 @@ bool srtcp_unprotect(struct srtcp *srtcp, uint8_t *packet, size_t *length, bool 
     int octets = (int)*length;
     srtp_err_status_t status = srtp_unprotect_rtcp(srtcp->in, packet, &octets);
     if (status != srtp_err_status_ok) {
-        *ret_replayed = status == srtp_err_status_replay_fail ||
-                        status == srtp_err_status_replay_old;
+        *ret_replayed =
+            status == srtp_err_status_replay_fail || status == srtp_err_status_replay_old;
         return false;
     }
     if (i == srtcp->n_senders)

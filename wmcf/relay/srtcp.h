@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* SRTCP of one leg, both directions, by libsrtp (RFC 3711 3.4). Threads: the worker that owns it. */
+/* SRTCP of one leg, both directions, by libsrtp (RFC 3711 3.4). Threads: the worker that owns it.
+ */
 #include "wmcf/relay/relay.h"
 
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The RTP transform of one leg and direction (RFC 3711, keys from DTLS, RFC 5764). All SSRCs of a
- * direction share its keys, so one object serves them all; index and replay list live with the SSRC.
- * SRTCP is in srtcp.h. Threads: the worker that owns it. */
+ * direction share its keys, so one object serves them all; index and replay list live with the
+ * SSRC. SRTCP is in srtcp.h. Threads: the worker that owns it. */
 #include "wmcf/relay/relay.h"
 
 #include <stddef.h>
@@ -24,8 +24,7 @@ struct rtp_transform {
 
 /* NULL when profile or lengths are not ours. The caller wipes its copy of the keys. */
 struct rtp_transform *rtp_transform_new(enum relay_srtp_profile profile, const uint8_t *key,
-                                        size_t key_length, const uint8_t *salt,
-                                        size_t salt_length);
+                                        size_t key_length, const uint8_t *salt, size_t salt_length);
 /* Wipes the session keys. */
 void rtp_transform_free(struct rtp_transform *transform);
 

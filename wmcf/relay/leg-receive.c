@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RTP in: which m-line, authentic, new, in clear, allowed; then into the stream's batch. The order
+ * matters: nothing that is kept (a source, a place in the replay list, a hole to ask for) comes
+ * from a packet that has not been authenticated. */
+#include "wmcf/relay/leg.h"
+
+#include "wmcf/relay/worker.h"
+
+#include <string.h>
+
+/* The m-line that the packet's MID names; NULL without one. Ids are the same in all m-lines of a
+ * bundle (RFC 8843 9.1), but each is asked by its own. */
+static struct media_line *line_by_mid(const struct worker_leg *leg, const struct rtp_header *header)
+{
+    if (!header->extensions_length)
+        return NULL;
+    for (unsigned i = 0; i < leg->n_lines; i++) {
+        struct media_line *line = leg->lines[i];
+        size_t length;
+        const uint8_t *mid = rtp_extension_find(header, line->media.mid_extmap, &length);
+        if (mid && strlen(line->media.mid) == length && memcmp(mid, line->media.mid, length) == 0)
+            return line;
+    }
+    return NULL;
+}
+
+/* RFC 8843 9.2: by MID, by announced SSRC, by payload type when only one m-line has it. */
+static struct media_line *associate(const struct worker_leg *leg, const struct rtp_header *header)
+{
+    struct media_line *line = line_by_mid(leg, header);
+    if (line)
+        return line;
+    for (unsigned i = 0; i < leg->n_lines; i++) {
+        const struct relay_media *media = &leg->lines[i]->media;
+        for (guint s = 0; s < media->n_remote_ssrcs; s++) {
+            if (media->remote_ssrcs[s] == header->ssrc)
+                return leg->lines[i];
+        }
+    }
+    for (unsigned i = 0; i < leg->n_lines; i++) {
+        if (!leg->lines[i]->media.receive || leg->lines[i]->codec_of[header->pt] < 0)
+            continue;
+        if (line)
+            return NULL;
+        line = leg->lines[i];
+    }
+    return line;
+}
+
+/* RFC 8843 9.2: a MID moves an SSRC that is known already. Returns the source's m-line. */
+static struct media_line *follow_mid(const struct worker_leg *leg, struct source *source,
+                                     const struct rtp_header *header)
+{
+    struct media_line *line = source->line;
+    size_t length;
+    const uint8_t *mid = rtp_extension_find(header, line->media.mid_extmap, &length);
+    if (!mid || (strlen(line->media.mid) == length && memcmp(mid, line->media.mid, length) == 0))
+        return line;
+    struct media_line *named = line_by_mid(leg, header);
+    if (named)
+        source_move(source, named);
+    return source->line;
+}
+
+static const struct replay nothing_seen;
+
+/* The packet in clear, with its index; NULL when it is not authentic, or seen before. */
+static struct packet *decrypt(struct worker_leg *leg, const struct source *source,
+                              struct media_line *line, const struct rtp_header *header,
+                              const uint8_t *data, size_t length)
+{
+    const struct replay *replay = source ? &source->replay : &nothing_seen;
+    size_t payload = length - header->length - leg->in->class->tag_length;
+    uint64_t index;
+    if (!replay_guess(replay, header->sequence, &index) || !replay_check(replay, index)) {
+        leg->replayed++;
+        line->in.duplicates_in++;
+        return NULL;
+    }
+    struct packet *packet = packet_pool_take(leg->worker->pool, payload);
+    if (!packet) {
+        counter_add(payload > PACKET_PAYLOAD_MAX ? &leg->worker->counters.malformed
+                                                 : &leg->worker->counters.send_dropped,
+                    1);
+        return NULL;
+    }
+    if (!rtp_transform_unprotect(leg->in, data, header->length, payload, header->ssrc, index,
+                                 packet->payload)) {
+        packet_unref(leg->worker->pool, packet);
+        leg->srtp_failed++;
+        line->in.decrypt_failed++;
+        return NULL;
+    }
+    packet->index = index;
+    packet->length = (uint16_t)payload;
+    return packet;
+}
+
+static bool describe(struct packet *packet, const struct media_line *line,
+                     const struct rtp_header *header, int64_t now)
+{
+    int codec = line->codec_of[header->pt];
+    if (codec < 0)
+        return false;
+    packet->pt = header->pt;
+    packet->marker = header->marker;
+    packet->padding = header->padding;
+    packet->timestamp = header->timestamp;
+    packet->arrival = now;
+    packet->format = line->media.recv_codecs[codec].format;
+    packet->clock_rate = line->media.recv_codecs[codec].clock_rate;
+    packet->audio_level = -1;
+    packet->key_frame = false;
+    size_t length = packet->length;
+    if (packet->padding) { /* RFC 3550 5.1 */
+        uint8_t padding = length ? packet->payload[length - 1] : 0;
+        if (padding == 0 || padding > length)
+            return false;
+        length -= padding;
+    }
+    if (line->media.kind == RELAY_VIDEO) {
+        enum key_frame_codec kind = line->key_frame_of[codec];
+        packet->key_frame = key_frame_begins(kind, packet->payload, length);
+        packet->entry = packet->key_frame || kind == KEY_FRAME_UNKNOWN;
+        return true;
+    }
+    packet->entry = true;
+    size_t level_length;
+    const uint8_t *level =
+        rtp_extension_find(header, line->media.audio_level_extmap, &level_length);
+    if (level && level_length == 1)
+        packet->audio_level = *level;
+    return true;
+}
+
+/* The publisher's gate. */
+static bool admit(struct media_line *line, size_t octets)
+{
+    struct qos_slot *slot = line->media.slot[QOS_UPLINK];
+    bool first = false;
+    if (!slot || qos_slot_admit(slot, (uint32_t)octets, &first))
+        return true;
+    line->in.interrupted = true;
+    if (first)
+        worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_UPLINK);
+    return false;
+}
+
+static void keep(struct source *source, struct packet *packet)
+{
+    struct worker *worker = source->line->leg->worker;
+    if (!source->buffer) {
+        bool video = source->line->media.kind == RELAY_VIDEO;
+        source->buffer =
+            packet_buffer_new(worker->pool, worker->limits.buffer_packets,
+                              video ? worker->limits.video_buffer : worker->limits.audio_buffer);
+    }
+    packet_buffer_put(source->buffer, packet);
+}
+
+static void ask_for_holes(struct source *source)
+{
+    struct worker *worker = source->line->leg->worker;
+    if (source->feedback_queued)
+        return;
+    source->feedback_queued = true;
+    source->next_feedback = worker->feedback;
+    worker->feedback = source;
+    worker->feedback_new = true;
+}
+
+/* Takes the packet: authentic, new, attributed. */
+static void deliver(struct source *source, struct packet *packet, size_t datagram_length,
+                    size_t overhead, int64_t now)
+{
+    struct media_line *line = source->line;
+    struct stream *stream = &line->in;
+    struct worker *worker = line->leg->worker;
+    bool nack = line->media.recv_codecs[line->codec_of[packet->pt]].nack, holes = false;
+    stream_account(stream, source, packet, datagram_length, nack, &holes);
+    if (!line->media.receive || !admit(line, datagram_length + overhead) ||
+        !stream_activate(stream, source, now)) {
+        packet_unref(worker->pool, packet);
+        return;
+    }
+    if (holes)
+        ask_for_holes(source);
+    if (stream->interrupted) {
+        stream->interrupted = false;
+        stream->epoch++;
+    }
+    packet->epoch = stream->epoch;
+    if (!stream->first_told) {
+        stream->first_told = true;
+        worker_raise_media(line->leg, EVENT_FIRST_MEDIA, line->media.mid, QOS_UPLINK);
+    }
+    if (stream->keep_history)
+        keep(source, packet);
+    router_queue(worker, stream, packet);
+}
+
+void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
+                            size_t overhead, int64_t now)
+{
+    struct rtp_header header;
+    if (!leg->in) /* before the keys: DTLS is still running */
+        return;
+    if (!rtp_header_parse(data, length, &header) ||
+        header.length + leg->in->class->tag_length > length) {
+        counter_add(&leg->worker->counters.malformed, 1);
+        return;
+    }
+    struct source *source = worker_leg_source(leg, header.ssrc);
+    struct media_line *line = source ? source->line : associate(leg, &header);
+    if (!line) {
+        leg->unknown_ssrc_dropped++;
+        return;
+    }
+    struct packet *packet = decrypt(leg, source, line, &header, data, length);
+    if (!packet)
+        return;
+    if (source)
+        line = follow_mid(leg, source, &header);
+    if (!source)
+        source = worker_leg_add_source(leg, header.ssrc, line);
+    if (source)
+        replay_commit(&source->replay, packet->index);
+    if (!source || !describe(packet, line, &header, now)) {
+        leg->unknown_ssrc_dropped++;
+        packet_unref(leg->worker->pool, packet);
+        return;
+    }
+    deliver(source, packet, length, overhead, now);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* A leg as its worker sees it: ICE paths, keys, m-lines, sources. Threads: the worker. */
+#include "wmcf/relay/ice-lite.h"
+#include "wmcf/relay/srtcp.h"
+#include "wmcf/relay/srtp.h"
+#include "wmcf/relay/stream.h"
+
+#define ICE_PATHS_MAX 8
+
+struct worker;
+
+struct media_line { /* one m-line */
+    struct worker_leg *leg;
+    struct relay_media media;
+    int8_t codec_of[128]; /* payload type → index of recv_codecs, -1 = none */
+    enum key_frame_codec key_frame_of[RELAY_CODECS_MAX];
+    struct stream in;
+    struct subscription out;
+};
+
+struct ice_path { /* an address that the endpoint has shown it receives at */
+    union socket_address remote;
+    struct media_socket *socket;
+    int64_t last_request;
+};
+
+struct worker_leg {
+    struct worker *worker;
+    struct relay_leg *handle;       /* for the control thread; never looked into here */
+    _Atomic unsigned *dtls_pending; /* of the handle: datagrams the control thread has not seen */
+    struct ice_credentials credentials;
+    char cname[256];
+
+    struct ice_path paths[ICE_PATHS_MAX];
+    unsigned n_paths;
+    int nominated;           /* index of paths, -1 = none */
+    bool nomination_pending; /* to be told at the next tick: changes too quickly */
+    int64_t nomination_told;
+    int64_t last_stun;
+
+    bool has_keys;
+    struct relay_srtp_keys keys;
+    struct rtp_transform *in, *out;
+    struct srtcp *srtcp;
+
+    struct media_line **lines;
+    unsigned n_lines;
+    uint32_t *ssrcs; /* of `sources`, kept apart for a quick look */
+    struct source **sources;
+    unsigned n_sources;
+
+    struct worker_leg *next, **link; /* in the worker's list of this report slot */
+    unsigned slot;
+    int64_t rtcp_window; /* received RTCP is limited per second */
+    unsigned rtcp_count;
+    int64_t round_trip;   /* µs, 0 = not known */
+    bool clock_known;     /* publisher's NTP clock against ours: */
+    int64_t clock_offset; /* µs, ours - theirs */
+
+    uint64_t stun_requests, unvalidated_dropped, unknown_ssrc_dropped, srtp_failed, replayed,
+        send_failed;
+};
+
+/* Copies names and credentials. Not registered anywhere yet. */
+struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handle,
+                                  _Atomic unsigned *dtls_pending, const char *ufrag,
+                                  const char *pwd, const char *cname);
+/* Detaches all routes, wipes keys. */
+void worker_leg_free(struct worker_leg *leg);
+
+void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys);
+void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias, unsigned n,
+                           int64_t now);
+struct media_line *worker_leg_line(struct worker_leg *leg, const char *mid);
+struct media_line *worker_leg_line_by_local_ssrc(struct worker_leg *leg, uint32_t ssrc);
+struct source *worker_leg_source(struct worker_leg *leg, uint32_t ssrc);
+/* NULL at the limit. */
+struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc,
+                                     struct media_line *line);
+void worker_leg_remove_source(struct worker_leg *leg, struct source *source);
+/* NULL `from` disconnects. */
+void media_line_route(struct media_line *from, struct media_line *to);
+
+static inline struct ice_path *worker_leg_nominated(struct worker_leg *leg)
+{
+    return leg->nominated < 0 ? NULL : &leg->paths[leg->nominated];
+}
+
+/* --- leg-receive.c: datagrams from a validated address -----------------------------------------
+ */
+void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
+                            size_t overhead, int64_t now);
+/* --- leg-rtcp.c ------------------------------------------------------------------------------- */
+/* `data` is changed in place and has SRTCP_TRAILER_MAX octets behind it. */
+void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t length, int64_t now);
+/* Sender and receiver reports; once a second. */
+void worker_leg_report(struct worker_leg *leg, int64_t now);
+/* Requests for what is missing. Returns whether the source still has holes. */
+bool source_send_nack(struct source *source, int64_t now);
+/* A PLI, if one is wanted and due. */
+void stream_send_key_frame_request(struct stream *stream, int64_t now);
+/* --- leg-ice.c -------------------------------------------------------------------------------- */
+/* A Binding request has been authenticated. False: the address is another leg's. */
+bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
+                         const union socket_address *remote, bool nominate, int64_t now);
+/* Consent and old paths; once a second. */
+void worker_leg_check_consent(struct worker_leg *leg, int64_t now);
+void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now);
+void worker_leg_forget_paths(struct worker_leg *leg);
+/* --- stats.c ---------------------------------------------------------------------------------- */
+void worker_leg_stats(const struct worker_leg *leg, struct relay_leg_stats *ret);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the socket to the leg: one recvmmsg(), each datagram (or each segment of one that the kernel
+ * has joined, UDP_GRO) sorted by its first octet. The buffers are 64 KiB apart plus an odd number
+ * of cache lines, or the beginnings of all of them would share the same few cache sets. */
+#include "wmcf/relay/demux.h"
+#include "wmcf/relay/worker.h"
+
+#include <netinet/udp.h>
+#include <string.h>
+
+#define RECEIVE_BATCH 64
+#define BUFFER_OCTETS 65536
+#define BUFFER_STRIDE (BUFFER_OCTETS + SRTCP_TRAILER_MAX + 1344)
+#define DTLS_PENDING_MAX 32
+
+struct receive_ring {
+    struct mmsghdr messages[RECEIVE_BATCH];
+    struct iovec vectors[RECEIVE_BATCH];
+    union socket_address sources[RECEIVE_BATCH];
+    struct {
+        _Alignas(struct cmsghdr) uint8_t space[CMSG_SPACE(sizeof(int))];
+    } controls[RECEIVE_BATCH];
+    uint8_t *buffers;
+};
+
+struct receive_ring *receive_ring_new(void)
+{
+    struct receive_ring *ring = g_new0(struct receive_ring, 1);
+    ring->buffers = g_malloc((size_t)RECEIVE_BATCH * BUFFER_STRIDE);
+    for (unsigned i = 0; i < RECEIVE_BATCH; i++) {
+        ring->vectors[i] = (struct iovec){.iov_base = ring->buffers + (size_t)i * BUFFER_STRIDE,
+                                          .iov_len = BUFFER_OCTETS};
+        ring->messages[i].msg_hdr = (struct msghdr){.msg_name = &ring->sources[i],
+                                                    .msg_iov = &ring->vectors[i],
+                                                    .msg_iovlen = 1,
+                                                    .msg_control = ring->controls[i].space};
+    }
+    return ring;
+}
+
+void receive_ring_free(struct receive_ring *ring)
+{
+    if (!ring)
+        return;
+    g_free(ring->buffers);
+    g_free(ring);
+}
+
+static void receive_stun(struct worker *worker, struct media_socket *socket,
+                         const union socket_address *source, const uint8_t *data, size_t length)
+{
+    struct ice_request request;
+    bool known = address_table_find(worker->addresses, socket->index, source) != NULL;
+    bool good = ice_server_handle(worker->ice, data, length, source, known, worker->now, &request);
+    if (request.credentials && !worker_leg_validate(request.credentials->owner, socket, source,
+                                                    request.use_candidate, worker->now)) {
+        good = false;
+        request.reply_length = 0;
+    }
+    if (!good)
+        counter_add(&worker->counters.stun_rejected, 1);
+    if (request.reply_length == 0)
+        return;
+    struct send_batch *batch = worker->batches[socket->index];
+    memcpy(send_batch_reserve(batch), request.reply, request.reply_length);
+    send_batch_commit(batch, source, request.reply_length, NULL);
+}
+
+static void receive_dtls(struct worker_leg *leg, const uint8_t *data, size_t length)
+{
+    /* The control thread may be slow, the peer quick: what does not fit is lost, as on a network.
+     */
+    if (atomic_load_explicit(leg->dtls_pending, memory_order_relaxed) >= DTLS_PENDING_MAX)
+        return;
+    atomic_fetch_add_explicit(leg->dtls_pending, 1, memory_order_relaxed);
+    struct event *event = g_new0(struct event, 1);
+    event->kind = EVENT_DTLS;
+    event->leg = leg->handle;
+    event->dtls = g_bytes_new(data, length);
+    worker_post_event(leg->worker, event);
+}
+
+static void receive_one(struct worker *worker, struct media_socket *socket,
+                        const union socket_address *source, struct worker_leg *leg, uint8_t *data,
+                        size_t length, size_t overhead)
+{
+    enum demux_kind kind = demux_classify(data, length);
+    counter_add(&worker->counters.packets_in, 1);
+    counter_add(&worker->counters.octets_in, length);
+    if (kind == DEMUX_MALFORMED) {
+        counter_add(&worker->counters.malformed, 1);
+        return;
+    }
+    if (kind == DEMUX_STUN) {
+        receive_stun(worker, socket, source, data, length);
+        return;
+    }
+    if (!leg) {
+        counter_add(&worker->counters.unknown_source_dropped, 1);
+        return;
+    }
+    if (kind == DEMUX_RTP)
+        worker_leg_receive_rtp(leg, data, length, overhead, worker->now);
+    else if (kind == DEMUX_RTCP)
+        worker_leg_receive_rtcp(leg, data, length, worker->now);
+    else
+        receive_dtls(leg, data, length);
+}
+
+static size_t segment_length(struct msghdr *header, size_t length)
+{
+    for (struct cmsghdr *i = CMSG_FIRSTHDR(header); i; i = CMSG_NXTHDR(header, i)) {
+        int segment;
+        if (i->cmsg_level != IPPROTO_UDP || i->cmsg_type != UDP_GRO)
+            continue;
+        memcpy(&segment, CMSG_DATA(i), sizeof segment);
+        if (segment > 0)
+            return (size_t)segment;
+    }
+    return length;
+}
+
+static void receive_message(struct worker *worker, struct media_socket *socket, unsigned i)
+{
+    struct receive_ring *ring = worker->ring;
+    struct msghdr *header = &ring->messages[i].msg_hdr;
+    union socket_address *source = &ring->sources[i];
+    uint8_t *data = ring->vectors[i].iov_base;
+    size_t left = ring->messages[i].msg_len;
+    size_t segment = segment_length(header, left);
+    size_t overhead = socket_address_overhead(source);
+    struct worker_leg *leg = address_table_find(worker->addresses, socket->index, source);
+    while (left) {
+        size_t length = MIN(segment, left);
+        receive_one(worker, socket, source, leg, data, length, overhead);
+        if (!leg) /* the segment before may have been the STUN that made it known */
+            leg = address_table_find(worker->addresses, socket->index, source);
+        data += length;
+        left -= length;
+    }
+}
+
+bool worker_receive(struct worker *worker, struct media_socket *socket)
+{
+    struct receive_ring *ring = worker->ring;
+    for (unsigned i = 0; i < RECEIVE_BATCH; i++) {
+        ring->messages[i].msg_hdr.msg_namelen = sizeof ring->sources[i];
+        ring->messages[i].msg_hdr.msg_controllen = sizeof ring->controls[i].space;
+    }
+    int n = recvmmsg(socket->fd, ring->messages, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+    if (n <= 0)
+        return false;
+    worker->now = g_get_monotonic_time();
+    counter_add(&worker->counters.receive_batches, 1);
+    for (unsigned i = 0; i < (unsigned)n; i++)
+        receive_message(worker, socket, i);
+    worker_after_batch(worker);
+    return n == RECEIVE_BATCH;
+}

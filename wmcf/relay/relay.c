@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control side: makes the workers, chooses one for each group, turns calls into commands and
+ * events into callbacks. A handle lives until its worker has said `released`, the last event that
+ * names it, so neither side ever looks a pointer up. Events wait in one queue for the control loop;
+ * it outlives the relay by reference while a wake-up is under way. */
+#include "wmcf/relay/relay.h"
+
+#include "base/loop.h"
+#include "wmcf/relay/worker.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+struct outbox { /* worker → control */
+    _Atomic unsigned refs;
+    struct command_queue events;
+};
+
+struct group { /* legs that share a worker */
+    guint64 id;
+    guint worker, legs;
+};
+
+struct relay {
+    GPtrArray *workers;              /* struct worker */
+    struct relay_address *addresses; /* n_addresses per worker, one after the other */
+    gsize n_addresses;
+    guint legs, legs_max;
+    guint *legs_of; /* per worker */
+    GHashTable *groups;
+    struct outbox *outbox;
+};
+
+struct relay_leg {
+    struct relay *relay;
+    struct worker_leg *there; /* never looked into here */
+    struct group *group;
+    char *name;
+    const struct relay_leg_ops *ops;
+    void *user;
+    bool releasing;
+    _Atomic unsigned dtls_pending;
+};
+
+static struct worker *worker_of(const struct relay_leg *leg)
+{
+    return g_ptr_array_index(leg->relay->workers, leg->group->worker);
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void outbox_unref(struct outbox *outbox)
+{
+    if (atomic_fetch_sub(&outbox->refs, 1) != 1)
+        return;
+    for (struct queue_node *node = command_queue_take(&outbox->events); node;) {
+        struct event *event = (struct event *)node;
+        node = node->next;
+        event_free(event);
+    }
+    g_free(outbox);
+}
+
+static void leg_forget(struct relay_leg *leg)
+{
+    struct relay *relay = leg->relay;
+    relay->legs--;
+    relay->legs_of[leg->group->worker]--;
+    if (--leg->group->legs == 0)
+        g_hash_table_remove(relay->groups, &leg->group->id);
+    g_free(leg->name);
+    g_free(leg);
+}
+
+static void on_released(struct relay_leg *leg)
+{
+    const struct relay_leg_ops *ops = leg->ops;
+    void *user = leg->user;
+    leg_forget(leg);
+    if (ops->released)
+        ops->released(user);
+}
+
+static void on_media(const struct relay_leg *leg, const struct event *event)
+{
+    const struct relay_leg_ops *ops = leg->ops;
+    if (event->kind == EVENT_FIRST_MEDIA && ops->first_media)
+        ops->first_media(leg->user, event->media.mid);
+    else if (event->kind == EVENT_MEDIA_GATED && ops->media_gated)
+        ops->media_gated(leg->user, event->media.mid, event->media.direction);
+    else if (event->kind == EVENT_MEDIA_INACTIVITY && ops->media_inactivity)
+        ops->media_inactivity(leg->user, event->media.mid);
+}
+
+static void handle(struct event *event)
+{
+    struct relay_leg *leg = event->leg;
+    if (event->kind == EVENT_DTLS)
+        atomic_fetch_sub_explicit(&leg->dtls_pending, 1, memory_order_relaxed);
+    if (event->kind == EVENT_STATS) {
+        event->stats.done(leg->releasing ? NULL : event->stats.result, event->stats.user);
+        return;
+    }
+    if (event->kind == EVENT_RELEASED) {
+        on_released(leg);
+        return;
+    }
+    if (leg->releasing)
+        return;
+    switch (event->kind) {
+    case EVENT_ICE_CONNECTED:
+        if (leg->ops->ice_connected)
+            leg->ops->ice_connected(leg->user, &event->pair.local, &event->pair.remote);
+        break;
+    case EVENT_CONSENT_EXPIRED:
+        if (leg->ops->consent_expired)
+            leg->ops->consent_expired(leg->user);
+        break;
+    case EVENT_DTLS:
+        if (leg->ops->dtls)
+            leg->ops->dtls(leg->user, event->dtls);
+        break;
+    default:
+        on_media(leg, event);
+        break;
+    }
+}
+
+static void drain(struct outbox *outbox)
+{
+    for (struct queue_node *node = command_queue_take(&outbox->events); node;) {
+        struct event *event = (struct event *)node;
+        node = node->next;
+        handle(event);
+        event_free(event);
+    }
+}
+
+static void on_wake(void *data)
+{
+    drain(data);
+    outbox_unref(data);
+}
+
+/* Worker threads. */
+static void post_event(void *user, struct event *event)
+{
+    struct outbox *outbox = user;
+    if (!command_queue_push(&outbox->events, &event->node))
+        return;
+    atomic_fetch_add(&outbox->refs, 1);
+    loop_post("relay events", on_wake, outbox);
+}
+
+/* --- making and ending ------------------------------------------------------------------------ */
+
+static bool open_sockets(struct relay *relay, struct worker *worker,
+                         const struct relay_config *config, const union socket_address *addresses,
+                         GError **error)
+{
+    guint16 port = config->port ? (guint16)(config->port + worker->number) : 0;
+    for (gsize i = 0; i < relay->n_addresses; i++) {
+        struct media_socket *socket = &worker->sockets[i];
+        union socket_address advertised;
+        if (!media_socket_open(socket, (unsigned)i, &addresses[i], port, config->socket_buffer,
+                               error))
+            return false;
+        worker->n_sockets++;
+        if (!media_address_advertised(config->advertise, &socket->local, &advertised, error))
+            return false;
+        struct relay_address *ret = &relay->addresses[worker->number * relay->n_addresses + i];
+        socket_address_to_storage(&socket->local, &ret->local);
+        socket_address_to_storage(&advertised, &ret->advertised);
+    }
+    return worker_start(worker, error);
+}
+
+static struct worker_limits limits_of(const struct relay_config *config)
+{
+    return (struct worker_limits){
+        .consent_timeout =
+            (config->consent_timeout_ms ? config->consent_timeout_ms : 30000) * INT64_C(1000),
+        .inactivity = config->inactivity_ms * INT64_C(1000),
+        .pli_interval = (config->pli_interval_ms ? config->pli_interval_ms : 500) * INT64_C(1000),
+        .video_buffer = config->video_buffer_ms * INT64_C(1000),
+        .audio_buffer = config->audio_buffer_ms * INT64_C(1000),
+        .buffer_packets = config->nack_buffer_packets ? config->nack_buffer_packets : 1024,
+        .streams_max = config->streams_max ? config->streams_max : 64,
+        .stun_rate_unknown = config->stun_rate_unknown,
+    };
+}
+
+static void free_worker(void *worker)
+{
+    worker_free(worker);
+}
+
+struct relay *relay_new(const struct relay_config *config, GError **error)
+{
+    guint n_addresses, workers = config->workers ? config->workers : g_get_num_processors();
+    g_autofree union socket_address *addresses = NULL;
+    if (config->port + workers > 65536) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "media port %u leaves no room for %u workers below 65536", config->port,
+                    workers);
+        return NULL;
+    }
+    addresses = media_addresses(config->bind, &n_addresses, error);
+    if (!addresses || !srtcp_init(error))
+        return NULL;
+    struct relay *relay = g_new0(struct relay, 1);
+    struct worker_limits limits = limits_of(config);
+    relay->workers = g_ptr_array_new_with_free_func(free_worker);
+    relay->n_addresses = n_addresses;
+    relay->addresses = g_new0(struct relay_address, (gsize)n_addresses * workers);
+    relay->legs_max = config->legs_max ? config->legs_max : G_MAXUINT;
+    relay->legs_of = g_new0(guint, workers);
+    relay->groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    relay->outbox = g_new0(struct outbox, 1);
+    relay->outbox->refs = 1;
+    for (guint i = 0; i < workers; i++) {
+        struct worker *worker = worker_new(i, &limits, post_event, relay->outbox);
+        g_ptr_array_add(relay->workers, worker);
+        if (!open_sockets(relay, worker, config, addresses, error)) {
+            relay_free(relay);
+            return NULL;
+        }
+    }
+    return relay;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (!relay)
+        return;
+    g_warn_if_fail(relay->legs == 0);
+    g_ptr_array_free(relay->workers, TRUE);
+    outbox_unref(relay->outbox);
+    g_hash_table_destroy(relay->groups);
+    g_free(relay->addresses);
+    g_free(relay->legs_of);
+    g_free(relay);
+}
+
+guint relay_workers(const struct relay *relay)
+{
+    return relay->workers->len;
+}
+
+void relay_worker_stats(const struct relay *relay, guint number, struct relay_worker_stats *ret)
+{
+    struct worker *worker = g_ptr_array_index(relay->workers, number);
+    struct worker_counters *from = &worker->counters;
+#define COPY(name) ret->name = atomic_load_explicit(&from->name, memory_order_relaxed)
+    COPY(packets_in);
+    COPY(octets_in);
+    COPY(packets_out);
+    COPY(octets_out);
+    COPY(unknown_source_dropped);
+    COPY(malformed);
+    COPY(stun_rejected);
+    COPY(receive_batches);
+    COPY(send_calls);
+    COPY(gso_fallbacks);
+    COPY(send_dropped);
+    COPY(legs);
+#undef COPY
+}
+
+/* --- legs ------------------------------------------------------------------------------------- */
+
+static struct group *group_for(struct relay *relay, guint64 id)
+{
+    struct group *group = g_hash_table_lookup(relay->groups, &id);
+    if (group)
+        return group;
+    group = g_new0(struct group, 1);
+    group->id = id;
+    for (guint i = 1; i < relay->workers->len; i++) {
+        if (relay->legs_of[i] < relay->legs_of[group->worker])
+            group->worker = i;
+    }
+    g_hash_table_insert(relay->groups, &group->id, group);
+    return group;
+}
+
+static struct command *command_new(const struct relay_leg *leg, enum command_kind kind)
+{
+    struct command *command = g_new0(struct command, 1);
+    command->kind = kind;
+    command->leg = leg->there;
+    return command;
+}
+
+struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_config *config,
+                                GError **error)
+{
+    if (relay->legs >= relay->legs_max) {
+        problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
+                    "the media centre carries %u legs, its configured limit; try again later",
+                    relay->legs_max);
+        return NULL;
+    }
+    struct relay_leg *leg = g_new0(struct relay_leg, 1);
+    leg->relay = relay;
+    leg->group = group_for(relay, config->group);
+    leg->group->legs++;
+    leg->name = g_strdup(config->name);
+    leg->ops = config->ops;
+    leg->user = config->user;
+    leg->there = worker_leg_new(worker_of(leg), leg, &leg->dtls_pending, config->local_ufrag,
+                                config->local_pwd, config->cname ? config->cname : "");
+    relay->legs++;
+    relay->legs_of[leg->group->worker]++;
+    worker_post(worker_of(leg), command_new(leg, COMMAND_ADD));
+    return leg;
+}
+
+const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n)
+{
+    *ret_n = leg->relay->n_addresses;
+    return leg->relay->addresses + leg->group->worker * leg->relay->n_addresses;
+}
+
+void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const char *pwd)
+{
+    struct command *command = command_new(leg, COMMAND_REMOTE_ICE);
+    g_strlcpy(command->ice.ufrag, ufrag, sizeof command->ice.ufrag);
+    g_strlcpy(command->ice.pwd, pwd, sizeof command->ice.pwd);
+    worker_post(worker_of(leg), command);
+}
+
+void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys)
+{
+    struct command *command = command_new(leg, COMMAND_KEYS);
+    command->keys = *keys;
+    worker_post(worker_of(leg), command);
+}
+
+void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n)
+{
+    struct command *command = command_new(leg, COMMAND_MEDIAS);
+    command->medias.n = MIN(n, RELAY_MEDIAS_MAX);
+    command->medias.list = g_memdup2(medias, (gsize)command->medias.n * sizeof *medias);
+    worker_post(worker_of(leg), command);
+}
+
+void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram)
+{
+    struct command *command = command_new(leg, COMMAND_DTLS);
+    command->dtls = g_bytes_ref(datagram);
+    worker_post(worker_of(leg), command);
+}
+
+void relay_leg_request_key_frame(struct relay_leg *leg, const char *mid)
+{
+    struct command *command = command_new(leg, COMMAND_KEY_FRAME);
+    g_strlcpy(command->mid, mid, sizeof command->mid);
+    worker_post(worker_of(leg), command);
+}
+
+void relay_leg_release(struct relay_leg *leg)
+{
+    g_return_if_fail(!leg->releasing);
+    leg->releasing = true;
+    worker_post(worker_of(leg), command_new(leg, COMMAND_RELEASE));
+}
+
+void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
+                 const char *to_mid)
+{
+    /* One worker per group: a route never leaves it. */
+    g_return_if_fail(!from || worker_of(from) == worker_of(to));
+    struct command *command = command_new(to, COMMAND_ROUTE);
+    if (from) {
+        command->route.from = from->there;
+        g_strlcpy(command->route.from_mid, from_mid, sizeof command->route.from_mid);
+    }
+    g_strlcpy(command->route.to_mid, to_mid, sizeof command->route.to_mid);
+    worker_post(worker_of(to), command);
+}
+
+void relay_leg_stats(struct relay_leg *leg, relay_stats_fn done, void *user)
+{
+    struct command *command = command_new(leg, COMMAND_STATS);
+    command->stats.done = done;
+    command->stats.user = user;
+    worker_post(worker_of(leg), command);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Because the router works subscriber by subscriber, a burst to one destination lies in one piece
+ * in the arena and a run is one iovec. The kernel then walks its stack once per run instead of once
+ * per packet, which is most of the cost of sending. Where the device or the path refuses
+ * segmentation, the run goes out packet by packet and the socket remembers. Nothing is kept for
+ * later: what the kernel cannot take now is dropped and counted, as a router would. */
+#include "wmcf/relay/send-batch.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <string.h>
+
+#define ARENA_OCTETS (256u * 1024u)
+#define RUNS_MAX 256
+#define RUN_OCTETS_MAX 65000 /* one UDP datagram before segmentation */
+
+struct segment_control {
+    _Alignas(struct cmsghdr) uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+};
+
+struct send_batch {
+    struct media_socket *socket;
+    struct send_totals totals;
+    uint32_t used; /* octets of the arena */
+    unsigned n;
+    struct send_run runs[RUNS_MAX];
+    struct mmsghdr messages[RUNS_MAX];
+    struct iovec vectors[RUNS_MAX];
+    struct segment_control controls[RUNS_MAX];
+    uint8_t arena[ARENA_OCTETS];
+};
+
+struct send_batch *send_batch_new(struct media_socket *socket)
+{
+    struct send_batch *batch = g_new0(struct send_batch, 1);
+    batch->socket = socket;
+    return batch;
+}
+
+void send_batch_free(struct send_batch *batch)
+{
+    g_free(batch);
+}
+
+struct send_totals *send_batch_totals(struct send_batch *batch)
+{
+    return &batch->totals;
+}
+
+const struct send_run *send_batch_runs(const struct send_batch *batch, unsigned *ret_n)
+{
+    *ret_n = batch->n;
+    return batch->runs;
+}
+
+uint8_t *send_batch_reserve(struct send_batch *batch)
+{
+    if (batch->used + SEND_PACKET_MAX > ARENA_OCTETS || batch->n == RUNS_MAX)
+        send_batch_flush(batch);
+    return batch->arena + batch->used;
+}
+
+static bool joins(const struct send_run *run, const union socket_address *to, size_t length)
+{
+    return !run->closed && run->segments < SEND_RUN_SEGMENTS && length <= run->segment &&
+           run->length + length <= RUN_OCTETS_MAX && socket_address_equal(&run->to, to);
+}
+
+void send_batch_commit(struct send_batch *batch, const union socket_address *to, size_t length,
+                       uint64_t *failed)
+{
+    struct send_run *last = batch->n ? &batch->runs[batch->n - 1] : NULL;
+    if (last && last->failed == failed && joins(last, to, length)) {
+        last->length += (uint32_t)length;
+        last->segments++;
+        last->closed = length < last->segment;
+    } else {
+        batch->runs[batch->n++] = (struct send_run){.to = *to,
+                                                    .data = batch->arena + batch->used,
+                                                    .length = (uint32_t)length,
+                                                    .segment = (uint16_t)length,
+                                                    .segments = 1,
+                                                    .failed = failed};
+    }
+    batch->used += (uint32_t)length;
+}
+
+static void count_dropped(struct send_batch *batch, const struct send_run *run, unsigned packets)
+{
+    batch->totals.dropped += packets;
+    if (run->failed)
+        *run->failed += packets;
+}
+
+static void count_sent(struct send_batch *batch, const struct send_run *run)
+{
+    batch->totals.packets += run->segments;
+    batch->totals.octets += run->length;
+}
+
+/* Packet by packet; returns false when not even that worked. */
+static bool send_plain(struct send_batch *batch, const struct send_run *run)
+{
+    struct mmsghdr messages[SEND_RUN_SEGMENTS];
+    struct iovec vectors[SEND_RUN_SEGMENTS];
+    unsigned n = 0, sent = 0;
+    for (uint32_t at = 0; at < run->length; at += run->segment, n++) {
+        uint32_t left = run->length - at;
+        vectors[n] = (struct iovec){.iov_base = run->data + at,
+                                    .iov_len = left < run->segment ? left : run->segment};
+        memset(&messages[n], 0, sizeof messages[n]);
+        messages[n].msg_hdr.msg_name = (void *)&run->to;
+        messages[n].msg_hdr.msg_namelen = socket_address_length(&run->to);
+        messages[n].msg_hdr.msg_iov = &vectors[n];
+        messages[n].msg_hdr.msg_iovlen = 1;
+    }
+    while (sent < n) {
+        int result = sendmmsg(batch->socket->fd, messages + sent, n - sent, MSG_DONTWAIT);
+        batch->totals.calls++;
+        if (result <= 0)
+            break;
+        for (int i = 0; i < result; i++)
+            batch->totals.octets += vectors[sent + (unsigned)i].iov_len;
+        sent += (unsigned)result;
+    }
+    batch->totals.packets += sent;
+    count_dropped(batch, run, n - sent);
+    return sent > 0;
+}
+
+static void prepare(struct send_batch *batch, unsigned i)
+{
+    struct send_run *run = &batch->runs[i];
+    struct msghdr *header = &batch->messages[i].msg_hdr;
+    batch->vectors[i] = (struct iovec){.iov_base = run->data, .iov_len = run->length};
+    *header = (struct msghdr){.msg_name = &run->to,
+                              .msg_namelen = socket_address_length(&run->to),
+                              .msg_iov = &batch->vectors[i],
+                              .msg_iovlen = 1};
+    if (run->segments == 1)
+        return;
+    header->msg_control = batch->controls[i].space;
+    header->msg_controllen = sizeof batch->controls[i].space;
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    control->cmsg_level = IPPROTO_UDP;
+    control->cmsg_type = UDP_SEGMENT;
+    control->cmsg_len = CMSG_LEN(sizeof run->segment);
+    memcpy(CMSG_DATA(control), &run->segment, sizeof run->segment);
+}
+
+/* The kernel refused run `i` with `reason`. Returns how many runs are dealt with. */
+static unsigned refused(struct send_batch *batch, unsigned i, int reason)
+{
+    struct send_run *run = &batch->runs[i];
+    if (reason == EAGAIN) { /* the socket's buffer is full: so it is for the rest */
+        for (unsigned left = i; left < batch->n; left++)
+            count_dropped(batch, &batch->runs[left], batch->runs[left].segments);
+        return batch->n - i;
+    }
+    /* EIO: no checksum offload on the device; EINVAL, EMSGSIZE: a segment larger than the path's
+     * MTU, which fragments well when sent by itself. */
+    if (run->segments > 1 && (reason == EIO || reason == EINVAL || reason == EMSGSIZE)) {
+        batch->totals.segmentation_fallbacks++;
+        if (send_plain(batch, run) && reason == EIO)
+            batch->socket->segmentation = false;
+        return 1;
+    }
+    count_dropped(batch, run, run->segments); /* ENOBUFS, EPERM: dropped by policy */
+    return 1;
+}
+
+void send_batch_flush(struct send_batch *batch)
+{
+    for (unsigned i = 0; i < batch->n; i++)
+        prepare(batch, i);
+    for (unsigned i = 0; i < batch->n;) {
+        if (!batch->socket->segmentation && batch->runs[i].segments > 1) {
+            send_plain(batch, &batch->runs[i++]);
+            continue;
+        }
+        unsigned end = i + 1;
+        while (end < batch->n && (batch->socket->segmentation || batch->runs[end].segments == 1))
+            end++;
+        int sent = sendmmsg(batch->socket->fd, batch->messages + i, end - i, MSG_DONTWAIT);
+        batch->totals.calls++;
+        if (sent <= 0) {
+            i += refused(batch, i, errno);
+            continue;
+        }
+        for (; sent > 0; sent--)
+            count_sent(batch, &batch->runs[i++]);
+    }
+    batch->n = 0;
+    batch->used = 0;
+}

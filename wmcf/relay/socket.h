@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The UDP sockets of a worker: one per media address, so that the local address of a datagram is
+ * known without asking and an answer leaves from where the question came in.
+ * Threads: made on the control thread, then the worker's. */
+#include "wmcf/relay/address.h"
+#include "wmcf/relay/relay.h"
+
+#define SOCKETS_MAX 32 /* addresses of one machine */
+
+struct media_socket {
+    unsigned index;
+    int fd;
+    bool segmentation; /* UDP_SEGMENT has not failed yet */
+    union socket_address local;
+};
+
+/* The addresses to bind, ports 0: those of `bind`, wildcards expanded; by default every address of
+ * the machine that is up, loopback only when there is no other. Transfer full (g_free). */
+union socket_address *media_addresses(const char *const *bind, guint *ret_n, GError **error);
+/* What candidates say for `local`: the matching line of `advertise`, or itself. */
+bool media_address_advertised(const char *const *advertise, const union socket_address *local,
+                              union socket_address *ret, GError **error);
+
+bool media_socket_open(struct media_socket *socket, unsigned index,
+                       const union socket_address *address, guint16 port, guint buffer,
+                       GError **error);
+void media_socket_close(struct media_socket *socket);

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bookkeeping of received media. All subscribers share what is here: one history, one list of
+ * holes, one key frame request, so the hundredth subscriber costs the publisher nothing. */
+#include "wmcf/relay/stream.h"
+
+#include "wmcf/relay/worker.h"
+
+#define TAKE_OVER_US 100000 /* a silent source gives way to a new one */
+
+struct source *source_new(uint32_t ssrc, struct media_line *line)
+{
+    struct source *source = g_new0(struct source, 1);
+    source->ssrc = ssrc;
+    source->line = line;
+    return source;
+}
+
+void source_free(struct source *source)
+{
+    if (!source)
+        return;
+    g_free(source->nack);
+    packet_buffer_free(source->buffer);
+    g_free(source);
+}
+
+void source_move(struct source *source, struct media_line *line)
+{
+    struct stream *stream = &source->line->in;
+    if (stream->active == source) {
+        stream->active = NULL;
+        stream->epoch++;
+    }
+    source->line = line;
+    source->reception = (struct reception){0};
+    source->has_report = false;
+    g_clear_pointer(&source->nack, g_free);
+    g_clear_pointer(&source->buffer, packet_buffer_free);
+}
+
+static bool announced(const struct stream *stream, uint32_t ssrc)
+{
+    const struct relay_media *media = &stream->line->media;
+    for (guint i = 0; i < media->n_remote_ssrcs; i++) {
+        if (media->remote_ssrcs[i] == ssrc)
+            return true;
+    }
+    return false;
+}
+
+bool stream_activate(struct stream *stream, struct source *source, int64_t now)
+{
+    struct source *active = stream->active;
+    if (active == source)
+        return true;
+    if (active && now - active->last_packet < TAKE_OVER_US &&
+        !(announced(stream, source->ssrc) && !announced(stream, active->ssrc)))
+        return false;
+    stream->active = source;
+    stream->epoch++;
+    return true;
+}
+
+void stream_account(struct stream *stream, struct source *source, const struct packet *packet,
+                    size_t datagram_length, bool nack, bool *ret_holes)
+{
+    stream->packets_in++;
+    stream->octets_in += datagram_length;
+    stream->last_packet = source->last_packet = packet->arrival;
+    stream->inactive_told = false;
+    source->pt = packet->pt;
+    source->clock_rate = packet->clock_rate;
+    if (!source->reception.started || packet->index > source->reception.highest)
+        source->last_timestamp = packet->timestamp;
+    if (!reception_packet(&source->reception, packet->index, packet->timestamp, packet->clock_rate,
+                          packet->arrival) &&
+        stream->active == source)
+        stream->epoch++;
+    if (packet->key_frame &&
+        (packet->timestamp != stream->key_frame_timestamp || stream->key_frame_count == 0)) {
+        stream->key_frame_timestamp = packet->timestamp;
+        stream->key_frame_count++;
+        stream->last_key_frame = packet->arrival;
+        key_frame_request_satisfied(&stream->key_frames);
+    }
+    if (!nack)
+        return;
+    if (!source->nack) /* once per source */
+        source->nack = g_new0(struct nack_generator, 1);
+    switch (nack_received(source->nack, packet->index, packet->arrival)) {
+    case NACK_HOLE:
+        *ret_holes = true;
+        break;
+    case NACK_RECOVERED:
+        stream->retransmitted_in++;
+        break;
+    case NACK_OVERFLOW:
+        if (stream->subscribers)
+            stream_want_key_frame(stream);
+        break;
+    case NACK_IN_ORDER:
+    case NACK_LATE:
+        break;
+    }
+}
+
+void stream_want_key_frame(struct stream *stream)
+{
+    if (stream->line->media.kind != RELAY_VIDEO)
+        return;
+    key_frame_request_ask(&stream->key_frames);
+    if (stream->wanting)
+        return;
+    struct worker *worker = stream->line->leg->worker;
+    stream->wanting = true;
+    stream->next_wanting = worker->wanting;
+    worker->wanting = stream;
+}
+
+void stream_refresh(struct stream *stream)
+{
+    stream->keep_history = false;
+    for (struct subscription *i = stream->subscribers; i; i = i->next) {
+        for (unsigned c = 0; c < i->n_codecs; c++)
+            stream->keep_history |= i->codecs[c].nack;
+    }
+}
+
+void stream_add(struct stream *stream, struct subscription *subscription)
+{
+    subscription->source = stream;
+    subscription->next = stream->subscribers;
+    stream->subscribers = subscription;
+    stream_refresh(stream);
+}
+
+void stream_remove(struct stream *stream, struct subscription *subscription)
+{
+    struct subscription **at = &stream->subscribers;
+    while (*at && *at != subscription)
+        at = &(*at)->next;
+    if (*at)
+        *at = subscription->next;
+    subscription->source = NULL;
+    subscription->next = NULL;
+    stream_refresh(stream);
+}

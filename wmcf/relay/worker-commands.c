@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the control thread asks of a worker, one function per command, and the messages' memory. A
+ * leg pointer in a command is alive: its release is the last command that names it. */
+#include "wmcf/relay/worker.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+void command_free(struct command *command)
+{
+    if (command->kind == COMMAND_MEDIAS)
+        g_free(command->medias.list);
+    else if (command->kind == COMMAND_DTLS)
+        g_bytes_unref(command->dtls);
+    OPENSSL_cleanse(command, sizeof *command); /* keys, passwords */
+    g_free(command);
+}
+
+void event_free(struct event *event)
+{
+    if (event->kind == EVENT_DTLS)
+        g_bytes_unref(event->dtls);
+    else if (event->kind == EVENT_STATS)
+        g_free(event->stats.result);
+    g_free(event);
+}
+
+static void add(struct worker *worker, struct worker_leg *leg)
+{
+    ice_server_add(worker->ice, &leg->credentials);
+    leg->slot = worker->slot_next;
+    worker->slot_next = (worker->slot_next + 1) % WORKER_REPORT_SLOTS;
+    struct worker_leg **slot = &worker->slots[leg->slot];
+    leg->next = *slot;
+    leg->link = slot;
+    if (leg->next)
+        leg->next->link = &leg->next;
+    *slot = leg;
+    if (worker->n_legs++ == 0)
+        worker->tick_at = worker->now + WORKER_TICK_US;
+    atomic_store_explicit(&worker->counters.legs, worker->n_legs, memory_order_relaxed);
+}
+
+static void release(struct worker *worker, struct worker_leg *leg)
+{
+    struct relay_leg *handle = leg->handle;
+    worker_flush(worker); /* runs point to the leg's counter */
+    ice_server_remove(worker->ice, &leg->credentials);
+    worker_leg_forget_paths(leg);
+    *leg->link = leg->next;
+    if (leg->next)
+        leg->next->link = leg->link;
+    worker->n_legs--;
+    atomic_store_explicit(&worker->counters.legs, worker->n_legs, memory_order_relaxed);
+    worker_leg_free(leg);
+    struct event *event = g_new0(struct event, 1);
+    event->kind = EVENT_RELEASED;
+    event->leg = handle;
+    worker_post_event(worker, event);
+}
+
+static void send_dtls(struct worker *worker, struct worker_leg *leg, GBytes *datagram)
+{
+    struct ice_path *path = worker_leg_nominated(leg);
+    gsize length;
+    const uint8_t *data = g_bytes_get_data(datagram, &length);
+    if (!path || length == 0 || length > SEND_PACKET_MAX)
+        return;
+    struct send_batch *batch = worker->batches[path->socket->index];
+    memcpy(send_batch_reserve(batch), data, length);
+    send_batch_commit(batch, &path->remote, length, &leg->send_failed);
+}
+
+static void route(struct worker_leg *to, const struct command *command)
+{
+    struct media_line *destination = worker_leg_line(to, command->route.to_mid);
+    struct media_line *source =
+        command->route.from ? worker_leg_line(command->route.from, command->route.from_mid) : NULL;
+    if (destination)
+        media_line_route(source, destination);
+}
+
+static void stats(struct worker_leg *leg, const struct command *command)
+{
+    struct event *event = g_new0(struct event, 1);
+    event->kind = EVENT_STATS;
+    event->leg = leg->handle;
+    event->stats.done = command->stats.done;
+    event->stats.user = command->stats.user;
+    event->stats.result = g_new0(struct relay_leg_stats, 1);
+    worker_leg_stats(leg, event->stats.result);
+    worker_post_event(leg->worker, event);
+}
+
+void worker_run_command(struct worker *worker, struct command *command)
+{
+    struct worker_leg *leg = command->leg;
+    struct media_line *line;
+    switch (command->kind) {
+    case COMMAND_ADD:
+        add(worker, leg);
+        break;
+    case COMMAND_REMOTE_ICE:
+        memcpy(leg->credentials.remote_ufrag, command->ice.ufrag, sizeof command->ice.ufrag);
+        memcpy(leg->credentials.remote_pwd, command->ice.pwd, sizeof command->ice.pwd);
+        break;
+    case COMMAND_KEYS:
+        worker_leg_set_keys(leg, &command->keys);
+        break;
+    case COMMAND_MEDIAS:
+        worker_leg_set_medias(leg, command->medias.list, command->medias.n, worker->now);
+        break;
+    case COMMAND_DTLS:
+        send_dtls(worker, leg, command->dtls);
+        break;
+    case COMMAND_KEY_FRAME:
+        line = worker_leg_line(leg, command->mid);
+        if (line)
+            stream_want_key_frame(&line->in);
+        break;
+    case COMMAND_ROUTE:
+        route(leg, command);
+        break;
+    case COMMAND_STATS:
+        stats(leg, command);
+        break;
+    case COMMAND_RELEASE:
+        release(worker, leg);
+        break;
+    case COMMAND_STOP:
+        worker->running = false;
+        break;
+    }
+}

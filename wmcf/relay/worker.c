@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The thread of a worker: waits on its sockets and its command queue, works in batches, and looks
+ * at the clock once per batch. Nothing has a timer of its own: a tick of 20 ms repeats what is due
+ * (holes, key frames), and each leg is visited once a second in one of 50 slots, which spreads
+ * reports evenly. Without legs it sleeps until something comes. */
+#include "wmcf/relay/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define BATCHES_PER_TURN 4 /* of one socket before the others and the commands get their turn */
+#define POOL_OCTETS_MAX ((size_t)1 << 30)
+
+struct worker *worker_new(unsigned number, const struct worker_limits *limits,
+                          worker_event_fn on_event, void *event_user)
+{
+    struct worker *worker = g_new0(struct worker, 1);
+    worker->number = number;
+    worker->limits = *limits;
+    worker->on_event = on_event;
+    worker->event_user = event_user;
+    worker->wake = worker->poll = -1;
+    worker->addresses = address_table_new(g_random_int());
+    worker->ice = ice_server_new(limits->stun_rate_unknown);
+    worker->pool = packet_pool_new(POOL_OCTETS_MAX);
+    worker->ring = receive_ring_new();
+    return worker;
+}
+
+void worker_post(struct worker *worker, struct command *command)
+{
+    static const uint64_t one = 1;
+    if (command_queue_push(&worker->commands, &command->node) &&
+        write(worker->wake, &one, sizeof one) < 0)
+        g_assert(errno == EAGAIN); /* the counter is full: it is awake */
+}
+
+void worker_post_event(struct worker *worker, struct event *event)
+{
+    worker->on_event(worker->event_user, event);
+}
+
+void worker_raise(struct worker_leg *leg, enum event_kind kind)
+{
+    struct event *event = g_new0(struct event, 1);
+    event->kind = kind;
+    event->leg = leg->handle;
+    worker_post_event(leg->worker, event);
+}
+
+void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char *mid,
+                        enum qos_direction direction)
+{
+    struct event *event = g_new0(struct event, 1);
+    event->kind = kind;
+    event->leg = leg->handle;
+    g_strlcpy(event->media.mid, mid, sizeof event->media.mid);
+    event->media.direction = direction;
+    worker_post_event(leg->worker, event);
+}
+
+void worker_flush(struct worker *worker)
+{
+    for (unsigned i = 0; i < worker->n_sockets; i++) {
+        send_batch_flush(worker->batches[i]);
+        struct send_totals *totals = send_batch_totals(worker->batches[i]);
+        if (totals->calls == 0 && totals->dropped == 0)
+            continue;
+        counter_add(&worker->counters.packets_out, totals->packets);
+        counter_add(&worker->counters.octets_out, totals->octets);
+        counter_add(&worker->counters.send_calls, totals->calls);
+        counter_add(&worker->counters.send_dropped, totals->dropped);
+        counter_add(&worker->counters.gso_fallbacks, totals->segmentation_fallbacks);
+        memset(totals, 0, sizeof *totals);
+    }
+}
+
+/* Requests for what is missing; sources without holes leave the list. */
+static void send_feedback(struct worker *worker)
+{
+    struct source **at = &worker->feedback;
+    worker->feedback_new = false;
+    while (*at) {
+        struct source *source = *at;
+        if (source_send_nack(source, worker->now)) {
+            at = &source->next_feedback;
+            continue;
+        }
+        *at = source->next_feedback;
+        source->feedback_queued = false;
+    }
+}
+
+static void request_key_frames(struct worker *worker)
+{
+    struct stream **at = &worker->wanting;
+    while (*at) {
+        struct stream *stream = *at;
+        stream_send_key_frame_request(stream, worker->now);
+        if (stream->key_frames.wanted) {
+            at = &stream->next_wanting;
+            continue;
+        }
+        *at = stream->next_wanting;
+        stream->wanting = false;
+    }
+}
+
+void worker_after_batch(struct worker *worker)
+{
+    router_run(worker);
+    if (worker->feedback_new)
+        send_feedback(worker);
+    worker_flush(worker);
+}
+
+static void check_media(struct worker_leg *leg, int64_t now)
+{
+    int64_t limit = leg->worker->limits.inactivity;
+    for (unsigned i = 0; i < leg->n_lines && limit; i++) {
+        struct media_line *line = leg->lines[i];
+        const struct qos_slot *slot = line->media.slot[QOS_UPLINK];
+        bool open = line->media.receive && leg->in && leg->nominated >= 0 &&
+                    (!slot || atomic_load_explicit(&slot->open, memory_order_relaxed));
+        if (!open) {
+            line->in.active_since = 0;
+            continue;
+        }
+        if (!line->in.active_since)
+            line->in.active_since = now;
+        int64_t last = MAX(line->in.last_packet, line->in.active_since);
+        if (now - last <= limit || line->in.inactive_told)
+            continue;
+        line->in.inactive_told = true;
+        worker_raise_media(leg, EVENT_MEDIA_INACTIVITY, line->media.mid, QOS_UPLINK);
+    }
+}
+
+static void expire_history(struct worker_leg *leg, int64_t now)
+{
+    for (unsigned i = 0; i < leg->n_sources; i++) {
+        if (leg->sources[i]->buffer)
+            packet_buffer_expire(leg->sources[i]->buffer, now);
+    }
+}
+
+static void tick(struct worker *worker)
+{
+    send_feedback(worker);
+    request_key_frames(worker);
+    for (struct worker_leg *leg = worker->slots[worker->slot_now]; leg; leg = leg->next) {
+        worker_leg_check_consent(leg, worker->now);
+        worker_leg_report(leg, worker->now);
+        check_media(leg, worker->now);
+        expire_history(leg, worker->now);
+    }
+    worker->slot_now = (worker->slot_now + 1) % WORKER_REPORT_SLOTS;
+    worker_flush(worker);
+}
+
+static void run_commands(struct worker *worker)
+{
+    uint64_t count;
+    if (read(worker->wake, &count, sizeof count) < 0 && errno != EAGAIN)
+        return;
+    struct queue_node *node = command_queue_take(&worker->commands);
+    worker->now = g_get_monotonic_time();
+    while (node) {
+        struct command *command = (struct command *)node;
+        node = node->next;
+        worker_run_command(worker, command);
+        command_free(command);
+    }
+    worker_flush(worker);
+}
+
+static int timeout(struct worker *worker)
+{
+    if (worker->n_legs == 0)
+        return -1;
+    int64_t left = worker->tick_at - worker->now;
+    return left <= 0 ? 0 : (int)((left + 999) / 1000);
+}
+
+static void *worker_main(void *data)
+{
+    struct worker *worker = data;
+    struct epoll_event ready[SOCKETS_MAX + 1];
+    worker->running = true;
+    while (worker->running) {
+        int n = epoll_wait(worker->poll, ready, G_N_ELEMENTS(ready), timeout(worker));
+        bool commands = false;
+        for (int i = 0; i < n; i++) {
+            struct media_socket *socket = ready[i].data.ptr;
+            commands |= !socket;
+            for (int turn = 0; socket && turn < BATCHES_PER_TURN; turn++) {
+                if (!worker_receive(worker, socket))
+                    break;
+            }
+        }
+        if (commands)
+            run_commands(worker);
+        worker->now = g_get_monotonic_time();
+        if (worker->n_legs && worker->now >= worker->tick_at) {
+            worker->tick_at = MAX(worker->tick_at + WORKER_TICK_US, worker->now);
+            tick(worker);
+        }
+    }
+    return NULL;
+}
+
+static bool watch(struct worker *worker, int fd, void *what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(worker->poll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+bool worker_start(struct worker *worker, GError **error)
+{
+    worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    worker->poll = epoll_create1(EPOLL_CLOEXEC);
+    bool ok = worker->wake >= 0 && worker->poll >= 0 && watch(worker, worker->wake, NULL);
+    for (unsigned i = 0; ok && i < worker->n_sockets; i++) {
+        worker->batches[i] = send_batch_new(&worker->sockets[i]);
+        ok = watch(worker, worker->sockets[i].fd, &worker->sockets[i]);
+    }
+    if (!ok) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "a relay worker cannot start: %s",
+                    g_strerror(errno));
+        return false;
+    }
+    g_autofree char *name = g_strdup_printf("relay-%u", worker->number);
+    worker->thread = g_thread_try_new(name, worker_main, worker, error);
+    return worker->thread != NULL;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    if (worker->thread) {
+        struct command *stop = g_new0(struct command, 1);
+        stop->kind = COMMAND_STOP;
+        worker_post(worker, stop);
+        g_thread_join(worker->thread);
+    }
+    for (struct queue_node *node = command_queue_take(&worker->commands); node;) {
+        struct command *command = (struct command *)node;
+        node = node->next;
+        command_free(command);
+    }
+    for (unsigned i = 0; i < worker->n_sockets; i++) {
+        send_batch_free(worker->batches[i]);
+        media_socket_close(&worker->sockets[i]);
+    }
+    if (worker->wake >= 0)
+        close(worker->wake);
+    if (worker->poll >= 0)
+        close(worker->poll);
+    receive_ring_free(worker->ring);
+    address_table_free(worker->addresses);
+    ice_server_free(worker->ice);
+    packet_pool_free(worker->pool);
+    g_free(worker);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* One worker: a thread, its sockets, and everything about the legs that belong to it. The control
+ * thread talks to it by commands and hears from it by events, both heap messages.
+ * Threads: as each part says. */
+#include "wmcf/relay/address-table.h"
+#include "wmcf/relay/command-queue.h"
+#include "wmcf/relay/leg.h"
+#include "wmcf/relay/packet-pool.h"
+#include "wmcf/relay/send-batch.h"
+
+#define WORKER_TICK_US 20000
+#define WORKER_REPORT_SLOTS 50 /* one per tick: every leg once a second */
+
+enum command_kind {
+    COMMAND_ADD,
+    COMMAND_REMOTE_ICE,
+    COMMAND_KEYS,
+    COMMAND_MEDIAS,
+    COMMAND_DTLS,
+    COMMAND_KEY_FRAME,
+    COMMAND_ROUTE,
+    COMMAND_STATS,
+    COMMAND_RELEASE,
+    COMMAND_STOP,
+};
+struct command {
+    struct queue_node node; /* first */
+    enum command_kind kind;
+    struct worker_leg *leg;
+    union {
+        struct {
+            char ufrag[257], pwd[257];
+        } ice;
+        struct relay_srtp_keys keys;
+        struct {
+            struct relay_media *list; /* owned */
+            guint n;
+        } medias;
+        GBytes *dtls; /* owned */
+        char mid[RELAY_MID_MAX + 1];
+        struct {
+            struct worker_leg *from; /* NULL = disconnect */
+            char from_mid[RELAY_MID_MAX + 1], to_mid[RELAY_MID_MAX + 1];
+        } route;
+        struct {
+            relay_stats_fn done;
+            void *user;
+        } stats;
+    };
+};
+void command_free(struct command *command);
+
+enum event_kind {
+    EVENT_ICE_CONNECTED,
+    EVENT_CONSENT_EXPIRED,
+    EVENT_DTLS,
+    EVENT_FIRST_MEDIA,
+    EVENT_MEDIA_GATED,
+    EVENT_MEDIA_INACTIVITY,
+    EVENT_STATS,
+    EVENT_RELEASED,
+};
+struct event {
+    struct queue_node node; /* first */
+    enum event_kind kind;
+    struct relay_leg *leg;
+    union {
+        struct {
+            struct sockaddr_storage local, remote;
+        } pair;
+        GBytes *dtls; /* owned */
+        struct {
+            char mid[RELAY_MID_MAX + 1];
+            enum qos_direction direction;
+        } media;
+        struct {
+            relay_stats_fn done;
+            void *user;
+            struct relay_leg_stats *result; /* owned */
+        } stats;
+    };
+};
+void event_free(struct event *event);
+
+/* How events leave the worker; called on its thread, takes the event. */
+typedef void (*worker_event_fn)(void *user, struct event *event);
+
+struct worker_limits { /* from relay_config */
+    int64_t consent_timeout, inactivity, pli_interval, video_buffer, audio_buffer; /* µs */
+    unsigned buffer_packets, streams_max, stun_rate_unknown;
+};
+
+struct worker_counters {
+    _Atomic uint64_t packets_in, octets_in, packets_out, octets_out, unknown_source_dropped,
+        malformed, stun_rejected, receive_batches, send_calls, gso_fallbacks, send_dropped;
+    _Atomic uint32_t legs;
+};
+
+struct worker {
+    unsigned number;
+    struct worker_limits limits;
+    struct worker_counters counters; /* atomics; written here, read anywhere */
+    struct command_queue commands;
+    worker_event_fn on_event;
+    void *event_user;
+    GThread *thread;
+    int wake, poll; /* eventfd, epoll */
+    bool running;   /* worker */
+
+    struct media_socket sockets[SOCKETS_MAX];
+    unsigned n_sockets;
+    struct send_batch *batches[SOCKETS_MAX];
+    struct receive_ring *ring;
+    struct address_table *addresses;
+    struct ice_server *ice;
+    struct packet_pool *pool;
+
+    struct worker_leg *slots[WORKER_REPORT_SLOTS];
+    unsigned slot_now, slot_next, n_legs;
+    int64_t tick_at;
+    struct stream *queued;   /* with packets of this batch */
+    struct stream *wanting;  /* a key frame */
+    struct source *feedback; /* with holes */
+    bool feedback_new;       /* one of them in this batch */
+    int64_t now;
+};
+
+/* Sockets are opened by the caller into sockets[]; then started. Control thread. */
+struct worker *worker_new(unsigned number, const struct worker_limits *limits,
+                          worker_event_fn on_event, void *event_user);
+bool worker_start(struct worker *worker, GError **error);
+/* Joins the thread, closes the sockets. */
+void worker_free(struct worker *worker);
+/* Takes the command. Any thread. */
+void worker_post(struct worker *worker, struct command *command);
+
+/* --- for the worker's own files ----------------------------------------------------------------
+ */
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+    /* One writer: no locked instruction is needed. */
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
+}
+
+void worker_raise(struct worker_leg *leg, enum event_kind kind);
+void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char *mid,
+                        enum qos_direction direction);
+void worker_post_event(struct worker *worker, struct event *event);
+/* Routes and sends what the batch brought. */
+void worker_after_batch(struct worker *worker);
+void worker_flush(struct worker *worker);
+void worker_run_command(struct worker *worker, struct command *command); /* worker-commands.c */
+
+struct receive_ring *receive_ring_new(void); /* receive.c */
+void receive_ring_free(struct receive_ring *ring);
+/* One recvmmsg() and all that follows from it. Returns whether there may be more. */
+bool worker_receive(struct worker *worker, struct media_socket *socket);
+
+void router_queue(struct worker *worker, struct stream *stream, struct packet *packet);
+/* Forwards what the batch brought (router.c). */
+void router_run(struct worker *worker);
+/* One packet of the history again (RFC 4585). */
+void router_resend(struct subscription *subscription, uint16_t sequence, int64_t now);
