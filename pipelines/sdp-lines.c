@@ -21,7 +21,7 @@ void sdp_lines_finish(struct sdp_lines *lines)
     g_ptr_array_unref(lines->medias);
 }
 
-/* RFC 8866 5.14: <media> <port>[/<number>] <proto> <fmt> … */
+/* RFC 8866 5.14: <media> <port> <proto> <fmt> …; a transport here is one port, never several. */
 static bool check_media_line(const char *value, guint line, GError **error)
 {
     const char *cursor = value;
@@ -29,11 +29,9 @@ static bool check_media_line(const char *value, guint line, GError **error)
     guint64 port;
 
     cursor += strspn(cursor, " ");
-    if (!media || !sdp_scan_number(&cursor, G_MAXUINT16, &port))
-        return sdp_fail_line(error, line, "m= needs a media type and a port up to 65535");
-    g_autofree char *number = sdp_scan_word(&cursor);
-    g_autofree char *protocol =
-        number && *number == '/' ? sdp_scan_word(&cursor) : g_steal_pointer(&number);
+    if (!media || !sdp_scan_number(&cursor, G_MAXUINT16, &port) || *cursor != ' ')
+        return sdp_fail_line(error, line, "m= needs a media type and one port up to 65535");
+    g_autofree char *protocol = sdp_scan_word(&cursor);
     g_autofree char *format = sdp_scan_word(&cursor);
     if (!protocol || !format || strlen(media) > 32 || strlen(protocol) > 64)
         return sdp_fail_line(error, line, "m= needs a protocol and at least one format");
