@@ -459,12 +459,8 @@ char *peer_answer(struct peer *peer, const char *offer, GError **error)
     return answer;
 }
 
-char *peer_offer(struct peer *peer, GError **error)
+static void offer_lines(struct peer *peer)
 {
-    if (!peer->config.n_medias) {
-        g_set_error(error, PEER_ERROR, 0, "nothing to offer");
-        return NULL;
-    }
     for (guint i = peer->lines->len; i < peer->config.n_medias; i++) {
         struct peer_line *line = line_new(peer, i);
         g_snprintf(line->mid, sizeof line->mid, "%u", i);
@@ -480,6 +476,15 @@ char *peer_offer(struct peer *peer, GError **error)
         line->nack = peer->config.medias[line->config].nack;
         provide_source(peer, line);
     }
+}
+
+char *peer_offer(struct peer *peer, GError **error)
+{
+    if (!peer->config.n_medias) {
+        g_set_error(error, PEER_ERROR, 0, "nothing to offer");
+        return NULL;
+    }
+    offer_lines(peer);
     if (!peer->ice.started)
         peer->offerer = true;
     return print_description(peer, "actpass");
@@ -506,6 +511,21 @@ bool peer_set_answer(struct peer *peer, const char *answer, GError **error)
     begin_transport(peer, remote, !strcmp(remote->setup, "passive"), g_get_monotonic_time());
     peer_sdp_free(remote);
     return true;
+}
+
+void peer_connect_static(struct peer *peer, const struct sockaddr_storage *remote,
+                         const uint8_t *local_master, const uint8_t *remote_master)
+{
+    struct peer_srtp_keys keys;
+    g_return_if_fail(peer->state == PEER_NEW);
+    memcpy(keys.local, local_master, sizeof keys.local);
+    memcpy(keys.remote, remote_master, sizeof keys.remote);
+    offer_lines(peer);
+    peer->remote = *remote;
+    peer->has_remote = true;
+    peer->stats.ice_us = g_get_monotonic_time();
+    set_state(peer, PEER_CHECKING);
+    on_dtls_connected(&keys, peer);
 }
 
 void peer_set_direction(struct peer *peer, guint index, enum peer_direction direction)

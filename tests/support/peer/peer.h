@@ -120,6 +120,10 @@ char *peer_answer(struct peer *peer, const char *offer, GError **error);
  * full. */
 char *peer_offer(struct peer *peer, GError **error);
 bool peer_set_answer(struct peer *peer, const char *answer, GError **error);
+/* Media at once with keys from elsewhere: no descriptions, no ICE, no DTLS; every configured m-line
+ * runs in its configured direction. 16 octets of key and 14 of salt each. */
+void peer_connect_static(struct peer *peer, const struct sockaddr_storage *remote,
+                         const uint8_t *local_master, const uint8_t *remote_master);
 /* Changes what the next description will say about the n-th m-line. */
 void peer_set_direction(struct peer *peer, guint index, enum peer_direction direction);
 /* New ICE credentials in the next peer_offer(). */
