@@ -284,6 +284,15 @@ static struct group *group_for(struct relay *relay, guint64 id)
     return group;
 }
 
+/* A leg that is being released is inert: commands that come late go nowhere. */
+static void post(const struct relay_leg *leg, struct command *command)
+{
+    if (leg->releasing)
+        command_free(command);
+    else
+        worker_post(worker_of(leg), command);
+}
+
 static struct command *command_new(const struct relay_leg *leg, enum command_kind kind)
 {
     struct command *command = g_new0(struct command, 1);
@@ -312,7 +321,7 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
                                 config->local_pwd, config->cname ? config->cname : "");
     relay->legs++;
     relay->legs_of[leg->group->worker]++;
-    worker_post(worker_of(leg), command_new(leg, COMMAND_ADD));
+    post(leg, command_new(leg, COMMAND_ADD));
     return leg;
 }
 
@@ -327,14 +336,14 @@ void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const ch
     struct command *command = command_new(leg, COMMAND_REMOTE_ICE);
     g_strlcpy(command->ice.ufrag, ufrag, sizeof command->ice.ufrag);
     g_strlcpy(command->ice.pwd, pwd, sizeof command->ice.pwd);
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }
 
 void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys)
 {
     struct command *command = command_new(leg, COMMAND_KEYS);
     command->keys = *keys;
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }
 
 void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n)
@@ -342,28 +351,28 @@ void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *media
     struct command *command = command_new(leg, COMMAND_MEDIAS);
     command->medias.n = MIN(n, RELAY_MEDIAS_MAX);
     command->medias.list = g_memdup2(medias, (gsize)command->medias.n * sizeof *medias);
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }
 
 void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram)
 {
     struct command *command = command_new(leg, COMMAND_DTLS);
     command->dtls = g_bytes_ref(datagram);
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }
 
 void relay_leg_request_key_frame(struct relay_leg *leg, const char *mid)
 {
     struct command *command = command_new(leg, COMMAND_KEY_FRAME);
     g_strlcpy(command->mid, mid, sizeof command->mid);
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }
 
 void relay_leg_release(struct relay_leg *leg)
 {
     g_return_if_fail(!leg->releasing);
+    post(leg, command_new(leg, COMMAND_RELEASE));
     leg->releasing = true;
-    worker_post(worker_of(leg), command_new(leg, COMMAND_RELEASE));
 }
 
 void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
@@ -371,19 +380,22 @@ void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg 
 {
     /* One worker per group: a route never leaves it. */
     g_return_if_fail(!from || worker_of(from) == worker_of(to));
+    if (from && from->releasing)
+        from = NULL;
     struct command *command = command_new(to, COMMAND_ROUTE);
     if (from) {
         command->route.from = from->there;
         g_strlcpy(command->route.from_mid, from_mid, sizeof command->route.from_mid);
     }
     g_strlcpy(command->route.to_mid, to_mid, sizeof command->route.to_mid);
-    worker_post(worker_of(to), command);
+    post(to, command);
 }
 
 void relay_leg_stats(struct relay_leg *leg, relay_stats_fn done, void *user)
 {
+    g_return_if_fail(!leg->releasing);
     struct command *command = command_new(leg, COMMAND_STATS);
     command->stats.done = done;
     command->stats.user = user;
-    worker_post(worker_of(leg), command);
+    post(leg, command);
 }

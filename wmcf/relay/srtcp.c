@@ -15,17 +15,6 @@ struct srtcp {
     uint32_t senders[];
 };
 
-bool srtcp_init(GError **error)
-{
-    static bool done;
-    if (!done && srtp_init() != srtp_err_status_ok) {
-        problem_set(error, PROBLEM_INTERNAL_ERROR, "libsrtp could not be initialised");
-        return false;
-    }
-    done = true;
-    return true;
-}
-
 static bool create(srtp_t *ret, enum relay_srtp_profile profile, const uint8_t *key,
                    size_t key_length, const uint8_t *salt, size_t salt_length,
                    srtp_ssrc_type_t direction)
@@ -48,6 +37,26 @@ static bool create(srtp_t *ret, enum relay_srtp_profile profile, const uint8_t *
     ok = ok && srtp_create(ret, &policy) == srtp_err_status_ok;
     OPENSSL_cleanse(joined, sizeof joined);
     return ok;
+}
+
+bool srtcp_init(GError **error)
+{
+    static bool done;
+    if (done)
+        return true;
+    /* The library may be initialised once per process, and a GStreamer plugin may have been first:
+     * what counts is whether a session can be made. */
+    srtp_err_status_t status = srtp_init();
+    static const uint8_t zero[16];
+    srtp_t probe;
+    if (!create(&probe, RELAY_SRTP_AES128_CM_HMAC_SHA1_80, zero, 16, zero, 14, ssrc_any_inbound)) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "libsrtp could not be initialised (%d)",
+                    (int)status);
+        return false;
+    }
+    srtp_dealloc(probe);
+    done = true;
+    return true;
 }
 
 struct srtcp *srtcp_new(const struct relay_srtp_keys *keys, guint senders_max)

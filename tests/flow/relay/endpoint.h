@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The other end of a leg, as small as it can be: one UDP socket, Binding requests by libnice's STUN
+ * library, SRTP and SRTCP by libsrtp. What it receives it decrypts and keeps in lists.
+ * Threads: the control thread, driven by endpoint_wait(). */
+#include "wmcf/relay/relay.h"
+
+#include <srtp2/srtp.h>
+#include <stun/stunagent.h>
+
+#define ENDPOINT_MAX 2048
+
+struct packet_in { /* as it came, in clear */
+    size_t length;
+    uint8_t data[ENDPOINT_MAX];
+};
+
+struct endpoint {
+    int fd;
+    struct sockaddr_storage relay; /* where it sends to */
+    char ufrag[16], pwd[32], remote_ufrag[16], remote_pwd[32];
+    StunAgent agent;
+    srtp_t in, out;
+    struct relay_srtp_keys keys; /* as the relay is given them */
+    GQueue rtp, rtcp, dtls;      /* struct packet_in */
+    unsigned stun_success, stun_error, undecryptable;
+    int last_stun_error;
+    struct sockaddr_storage mapped;
+
+    struct relay_leg *leg; /* the relay's side */
+    unsigned connected, expired, first_media, inactivity, released;
+    unsigned gated[2];
+    GPtrArray *datagrams; /* GBytes that the relay handed up */
+    char last_mid[RELAY_MID_MAX + 1];
+};
+
+/* A leg of `relay` and its other end, on loopback. */
+struct endpoint *endpoint_new(struct relay *relay, guint64 group);
+/* Releases the leg if need be and waits for `released`. */
+void endpoint_free(struct endpoint *endpoint);
+
+/* One Binding request; flags below. */
+enum { STUN_NOMINATE = 1, STUN_BAD_PASSWORD = 2, STUN_CONTROLLED = 4, STUN_BAD_REMOTE = 8 };
+void endpoint_stun(struct endpoint *endpoint, unsigned flags);
+/* STUN with nomination until the relay says connected. */
+void endpoint_connect(struct endpoint *endpoint);
+/* The same keys on both sides. */
+void endpoint_set_keys(struct endpoint *endpoint);
+void endpoint_send_raw(struct endpoint *endpoint, const void *data, size_t length);
+/* Protects and sends. */
+struct rtp_out {
+    uint8_t pt;
+    bool marker;
+    uint16_t sequence;
+    uint32_t timestamp, ssrc;
+    const char *mid; /* NULL = without extension */
+    uint8_t mid_id;
+    int level; /* -1 = none */
+    uint8_t level_id;
+    const uint8_t *payload;
+    size_t payload_length;
+};
+size_t endpoint_protect_rtp(struct endpoint *endpoint, const struct rtp_out *rtp, uint8_t *out);
+void endpoint_send_rtp(struct endpoint *endpoint, const struct rtp_out *rtp);
+void endpoint_send_rtcp(struct endpoint *endpoint, const uint8_t *packet, size_t length);
+/* Reads what has come on the socket. */
+void endpoint_read(struct endpoint *endpoint);
+
+/* Runs the control loop and the sockets of `endpoints` (NULL-terminated) until done(user) or the
+ * time-out in ms; returns what done() said last. done NULL: just lets the time pass. */
+bool endpoints_wait(struct endpoint *const *endpoints, bool (*done)(void *user), void *user,
+                    guint ms);
+
+struct relay *test_relay_new(struct relay_config *config);
