@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "base/sd-notify.h"
 #include "wsf/auth-basic.h"
+#include "wsf/server.h"
 #include "wsf/wsf.h"
 
 #include <glib-unix.h>
@@ -145,6 +146,8 @@ static int serve(struct conf *conf)
     the_wsf = wsf_new(conf, &error);
     if (!the_wsf)
         return complain(error);
+    g_autofree char *where = server_describe(the_wsf->server);
+    log_info(NULL, "wsf " WMCF_VERSION " is in service: realm %s on %s", the_wsf->realm, where);
     guint hangup = g_unix_signal_add(SIGHUP, on_hangup, NULL);
     sd_notify_send("READY=1\nSTATUS=In service");
     sd_notify_watchdog_start();

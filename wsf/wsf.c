@@ -181,9 +181,6 @@ struct wsf *wsf_new(struct conf *conf, GError **error)
         return NULL;
     }
     metrics_add_collector(collect, wsf);
-    struct log_ids ids = {0};
-    g_autofree char *where = server_describe(wsf->server);
-    log_info(&ids, "serving realm %s on %s", wsf->realm, where);
     return wsf;
 }
 

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// A media centre without media, for the error paths of wsf: it keeps contexts and terminations, makes
+// plausible offers from templates, and can be told to fail, to stay silent, to lose its memory. How
+// calls sound is tested with the real wmcf.
+
+import { randomUUID } from 'node:crypto';
+import { WebSocketServer } from 'ws';
+import { Endpoint } from './eirtcw-client.mjs';
+
+export const TOKEN = 'a-token-for-tests-0123456789';
+const PAYLOADS = { opus: '111 opus/48000/2', VP8: '96 VP8/90000', H264: '102 H264/90000' };
+
+/** SDP of one side for a template; `direction` of an m-line as the template says. */
+export function describe({ medias }, address = '192.0.2.20') {
+    const lines = [
+        'v=0',
+        `o=- ${Date.now()} 1 IN IP4 ${address}`,
+        's=-',
+        't=0 0',
+        `a=group:BUNDLE ${medias.map(({ mid }) => mid).join(' ')}`,
+        'a=ice-lite',
+    ];
+    for (const { mid, mediaType, direction, codecs } of medias) {
+        const maps = codecs.map((codec) => PAYLOADS[codec]).filter(Boolean);
+        lines.push(
+            `m=${mediaType} 9 UDP/TLS/RTP/SAVPF ${maps.map((map) => map.split(' ')[0]).join(' ')}`,
+            `c=IN IP4 ${address}`,
+            `a=mid:${mid}`,
+            `a=${direction}`,
+            'a=rtcp-mux',
+            `a=ice-ufrag:${randomUUID().slice(0, 4)}`,
+            'a=ice-pwd:fakefakefakefakefakefake',
+            `a=fingerprint:sha-256 ${Array(32).fill('AA').join(':')}`,
+            'a=setup:actpass',
+            ...maps.map((map) => `a=rtpmap:${map}`),
+            `a=candidate:1 1 udp 1 ${address} 40000 typ host`,
+        );
+    }
+    return `${lines.join('\r\n')}\r\n`;
+}
+
+class Problem extends Error {
+    constructor(status, cause) {
+        super(cause);
+        this.members = { problemDetails: { status, cause, title: cause } };
+    }
+}
+
+export class FakeWmcf {
+    /** contextId → { terminations: Map<terminationId, object> } */
+    contexts = new Map();
+    /** Every request of the WSF, in order. */
+    log = [];
+    /** Per method a function (message) => members | null for silence | throws Problem. */
+    overrides = {};
+    restartCounter = 1;
+    serviceState = 'inService';
+    load = 0;
+    #links = new Set();
+    #count = 0;
+
+    async start(port = 0) {
+        this.server = new WebSocketServer({ port, host: '127.0.0.1', path: '/eirtcw-mc/v1' });
+        this.server.on('connection', (socket) => this.#serve(new Endpoint(socket, 1)));
+        await new Promise((resolve) => this.server.once('listening', resolve));
+        this.port = this.server.address().port;
+        this.url = `ws://127.0.0.1:${this.port}/eirtcw-mc/v1`;
+        return this;
+    }
+
+    /** Goes away at once; contexts stay unless `forget`. */
+    async stop({ forget = false } = {}) {
+        for (const link of this.#links) await link.cut();
+        await new Promise((resolve) => this.server.close(resolve));
+        if (!forget) return;
+        this.contexts.clear();
+        this.restartCounter++;
+        this.#count = 0;
+    }
+
+    restart() {
+        return this.start(this.port);
+    }
+
+    /** Requests of this method, newest last. */
+    requests(method) {
+        return this.log.filter((message) => message.method === method);
+    }
+
+    get terminations() {
+        return [...this.contexts.values()].flatMap((context) => [...context.terminations.values()]);
+    }
+
+    async notify(termination, event, details = {}) {
+        for (const link of this.#links) {
+            await link.request('notify', {
+                contextId: termination.contextId,
+                terminationId: termination.terminationId,
+                event,
+                details,
+                sequence: ++this.#count,
+            });
+        }
+    }
+
+    async serviceChange() {
+        for (const link of this.#links) await link.request('serviceChange', this.#service());
+    }
+
+    /** Both terminations of the only context are connected. */
+    async connectAll() {
+        for (const termination of this.terminations) {
+            await this.notify(termination, 'iceConnected', {
+                local: { ip: '192.0.2.20', port: 40000 },
+                remote: { ip: '192.0.2.7', port: 51000 },
+            });
+        }
+    }
+
+    #service() {
+        const { serviceState, restartCounter, load } = this;
+        return { serviceState, restartCounter, load, enforcementLevel: 'relay' };
+    }
+
+    async #serve(link) {
+        this.#links.add(link);
+        void link.closed.then(() => this.#links.delete(link));
+        for (;;) {
+            const request = await Promise.race([link.expectAny(), link.closed]);
+            if (request.code !== undefined) return;
+            this.log.push(request);
+            try {
+                const own = this[`_${request.method}`];
+                const override = this.overrides[request.method];
+                const members = override ? override(request, () => own.call(this, request)) : own.call(this, request);
+                if (members !== null) request.reply(members);
+            } catch (error) {
+                if (!(error instanceof Problem)) throw error;
+                request.fail(error.members.problemDetails.status, error.members.problemDetails.cause);
+            }
+        }
+    }
+
+    static problem(status, cause) {
+        return new Problem(status, cause);
+    }
+
+    _auth({ authorization }) {
+        if (authorization !== `Bearer ${TOKEN}`) throw new Problem(403, 'AUTHENTICATION_FAILED');
+        return { ...this.#service(), disconnectionTtl: 60, keepAliveInterval: 20 };
+    }
+
+    #context(contextId) {
+        const context = this.contexts.get(contextId);
+        if (!context) throw new Problem(404, 'CONTEXT_NOT_FOUND');
+        return context;
+    }
+
+    #termination({ contextId, terminationId }) {
+        const termination = this.#context(contextId).terminations.get(terminationId);
+        if (!termination) throw new Problem(404, 'TERMINATION_NOT_FOUND');
+        return termination;
+    }
+
+    _add({ contextId = `c-${++this.#count}`, offerTemplate, appData }) {
+        if (!this.contexts.has(contextId)) this.contexts.set(contextId, { terminations: new Map(), appData });
+        const terminationId = `t-${++this.#count}`;
+        const termination = { contextId, terminationId, template: offerTemplate, flowStatus: 'DISABLED' };
+        this.contexts.get(contextId).terminations.set(terminationId, termination);
+        return {
+            contextId,
+            terminationId,
+            sdpOffer: describe(offerTemplate),
+            medias: offerTemplate.medias.map(({ mid, mediaType }) => ({ mid, mediaType })),
+        };
+    }
+
+    _modify(message) {
+        const termination = this.#termination(message);
+        if (message.sdpAnswer !== undefined) {
+            if (termination.answer) throw new Problem(409, 'INVALID_STATE');
+            termination.answer = message.sdpAnswer;
+        }
+        if (message.routes) termination.routes = message.routes;
+        for (const { flowStatus } of message.mediaPolicy ?? []) termination.flowStatus = flowStatus;
+        return {};
+    }
+
+    _subtract({ contextId, terminationId }) {
+        const context = this.#context(contextId);
+        if (terminationId) context.terminations.delete(terminationId);
+        if (!terminationId || context.terminations.size === 0) this.contexts.delete(contextId);
+        return {};
+    }
+
+    _audit() {
+        const contexts = [...this.contexts].map(([contextId, { terminations, appData }]) => ({
+            contextId,
+            terminations: [...terminations.keys()],
+            appData,
+        }));
+        return { ...this.#service(), contexts };
+    }
+
+    _keepalive() {
+        return {};
+    }
+}
