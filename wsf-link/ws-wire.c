@@ -64,7 +64,9 @@ static int write_out(struct ws_wire *wire)
         case LINK_OUT_NOTHING:
             return 0;
         case LINK_OUT_PING:
-            written = lws_write(wire->wsi, scratch + LWS_PRE, 0, LWS_WRITE_PING);
+            /* libwebsockets does not tell of a pong without payload, so the ping has an octet. */
+            scratch[LWS_PRE] = 'p';
+            written = lws_write(wire->wsi, scratch + LWS_PRE, 1, LWS_WRITE_PING);
             break;
         case LINK_OUT_PIECE:
             memcpy(scratch + LWS_PRE, piece.data, piece.length);
