@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ROUTES_PER_MESSAGE 512
+#define SETTLE_MS 1000
 
 struct control;
 
@@ -27,7 +28,8 @@ struct control {
     struct link_service *service;
     struct link_dialer *dialer;
     struct link *link;
-    bool started;
+    bool started, leaving;
+    struct loop_timer *timer;
     struct control_leg *legs; /* parallel to run->legs */
     char **context_ids;
     GQueue ready; /* struct control_leg: may be added now */
@@ -50,15 +52,24 @@ static char *problem_of(const struct link_response *response)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static void finish(struct control *control)
+static void on_left(void *data)
 {
+    struct control *control = data;
     struct load_process after;
     load_process_read(control->run->options->pid, &after);
     json_object_set_new(control->run->report, "process_before",
                         load_process_json(&control->before));
     json_object_set_new(control->run->report, "process_after", load_process_json(&after));
     json_object_set(control->run->report, "events", control->events);
-    loop_quit();
+    control->leaving = true;
+    link_close(control->link, LINK_CLOSE_NORMAL, "done");
+}
+
+/* The program's own clearing up is given a moment before it is looked at. */
+static void finish(struct control *control)
+{
+    control->timer = loop_timer_new("leave", on_left, control);
+    loop_timer_start(control->timer, SETTLE_MS);
 }
 
 static void on_subtracted(struct link *link, const struct link_response *response, void *user)
@@ -81,9 +92,6 @@ static void on_measured(void *user)
         finish(control);
         return;
     }
-    for (guint i = 0; i < control->run->legs->len; i++)
-        if (control->legs[i].leg->peer)
-            peer_close(control->legs[i].leg->peer);
     for (guint c = 0; c < (guint)options->contexts; c++) {
         if (!control->context_ids[c])
             continue;
@@ -364,7 +372,9 @@ static void on_request(struct link *link, struct link_transaction *transaction, 
 static void on_closed(struct link *link, int code, const char *reason, void *user)
 {
     struct control *control = user;
-    if (control->link == link)
+    if (control->leaving)
+        loop_quit();
+    else if (control->link == link)
         load_fail(control->run, "the control link was closed: %d %s", code, reason ? reason : "");
 }
 
