@@ -57,7 +57,7 @@ static void on_silence(void *data)
     if (link && link_number(link) == saying->link && !heard) {
         g_autoptr(GError) error = NULL;
         problem_set(&error, PROBLEM_PEER_TIMEOUT, "an endpoint did not respond in time");
-        call_refused(saying->wsf, leg, error);
+        call_refused(saying->wsf, leg, error, false);
     }
     saying_free(saying);
 }
@@ -71,7 +71,7 @@ static void on_offer_response(struct link *link, const struct link_response *res
         return;
     }
     if (leg && !response->success) {
-        call_refused(saying->wsf, leg, response->error);
+        call_refused(saying->wsf, leg, response->error, saying->setup);
     } else if (leg) {
         const json_t *message = response->message;
         const char *answer = json_string_value(json_object_get(message, "sdpAnswer"));

@@ -274,12 +274,12 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
     media_answer(wsf, leg, sdp, NULL, on_callee_answered, transaction, user_data);
 }
 
-void call_refused(struct wsf *wsf, struct leg *leg, const GError *error)
+void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation)
 {
     if (leg->caller)
         call_end(wsf, leg->session, call_cause_of(error), error, NULL, NULL);
     else
-        call_branch_end(wsf, leg, call_cause_of(error), error, false);
+        call_branch_end(wsf, leg, call_cause_of(error), error, invitation);
 }
 
 /* --- media ---------------------------------------------------------------------------------------

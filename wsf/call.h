@@ -34,8 +34,9 @@ void call_alerting(struct wsf *wsf, struct leg *leg, const json_t *user_data);
 /* An answer to our offer. Consumes the transaction (NULL when the answer came in a response). */
 void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t *user_data,
                  struct link_transaction *transaction);
-/* The endpoint refuses our outstanding offer, which ends an initial session or its branch. */
-void call_refused(struct wsf *wsf, struct leg *leg, const GError *error);
+/* The endpoint refuses our outstanding offer, which ends an initial session or its branch.
+ * `invitation`: it has refused the msetup itself, so there is no session to end for it. */
+void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation);
 /* Opens the gates when both sides are negotiated and connected. */
 void call_check_connected(struct wsf *wsf, struct session *session);
 /* Ends what has waited too long; returns the next deadline or -1. */

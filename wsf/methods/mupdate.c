@@ -103,7 +103,7 @@ static void refuse_offer(struct client *client, struct leg *leg, const struct up
     problem_set(&refusal, code >= 0 ? code : PROBLEM_SDP_NOT_ACCEPTABLE, "%.200s",
                 detail ? detail : "the endpoint has refused the offer");
     succeed(txn, leg);
-    call_refused(client->wsf, leg, refusal);
+    call_refused(client->wsf, leg, refusal, false);
 }
 
 /* The rest only informs: the endpoint rings, or has data for the far end. */
