@@ -63,6 +63,7 @@ export async function openPage(
     const own = context ?? (await browser.newContext({ viewport, ...options }));
     const page = await own.newPage();
     await page.addInitScript(catchConnections);
+    page.setDefaultTimeout(20_000);
     page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => log.push(`error: ${error.stack ?? error}`));
     await page.goto(url);
@@ -98,8 +99,11 @@ export const connected = (page, timeout = 15_000) =>
 export async function sentence(page, pattern, timeout = 15_000) {
     await page.waitForFunction(
         ([source, flags]) => {
-            const notice = document.getElementById('notice');
-            return !notice.hidden && new RegExp(source, flags).test(notice.textContent);
+            const shown = !document.getElementById('notice').hidden;
+            return (
+                shown &&
+                new RegExp(source, flags).test(document.getElementById('notice-text').textContent)
+            );
         },
         [pattern.source, pattern.flags],
         { timeout },

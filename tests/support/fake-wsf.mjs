@@ -37,7 +37,7 @@ export const DEAD_OFFER = [
         'a=sendrecv',
         'a=rtcp-mux',
         mid === 0 ? 'a=rtpmap:111 opus/48000/2' : 'a=rtpmap:96 VP8/90000',
-        'a=candidate:1 1 udp 1 127.0.0.1 9 typ host',
+        'a=candidate:1 1 udp 1 127.0.0.1 40009 typ host',
     ]),
     '',
 ].join('\r\n');
@@ -72,11 +72,11 @@ export class FakeWsf {
         this.media = media;
     }
 
-    async start(port = 0) {
+    async start(port = 0, host = '127.0.0.1') {
         this.http = createServer((request, response) => this.#serve(request, response));
         this.wss = new WebSocketServer({ server: this.http, path: '/eirtcw/v1' });
         this.wss.on('connection', (socket) => this.#accept(socket));
-        await new Promise((resolve) => this.http.listen(port, '127.0.0.1', resolve));
+        await new Promise((resolve) => this.http.listen(port, host, resolve));
         this.port = this.http.address().port;
         this.url = `http://localhost:${this.port}/`;
         return this;

@@ -19,6 +19,9 @@ const TRANSITIONS = {
     terminated: [],
 };
 
+/** How long an answered call may take to find its way to the media centre. */
+const MEDIA_TIMEOUT_MS = 30_000;
+
 /** Causes that a person's decision may carry in `mdisc`. */
 const END_CAUSES = ['NORMAL', 'BUSY', 'DECLINED', 'MEDIA_FAILURE', 'PROTOCOL_ERROR'];
 
@@ -41,6 +44,8 @@ export class Session extends EventTarget {
     /** @type {RTCPeerConnectionState} */
     #pathState = 'new';
     #remoteStream;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #mediaTimer;
 
     /** @type {string | undefined} */ mediaSessionId;
     /** @type {'outgoing' | 'incoming'} */ direction;
@@ -290,6 +295,7 @@ export class Session extends EventTarget {
         if (this.#state === 'terminated') return;
         this.end = end;
         this.#waitingOffer = null;
+        clearTimeout(this.#mediaTimer);
         this.#negotiation.close();
         this.#setState('terminated');
         this.dispatchEvent(new CustomEvent('ended', { detail: end }));
@@ -352,7 +358,9 @@ export class Session extends EventTarget {
         this.#answered = true;
         try {
             await this.#send('mupdate', { sdpAnswer, ...echo });
-            if (!over()) this.#setState('established');
+            if (over()) return;
+            this.#setState('established');
+            if (initial) this.#expectMedia();
         } catch (error) {
             const problem = problemOf(error);
             if (over() || problem.cause === 'CONNECTION_LOST') return; // void; resumption decides
@@ -409,10 +417,17 @@ export class Session extends EventTarget {
         );
     }
 
+    /** An offer whose candidates cannot be used leaves ICE in `new` for ever; that is a failure too. */
+    #expectMedia() {
+        if (this.#pathState === 'connected') return;
+        this.#mediaTimer = setTimeout(() => this.hangUp('MEDIA_FAILURE'), MEDIA_TIMEOUT_MS);
+    }
+
     /** @param {RTCPeerConnectionState} state */
     #onPath(state) {
         if (this._ended || state === this.#pathState) return;
         this.#pathState = state;
+        if (state === 'connected') clearTimeout(this.#mediaTimer);
         this.dispatchEvent(new CustomEvent('pathchange', { detail: { state } }));
         if (state === 'failed') this.hangUp('MEDIA_FAILURE');
     }

@@ -41,5 +41,7 @@ export function askToAnswer(session) {
             { signal },
         );
         session.addEventListener('ended', () => finish(false), { signal });
+        // A second Escape closes although `cancel` was prevented.
+        dialog.addEventListener('close', () => dialog.showModal(), { signal });
     });
 }

@@ -351,6 +351,20 @@ test('a failed path ends the call with MEDIA_FAILURE', async () => {
     assert.deepEqual(seen.at(-1), { cause: 'MEDIA_FAILURE', remote: false });
 });
 
+test('a path that never comes ends the call, one that came does not', async () => {
+    const { seen } = await established();
+    mock.timers.tick(29_999);
+    assert.equal(seen.at(-1), 'established');
+    mock.timers.tick(1);
+    assert.deepEqual(seen.at(-1), { cause: 'MEDIA_FAILURE', remote: false });
+
+    nextId += 100;
+    const second = await established();
+    second.connection.become('connected');
+    mock.timers.tick(60_000);
+    assert.equal(second.session.state, 'established');
+});
+
 test('messages for a session that is not there', async () => {
     for (const method of ['mupdate', 'mdisc']) {
         const response = await network(method, { mediaSessionId: 'gone', sdpOffer: BOTH });

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page and the library against a signalling function and a media centre made for tests: what a
+// person sees and can do, and the troubles that the real programs do not make on request.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import * as person from '../support/browser.mjs';
+import { fakeMedia } from '../support/fake-media.mjs';
+import { FakeWsf, Problem } from '../support/fake-wsf.mjs';
+import { mediaAddress } from '../support/stack.mjs';
+
+const ALICE = ['alice@example.org', 'wonderland'];
+const BOB = ['bob@example.org', 'builder'];
+
+let browser;
+let media;
+let wsf;
+let log;
+
+before(async () => {
+    browser = await person.launch();
+});
+after(() => browser.close());
+
+beforeEach(async () => {
+    log = [];
+    wsf = await new FakeWsf().start(0, '0.0.0.0');
+    media ??= await fakeMedia(browser, wsf.url);
+    wsf.media = media;
+});
+afterEach(async (t) => {
+    await Promise.all(
+        browser
+            .contexts()
+            .filter((one) => one !== media.context)
+            .map((one) => one.close()),
+    );
+    await wsf.stop();
+    // What the browser says of a service that is away is not the page's fault.
+    const complaints = log.filter(
+        (line) =>
+            /^(error|warning):/.test(line) &&
+            !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(line),
+    );
+    assert.deepEqual(complaints, [], t.name);
+});
+
+const open = (options) => person.openPage(browser, wsf.url, { log, ...options });
+
+async function two() {
+    const [alice, bob] = await Promise.all([open(), open()]);
+    await Promise.all([person.signedIn(alice, ...ALICE), person.signedIn(bob, ...BOB)]);
+    return [alice, bob];
+}
+
+async function calling(caller, called, name = 'bob') {
+    await person.call(caller, name);
+    await person.ringing(called);
+    await person.answer(called);
+    await Promise.all([person.connected(caller), person.connected(called)]);
+}
+
+describe('signing in', () => {
+    test('a wrong password and an unknown user are told alike', async () => {
+        const page = await open();
+        for (const [user, password] of [
+            ['alice@example.org', 'no'],
+            ['nobody@example.org', 'no'],
+        ]) {
+            await person.signIn(page, user, password);
+            assert.equal(await person.sentence(page, /wrong/), 'User name or password is wrong.');
+            await page.click('#notice-close');
+        }
+    });
+
+    test('an address without operator', async () => {
+        const page = await open();
+        await person.signIn(page, 'alice', 'x');
+        await person.sentence(page, /name@operator/);
+        assert.equal(wsf.log.length, 0);
+    });
+
+    test('too many attempts', async () => {
+        wsf.overrides.auth = () => {
+            throw new Problem(429, 'TOO_MANY_REQUESTS', { retryAfter: 12 });
+        };
+        const page = await open();
+        await person.signIn(page, ...ALICE);
+        await person.sentence(page, /wait 12 seconds/);
+    });
+
+    test('no service', async () => {
+        const page = await open();
+        await wsf.stop();
+        await person.signIn(page, ...ALICE);
+        await person.sentence(page, /cannot be reached/);
+        await page.waitForSelector('#sign-in:enabled');
+    });
+
+    test('only the address is remembered, nothing is in the URL', async () => {
+        const page = await open();
+        await person.signedIn(page, ...ALICE);
+        const kept = await page.evaluate(() =>
+            JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
+        );
+        assert.ok(kept.includes('alice@example.org'));
+        assert.ok(!kept.includes('wonderland'));
+        assert.equal(page.url(), wsf.url);
+        await page.reload();
+        assert.equal(await page.inputValue('#user'), 'alice@example.org');
+        assert.equal(await page.evaluate(() => document.activeElement.id), 'password');
+    });
+
+    test('signing out, and in again as somebody else', async () => {
+        const page = await open();
+        await person.signedIn(page, ...ALICE);
+        await page.click('#sign-out');
+        await page.waitForSelector('body[data-view="sign-in"]');
+        await person.signedIn(page, ...BOB);
+        assert.equal(await page.textContent('#me-id'), 'bob@example.org');
+    });
+});
+
+describe('a call', () => {
+    test('both see each other; details, keys, mute, hang up', async () => {
+        const [alice, bob] = await two();
+        await person.call(alice, 'bob@example.org');
+        await person.ringing(bob);
+        assert.equal(await bob.textContent('#incoming-name'), 'alice@example.org');
+        assert.match(await bob.title(), /alice is calling/);
+        await alice.waitForSelector('#stage[data-state="alerting"]');
+        assert.equal(await alice.textContent('#call-state'), 'Ringing…');
+        await bob.keyboard.press('Enter'); // the focus is on Answer
+        await Promise.all([person.connected(alice), person.connected(bob)]);
+        await Promise.all([
+            alice.waitForSelector('#stage.seen'),
+            bob.waitForSelector('#stage.seen'),
+        ]);
+
+        await alice.keyboard.press('s');
+        await alice.waitForSelector('#drawer:not([hidden]) .figure canvas');
+        const figures = await alice.textContent('#figures');
+        for (const word of [
+            'Media centre',
+            'udp',
+            'SRTP cipher',
+            'Sound received',
+            'Picture sent',
+            'opus',
+            'b/s',
+        ]) {
+            assert.ok(figures.includes(word), `${word} in ${figures}`);
+        }
+        await alice.keyboard.press('Escape');
+        assert.equal(await alice.isVisible('#drawer'), false);
+
+        await bob.keyboard.press('m');
+        assert.equal(await bob.getAttribute('#mic', 'aria-pressed'), 'true');
+        assert.equal(await bob.textContent('#mic span'), 'Unmute');
+        await bob.click('#mic');
+        assert.equal(await bob.getAttribute('#mic', 'aria-pressed'), 'false');
+        await bob.keyboard.press('v');
+        assert.equal(await bob.isVisible('#local'), false);
+
+        await person.hangUp(alice);
+        assert.match(await person.sentence(alice, /ended/), /^Call ended after 00:\d\d\.$/);
+        assert.match(
+            await person.sentence(bob, /hung up/),
+            /^alice@example.org hung up\. The call lasted 00:\d\d\.$/,
+        );
+        await person.atHome(bob);
+        assert.equal(wsf.sessions.size, 0);
+        // The camera is given back.
+        assert.equal(await alice.evaluate(() => document.getElementById('local').srcObject), null);
+    });
+
+    test('declined', async () => {
+        const [alice, bob] = await two();
+        await person.call(alice, 'bob');
+        await person.ringing(bob);
+        for (let i = 0; i < 3; i++) await bob.keyboard.press('Escape'); // must not decline
+        assert.equal(await bob.isVisible('#incoming'), true);
+        await person.decline(bob);
+        await person.sentence(alice, /^bob@example.org declined the call\.$/);
+        assert.equal(await bob.isVisible('#notice'), false);
+    });
+
+    test('the caller gives up', async () => {
+        const [alice, bob] = await two();
+        await person.call(alice, 'bob');
+        await person.ringing(bob);
+        await person.hangUp(alice);
+        await person.sentence(bob, /missed a call from alice@example.org/);
+        assert.equal(await bob.isVisible('#incoming'), false);
+        assert.equal(await alice.isVisible('#notice'), false);
+    });
+
+    test('nobody answers', async () => {
+        wsf.noAnswerTime = 300;
+        const [alice, bob] = await two();
+        await person.call(alice, 'bob');
+        await person.sentence(alice, /did not answer/);
+        await person.sentence(bob, /missed a call/);
+    });
+
+    test('unknown, and not signed in', async () => {
+        const alice = await open();
+        await person.signedIn(alice, ...ALICE);
+        await person.call(alice, 'nobody');
+        await person.sentence(alice, /There is nobody called nobody@example.org/);
+        await person.call(alice, 'bob');
+        await person.sentence(alice, /bob@example.org cannot be reached/);
+    });
+
+    test('busy', async () => {
+        wsf.users['carol@example.org'] = 'christmas';
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        const carol = await open();
+        await person.signedIn(carol, 'carol@example.org', 'christmas');
+        await person.call(carol, 'bob');
+        await person.sentence(carol, /bob@example.org is in another call/);
+        assert.equal(await bob.isVisible('#stage.connected'), true);
+    });
+
+    test('answered on the other tab', async () => {
+        const [alice, bob] = await two();
+        const other = await open();
+        await person.signedIn(other, ...BOB);
+        await person.call(alice, 'bob');
+        await Promise.all([person.ringing(bob), person.ringing(other)]);
+        await person.answer(other);
+        await person.sentence(bob, /answered on another device or tab/);
+        await person.connected(alice);
+        assert.equal(await bob.isVisible('#incoming'), false);
+    });
+
+    test('the media centre fails', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        for (const leg of [...wsf.sessions.values()]) {
+            wsf.disconnect(leg, 'MEDIA_FAILURE', { status: 502, cause: 'WMCF_ERROR', title: 'x' });
+        }
+        await person.sentence(alice, /The media centre failed/);
+        await person.sentence(bob, /The media centre failed/);
+        await calling(alice, bob);
+    });
+
+    test('sound and picture do not get through', async () => {
+        wsf.media = undefined; // offers that lead nowhere
+        const [alice, bob] = await two();
+        await person.call(alice, 'bob');
+        await person.ringing(bob);
+        await person.answer(bob);
+        await person.sentence(bob, /could not get through/, 40_000);
+        await person.atHome(alice);
+    });
+});
+
+describe('the connection to the service', () => {
+    test('a call goes on without it and is there after it', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        wsf.drop();
+        await alice.waitForFunction(() =>
+            /Your call goes on/.test(document.getElementById('banner').textContent),
+        );
+        assert.equal(await alice.isVisible('#stage.connected'), true);
+        await Promise.all(
+            [alice, bob].map((page) => page.waitForSelector('body[data-link="registered"]')),
+        );
+        assert.equal(await alice.isVisible('#banner'), false);
+        await person.hangUp(bob);
+        await person.sentence(alice, /bob@example.org hung up/);
+    });
+
+    test('the service says that it restarts', async () => {
+        const alice = await open();
+        await person.signedIn(alice, ...ALICE);
+        wsf.drop(1012);
+        await alice.waitForFunction(() =>
+            /The service is restarting/.test(document.getElementById('banner').textContent),
+        );
+        await alice.waitForSelector('body[data-link="registered"]');
+    });
+
+    test('signed in again elsewhere with the same identity', async () => {
+        const alice = await open();
+        await person.signedIn(alice, ...ALICE);
+        wsf.drop(4409);
+        await person.sentence(alice, /signed out/);
+        await alice.waitForSelector('body[data-view="sign-in"]');
+    });
+
+    test('a call that ended meanwhile', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        wsf.sessions.clear();
+        wsf.drop();
+        await person.sentence(alice, /ended while the connection to the service was lost/);
+        await person.sentence(bob, /ended while the connection to the service was lost/);
+    });
+
+    test('a duplicated tab is another endpoint', async () => {
+        const alice = await open();
+        await person.signedIn(alice, ...ALICE);
+        const [copy] = await Promise.all([
+            alice.context().waitForEvent('page'),
+            alice.evaluate(() => void window.open(location.href)), // copies sessionStorage, as duplicating does
+        ]);
+        await person.signedIn(copy, ...ALICE);
+        const instances = new Set([...wsf.connections].map((one) => one.instanceId));
+        assert.equal(instances.size, 2);
+        assert.equal(await alice.getAttribute('body', 'data-link'), 'registered');
+    });
+
+    test('a reload keeps the endpoint, and ends the call for the other side', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        const [{ instanceId }] = [...wsf.connections].filter((one) => one.webrtcId === ALICE[0]);
+        await alice.reload();
+        await person.sentence(bob, /alice@example.org hung up/);
+        await person.signedIn(alice, ...ALICE);
+        assert.ok([...wsf.connections].some((one) => one.instanceId === instanceId));
+        await calling(bob, alice, 'alice');
+    });
+});
+
+describe('less than camera and microphone', () => {
+    /** Makes getUserMedia fail with a name for what the test wants. */
+    const failing = (page, kinds, name) =>
+        page.addInitScript(
+            ([what, reason]) => {
+                const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+                navigator.mediaDevices.getUserMedia = (wanted) =>
+                    what.some((kind) => wanted[kind])
+                        ? Promise.reject(new DOMException('', reason))
+                        : real(wanted);
+            },
+            [kinds, name],
+        );
+
+    for (const [title, kinds, name, pattern, sends] of [
+        [
+            'no camera',
+            ['video'],
+            'NotFoundError',
+            /No camera was found, so you are heard but not seen/,
+            ['audio'],
+        ],
+        ['camera in use', ['video'], 'NotReadableError', /used by another program/, ['audio']],
+        ['no microphone', ['audio'], 'NotFoundError', /No microphone was found/, ['video']],
+        [
+            'access refused',
+            ['audio', 'video'],
+            'NotAllowedError',
+            /does not allow microphone and camera/,
+            [],
+        ],
+        [
+            'neither',
+            ['audio', 'video'],
+            'NotFoundError',
+            /No microphone and no camera were found/,
+            [],
+        ],
+    ]) {
+        test(title, async () => {
+            const [alice, bob] = await Promise.all([open(), open()]);
+            await failing(alice, kinds, name);
+            await alice.reload();
+            await Promise.all([person.signedIn(alice, ...ALICE), person.signedIn(bob, ...BOB)]);
+            await person.call(alice, 'bob');
+            await person.sentence(alice, pattern);
+            await person.ringing(bob);
+            await person.answer(bob);
+            await person.connected(alice);
+            await alice.waitForSelector('#stage.seen');
+            const sent = await alice.evaluate(() =>
+                window
+                    .testConnection()
+                    .getSenders()
+                    .map((one) => one.track?.kind)
+                    .filter(Boolean),
+            );
+            assert.deepEqual(sent, sends);
+            assert.equal(await alice.isEnabled('#mic'), sends.includes('audio'));
+            assert.equal(await alice.isEnabled('#camera'), sends.includes('video'));
+        });
+    }
+
+    test('a page that is not secure', async () => {
+        const bob = await open();
+        await person.signedIn(bob, ...BOB);
+        const alice = await person.openPage(browser, `http://${mediaAddress()}:${wsf.port}/`, {
+            log,
+        });
+        assert.equal(await alice.evaluate(() => isSecureContext), false);
+        await person.signedIn(alice, ...ALICE);
+        await person.call(alice, 'bob');
+        await person.sentence(alice, /not opened over a secure connection/);
+        await person.ringing(bob);
+        await person.answer(bob);
+        await person.connected(alice);
+    });
+});
+
+test('everything that can be used has a name', async () => {
+    const [alice, bob] = await two();
+    await person.call(alice, 'bob');
+    await person.ringing(bob);
+    for (const page of [await open(), alice, bob]) {
+        const session = await page.context().newCDPSession(page);
+        const { nodes } = await session.send('Accessibility.getFullAXTree');
+        const usable = nodes.filter(
+            (node) =>
+                !node.ignored &&
+                ['button', 'textbox', 'link', 'dialog', 'toolbar'].includes(node.role?.value),
+        );
+        assert.ok(usable.length >= 2);
+        for (const node of usable) assert.ok(node.name?.value, `${node.role.value} without a name`);
+    }
+});

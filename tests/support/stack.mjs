@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// The real programs: one wmcf and one wsf with configuration, users and tokens of their own in a
+// temporary folder, on free ports that stay the same over a restart. Their logs are kept and shown
+// when a test fails.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+const BUILD = process.env.WMCF_BUILD ?? process.env.BUILD ?? join(ROOT, 'build-check');
+const START_MS = 15_000;
+
+export const USERS = {
+    'alice@example.org': 'wonderland',
+    'bob@example.org': 'builder',
+    'carol@example.org': 'christmas',
+};
+
+/** The address at which browsers shall find the media centre: the first that is not loopback. */
+export function mediaAddress() {
+    for (const addresses of Object.values(networkInterfaces())) {
+        const found = addresses.find((one) => !one.internal && one.family === 'IPv4');
+        if (found) return found.address;
+    }
+    return '127.0.0.1';
+}
+
+/** A program that can be killed and started again. */
+class Program {
+    log = '';
+    /** @type {import('node:child_process').ChildProcess | undefined} */
+    child;
+
+    constructor(name, args, ready) {
+        this.name = name;
+        this.args = args;
+        this.ready = ready;
+    }
+
+    get pid() {
+        return this.child?.pid;
+    }
+
+    async start() {
+        const binary = join(BUILD, this.name, this.name);
+        if (!existsSync(binary)) throw new Error(`${binary} is not built`);
+        const child = spawn(binary, this.args, { stdio: ['ignore', 'pipe', 'pipe'] });
+        this.child = child;
+        const from = this.log.length;
+        await new Promise((resolve, reject) => {
+            const timer = setTimeout(
+                () => reject(new Error(`${this.name} is not ready:\n${this.log.slice(from)}`)),
+                START_MS,
+            );
+            const hear = (data) => {
+                this.log += data;
+                if (!this.ready.test(this.log.slice(from))) return;
+                clearTimeout(timer);
+                resolve();
+            };
+            child.stdout.on('data', hear);
+            child.stderr.on('data', hear);
+            child.on('error', reject);
+            child.on('exit', (code, signal) => {
+                clearTimeout(timer);
+                this.log += `(${this.name} ended: ${signal ?? code})\n`;
+                reject(new Error(`${this.name} ended at once:\n${this.log.slice(from)}`));
+            });
+        });
+    }
+
+    /** Resolves when the process is gone. */
+    async kill(signal = 'SIGKILL') {
+        const { child } = this;
+        if (!child || child.exitCode !== null || child.signalCode !== null) return;
+        const gone = new Promise((resolve) => child.once('exit', resolve));
+        child.kill(signal);
+        const insist = setTimeout(() => child.kill('SIGKILL'), 10_000);
+        await gone;
+        clearTimeout(insist);
+    }
+
+    /** Resident memory in KB, threads, open descriptors. */
+    resources() {
+        const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+        const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
+        return {
+            rss: field('VmRSS'),
+            threads: field('Threads'),
+            fds: readdirSync(`/proc/${this.pid}/fd`).length,
+        };
+    }
+}
+
+export class Stack {
+    /**
+     * @param {object} [options]
+     * @param {string[]} [options.wsf] settings, e.g. 'call.no_answer_time=2'
+     * @param {string[]} [options.wmcf]
+     * @param {Record<string, string>} [options.users]
+     */
+    static async start({ wsf = [], wmcf = [], users = USERS } = {}) {
+        const stack = new Stack();
+        try {
+            await stack.#prepare(wsf, wmcf, users);
+            await stack.wmcf.start();
+            await stack.wsf.start();
+            await stack.ready();
+        } catch (error) {
+            await stack.stop();
+            throw error;
+        }
+        return stack;
+    }
+
+    async #prepare(wsfSettings, wmcfSettings, users) {
+        this.folder = mkdtempSync(join(tmpdir(), 'stack-'));
+        this.address = mediaAddress();
+        const [web, control, media] = [
+            await freeTcp(),
+            await freeTcp(),
+            await freeUdp(this.address),
+        ];
+        this.url = `http://localhost:${web}/`;
+        const file = (name, text) => {
+            writeFileSync(join(this.folder, name), text, { mode: 0o600 });
+            return join(this.folder, name);
+        };
+        file('token', `${'0123456789abcdef'.repeat(2)}\n`);
+        const wmcfConf = file(
+            'wmcf.conf',
+            `[control]\nport = ${control}\ntrace_file = wmcf.trace\n` +
+                `[wsf "test"]\nwebrtc_id = wsf@example.org\ntoken_file = token\n` +
+                `[media]\nbind = ${this.address}\nport = ${media}\nworkers = 1\n` +
+                `[admin]\nsocket = wmcf.sock\n`,
+        );
+        file('users', '');
+        const wsfConf = file(
+            'wsf.conf',
+            `[wsf]\nrealm = example.org\nweb_folder = ${join(ROOT, 'web')}\ntrace_file = wsf.trace\n` +
+                `[listen "test"]\naddress = 127.0.0.1\nport = ${web}\n` +
+                `[auth]\ncredentials_file = users\n` +
+                `[wmcf "test"]\nurl = ws://127.0.0.1:${control}/eirtcw-mc/v1\ntoken_file = token\n`,
+        );
+        const sets = (settings) => settings.flatMap((one) => ['--set', one]);
+        for (const [user, password] of Object.entries(users)) addUser(wsfConf, user, password);
+        this.wmcf = new Program(
+            'wmcf',
+            ['--config', wmcfConf, ...sets(wmcfSettings)],
+            /in service/,
+        );
+        this.wsf = new Program('wsf', ['--config', wsfConf, ...sets(wsfSettings)], /in service/);
+    }
+
+    /** Waits until wsf has a media centre, which is when it takes calls. */
+    async ready(timeout = 20_000) {
+        const end = Date.now() + timeout;
+        for (;;) {
+            const reply = await fetch(`${this.url}readyz`).catch(() => null);
+            if (reply?.ok) return;
+            if (Date.now() > end) throw new Error(`wsf is not ready\n${this.logs()}`);
+            await pause(100);
+        }
+    }
+
+    /** What wmcfctl says, as an object. */
+    wmcfctl(...args) {
+        const { status, stdout, stderr } = spawnSync(
+            join(BUILD, 'wmcf', 'wmcfctl'),
+            ['--socket', join(this.folder, 'wmcf.sock'), '--json', ...args],
+            { encoding: 'utf8' },
+        );
+        if (status !== 0) throw new Error(`wmcfctl ${args.join(' ')}: ${stderr || stdout}`);
+        return JSON.parse(stdout);
+    }
+
+    contexts() {
+        return this.wmcfctl('contexts').contexts;
+    }
+
+    /** Waits until the media centre has so many contexts, and pipelines on their way out are gone. */
+    async contextsBecome(count, timeout = 5000) {
+        await until(
+            () => {
+                const status = this.wmcfctl('status');
+                return (
+                    status.contexts === count &&
+                    (count > 0 || status.pipelines + status.reaping === 0)
+                );
+            },
+            timeout,
+            () => `contexts do not become ${count}: ${JSON.stringify(this.contexts(), null, 1)}`,
+        );
+    }
+
+    logs() {
+        return [this.wmcf, this.wsf]
+            .map((program) => `--- ${program?.name}\n${program?.log.slice(-20_000)}`)
+            .join('\n');
+    }
+
+    async stop() {
+        await Promise.all([this.wsf?.kill('SIGINT'), this.wmcf?.kill('SIGINT')]);
+        if (this.folder) rmSync(this.folder, { recursive: true, force: true });
+    }
+}
+
+/** @param {string} conf */
+function addUser(conf, user, password) {
+    const { status, stderr } = spawnSync(
+        join(BUILD, 'wsf', 'wsf'),
+        ['--config', conf, '--add-user', user],
+        { input: `${password}\n`, encoding: 'utf8' },
+    );
+    if (status !== 0) throw new Error(`wsf --add-user ${user}: ${stderr}`);
+}
+
+/**
+ * Looks until something is true; for things that nobody tells about by themselves.
+ * @param {() => unknown} condition
+ * @param {number} timeout milliseconds
+ * @param {() => string} complaint
+ */
+export async function until(condition, timeout, complaint) {
+    const end = Date.now() + timeout;
+    for (;;) {
+        const value = await condition();
+        if (value) return value;
+        if (Date.now() > end) throw new Error(complaint());
+        await pause(50);
+    }
+}
+
+/** @param {number} milliseconds */
+export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function freeTcp() {
+    const server = createServer();
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address();
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+}
+
+async function freeUdp(address) {
+    const socket = createSocket('udp4');
+    await new Promise((resolve) => socket.bind(0, address, resolve));
+    const { port } = socket.address();
+    await new Promise((resolve) => socket.close(resolve));
+    return port;
+}
