@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads the bare forwarder: the same legs, media and measuring as against wmcf, with the static
  * keys in place of signalling, ICE and DTLS, and without RTCP, which it does not know. */
-#include "tests/bench/static-keys.h"
 #include "base/loop.h"
+#include "tests/bench/static-keys.h"
 #include "tests/support/load/load.h"
 
 #include <arpa/inet.h>
@@ -27,6 +27,11 @@ static bool parse_to(const char *text, struct sockaddr_storage *ret)
 static void on_finished(void *user)
 {
     loop_quit();
+}
+
+static void clean(void *user)
+{
+    loop_timer_free(user);
 }
 
 static void on_registered(void *user)
@@ -78,5 +83,7 @@ void load_bare_start(struct load_run *run)
         }
     load_report_setup(run);
     struct loop_timer *timer = loop_timer_new("registration", on_registered, run);
+    run->clean = clean;
+    run->clean_user = timer;
     loop_timer_start(timer, REGISTRATION_MS);
 }

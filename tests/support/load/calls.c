@@ -44,7 +44,8 @@ struct calls {
     struct call *list;
     guint n_calls, next_call, ready, over, round;
     guint ok, failed;
-    bool hanging_up, in_media;
+    bool hanging_up, in_media, leaving;
+    guint open; /* links */
     struct loop_timer *guard, *settle;
     struct load_process before;
     json_t *rounds;
@@ -137,7 +138,12 @@ static void on_round_settled(void *data)
     json_object_set_new(run->report, "calls_failed", json_integer(calls->failed));
     json_object_set_new(run->report, "process_before", load_process_json(&calls->before));
     json_object_set(run->report, "rounds", calls->rounds);
-    loop_quit();
+    calls->leaving = true;
+    for (guint i = 0; i < calls->n_clients; i++)
+        if (calls->clients[i].link)
+            link_close(calls->clients[i].link, LINK_CLOSE_NORMAL, "done");
+    if (!calls->open)
+        loop_quit();
 }
 
 static void side_over(struct client *client)
@@ -432,10 +438,13 @@ static void on_registered(struct link *link, const struct link_response *respons
 static void on_opened(struct link *link, void *user)
 {
     struct client *client = user;
+    if (client->calls->leaving) /* the dialer is back already */
+        return;
     g_autofree char *plain = g_strdup_printf("%s:%s", client->webrtc_id, client->password);
     g_autofree char *encoded = g_base64_encode((const guint8 *)plain, strlen(plain));
     g_autofree char *authorization = g_strconcat("Basic ", encoded, NULL);
     client->link = link;
+    client->calls->open++;
     link_request(link, "auth",
                  json_pack("{s:s, s:s, s:s}", "authType", "basic", "webrtcId", client->webrtc_id,
                            "authorization", authorization),
@@ -448,6 +457,12 @@ static void on_closed(struct link *link, int code, const char *reason, void *use
     if (client->link != link)
         return;
     client->link = NULL;
+    client->calls->open--;
+    if (client->calls->leaving) {
+        if (!client->calls->open)
+            loop_quit();
+        return;
+    }
     g_autofree char *why = g_strdup_printf("link closed: %d %s", code, reason ? reason : "");
     fail_call(client, why);
 }
@@ -515,11 +530,33 @@ static bool read_users(struct calls *calls)
     return n == calls->n_clients;
 }
 
+static void clean(void *user)
+{
+    struct calls *calls = user;
+    calls->leaving = true;
+    for (guint i = 0; i < calls->n_clients; i++) {
+        struct client *client = &calls->clients[i];
+        link_dialer_free(client->dialer);
+        g_free(client->webrtc_id);
+        g_free(client->password);
+        g_free(client->session_id);
+    }
+    link_service_free(calls->service);
+    loop_timer_free(calls->guard);
+    loop_timer_free(calls->settle);
+    json_decref(calls->rounds);
+    g_free(calls->clients);
+    g_free(calls->list);
+    g_free(calls);
+}
+
 void load_calls_start(struct load_run *run)
 {
     struct calls *calls = g_new0(struct calls, 1);
     g_autoptr(GError) error = NULL;
     calls->run = run;
+    run->clean = clean;
+    run->clean_user = calls;
     calls->n_calls = (guint)run->options->contexts;
     calls->n_clients = 2 * calls->n_calls;
     calls->clients = g_new0(struct client, calls->n_clients);

@@ -384,6 +384,28 @@ static void on_attempt_failed(const GError *error, guint next_ms, void *user)
     load_fail(control->run, "%s", error->message);
 }
 
+static void clean(void *user)
+{
+    struct control *control = user;
+    control->leaving = true;
+    guint n = control->run->legs->len;
+    link_dialer_free(control->dialer);
+    link_service_free(control->service);
+    loop_timer_free(control->timer);
+    for (guint i = 0; i < n; i++) {
+        g_free(control->legs[i].termination_id);
+        for (guint m = 0; m < control->legs[i].n_mids; m++)
+            g_free(control->legs[i].mids[m]);
+    }
+    for (guint c = 0; c < (guint)control->run->options->contexts; c++)
+        g_free(control->context_ids[c]);
+    g_queue_clear(&control->ready);
+    g_free(control->context_ids);
+    g_free(control->legs);
+    json_decref(control->events);
+    g_free(control);
+}
+
 static const struct link_ops link_ops = {
     .opened = on_opened, .request = on_request, .closed = on_closed};
 
@@ -397,6 +419,8 @@ void load_control_start(struct load_run *run)
     limits.message_max_unauth = limits.message_max;
     limits.response_timeout_ms = 30000;
     control->run = run;
+    run->clean = clean;
+    run->clean_user = control;
     control->events = json_object();
     load_make_legs(run);
     control->legs = g_new0(struct control_leg, run->legs->len);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define TICK_MS 10
 #define SOCKETS 16
@@ -65,15 +66,23 @@ static void on_tick(void *data)
     }
     if (flood->sent < (guint)options->count)
         return;
-    loop_timer_free(flood->timer);
+    loop_timer_stop(flood->timer);
     json_object_set_new(flood->run->report, "sent", json_integer(flood->sent));
     json_object_set_new(flood->run->report, "send_failed", json_integer(flood->failed));
     loop_quit();
 }
 
+static void clean(void *user)
+{
+    struct flood *flood = user;
+    loop_timer_free(flood->timer);
+    for (guint i = 0; i < SOCKETS; i++)
+        close(flood->fds[i]);
+    g_free(flood);
+}
+
 void load_flood_start(struct load_run *run)
 {
-    struct flood *flood = g_new0(struct flood, 1);
     const char *colon = run->options->to ? strrchr(run->options->to, ':') : NULL;
     g_autofree char *host =
         colon ? g_strndup(run->options->to, (gsize)(colon - run->options->to)) : NULL;
@@ -83,6 +92,9 @@ void load_flood_start(struct load_run *run)
         return;
     }
     to.sin_port = htons((guint16)atoi(colon + 1));
+    struct flood *flood = g_new0(struct flood, 1);
+    run->clean = clean;
+    run->clean_user = flood;
     for (guint i = 0; i < SOCKETS; i++) {
         flood->fds[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         connect(flood->fds[i], (struct sockaddr *)&to, sizeof to);

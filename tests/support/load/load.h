@@ -15,6 +15,7 @@ struct load_options {
     gboolean audio, no_video;
     int bitrate, fps, packet_size;
     gboolean gso, gro, libsrtp, nack;
+    double drop_in, drop_out; /* share of RTP that gets lost at the legs */
     double seconds, warm_up;
     int parallel;    /* legs or calls being set up at a time */
     int repeat;      /* calls: rounds, one after the other */
@@ -38,6 +39,8 @@ struct load_run {
     gint64 begun_us;
     struct histogram setup;
     guint connected, failed;
+    void (*clean)(void *user); /* the mode's own, after the loop has returned */
+    void *clean_user;
 };
 
 /* --- legs ------------------------------------------------------------------------------------ */
@@ -70,7 +73,8 @@ void load_report_setup(struct load_run *run);
 /* Ends the program with a sentence on stderr. */
 void load_fail(struct load_run *run, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
-/* --- modes: start, and quit the loop when finished ----------------------------------------------
+/* --- modes: start (on the loop), set `clean`, and quit the loop when finished
+ * ----------------------------------------------
  */
 
 void load_control_start(struct load_run *run);

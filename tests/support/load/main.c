@@ -42,6 +42,8 @@ static const GOptionEntry entries[] = {
     {"fps", 0, 0, G_OPTION_ARG_INT, &options.fps, "Video frames per second", "N"},
     {"packet-size", 's', 0, G_OPTION_ARG_INT, &options.packet_size, "Video RTP packet", "OCTETS"},
     {"nack", 0, 0, G_OPTION_ARG_NONE, &options.nack, "NACK and retransmission", NULL},
+    {"drop-in", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_in, "Loss towards the legs, 0..1", "P"},
+    {"drop-out", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_out, "Loss from the legs, 0..1", "P"},
     {"gso", 0, 0, G_OPTION_ARG_NONE, &options.gso, "Send in UDP_SEGMENT runs", NULL},
     {"gro", 0, 0, G_OPTION_ARG_NONE, &options.gro, "Receive UDP_GRO runs", NULL},
     {"libsrtp", 0, 0, G_OPTION_ARG_NONE, &options.libsrtp, "SRTP by libsrtp, not EVP", NULL},
@@ -109,6 +111,8 @@ int main(int argc, char **argv)
     run.begun_us = g_get_monotonic_time();
     loop_post("begin", begin, &run);
     loop_run(on_signal);
+    if (run.clean)
+        run.clean(run.clean_user);
     json_dumpf(run.report, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(run.report);
