@@ -98,7 +98,7 @@ static void handle(struct event *event)
     if (event->kind == EVENT_DTLS)
         atomic_fetch_sub_explicit(&leg->dtls_pending, 1, memory_order_relaxed);
     if (event->kind == EVENT_STATS) {
-        event->stats.done(leg->releasing ? NULL : event->stats.result, event->stats.user);
+        event->stats.done(event->stats.result, event->stats.user);
         return;
     }
     if (event->kind == EVENT_RELEASED) {

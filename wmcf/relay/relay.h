@@ -176,8 +176,8 @@ struct relay_leg_stats {
     guint n_medias;
     struct relay_media_stats medias[RELAY_MEDIAS_MAX];
 };
-/* Asks the worker for a snapshot; `done` from the loop, also when the leg is released meanwhile (then
- * stats is NULL). */
+/* Asks the worker for a snapshot; `done` from the loop. One that was asked for before
+ * relay_leg_release() comes before `released`: a last look at a leg that goes. */
 typedef void (*relay_stats_fn)(const struct relay_leg_stats *stats, void *user);
 void relay_leg_stats(struct relay_leg *leg, relay_stats_fn done, void *user);
 

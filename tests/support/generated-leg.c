@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A generated leg for scripts: one JSON object a line on stdin, one answer a line on stdout.
+ *   {"command":"answer","sdp":…,"direction":3,"faults":[…]} → {"sdp":…}
+ *   {"command":"strangerRtp","count":n}, {"command":"strangerDtls","count":n} → {}
+ *   {"command":"faults","faults":[…]} → {}   {"command":"stats"} → {state, failure, receive:[…]} */
+#include "tests/support/peer/peer.h"
+
+#include <gio/gio.h>
+#include <gio/gunixinputstream.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct peer_group *group;
+static struct peer *peer;
+static GMainLoop *loop;
+
+static struct peer_faults read_faults(const json_t *request)
+{
+    struct peer_faults faults = {0};
+    const struct {
+        const char *name;
+        bool *flag;
+    } rows[] = {
+        {"wrongFingerprint", &faults.wrong_fingerprint},
+        {"wrongIcePassword", &faults.wrong_ice_password},
+        {"noChecks", &faults.no_checks},
+        {"noNomination", &faults.no_nomination},
+        {"noConsent", &faults.no_consent},
+        {"dtlsBeforeIce", &faults.dtls_before_ice},
+    };
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(request, "faults"), i,
+                       item) for (size_t r = 0; r < G_N_ELEMENTS(rows);
+                                  r++) if (g_strcmp0(json_string_value(item), rows[r].name) == 0) *
+        rows[r].flag = true;
+    return faults;
+}
+
+static json_t *answer(const json_t *request)
+{
+    const char *bind = json_string_value(json_object_get(request, "bind"));
+    json_t *wanted = json_object_get(request, "direction");
+    enum peer_direction direction = wanted ? json_integer_value(wanted) : PEER_SENDRECV;
+    struct peer_config config = {
+        .name = "generated leg",
+        .bind_address = bind,
+        .medias = {{.kind = PEER_AUDIO, .direction = direction},
+                   {.kind = PEER_VIDEO, .direction = direction, .nack = true}},
+        .n_medias = 2,
+        .faults = read_faults(request),
+    };
+    g_autoptr(GError) error = NULL;
+    peer = peer_new(group, &config, &error);
+    const char *offer = json_string_value(json_object_get(request, "sdp"));
+    g_autofree char *sdp = peer && offer ? peer_answer(peer, offer, &error) : NULL;
+    return sdp ? json_pack("{s:s}", "sdp", sdp)
+               : json_pack("{s:s}", "error", error ? error->message : "no offer");
+}
+
+static json_t *stranger(const json_t *request, bool dtls)
+{
+    /* The head of a DTLS 1.2 ClientHello record. */
+    static const guint8 hello[] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20, 1, 0, 0, 8};
+    json_int_t n = json_integer_value(json_object_get(request, "count"));
+    for (json_int_t i = 0; i < n; i++)
+        if (dtls)
+            peer_send_from_stranger(peer, hello, sizeof hello);
+        else
+            peer_send_rtp_from_stranger(peer, 0);
+    return json_object();
+}
+
+static json_t *stats(void)
+{
+    struct peer_stats s;
+    peer_get_stats(peer, &s);
+    json_t *receive = json_array();
+    for (guint i = 0; i < peer_recv_count(peer); i++) {
+        struct peer_recv_stats r;
+        peer_get_recv(peer, i, &r);
+        json_array_append_new(
+            receive,
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind",
+                      r.kind == PEER_AUDIO ? "audio" : "video", "mid", r.mid, "packets",
+                      (json_int_t)r.packets, "lost", (json_int_t)r.lost, "frames",
+                      (json_int_t)r.frames, "keyFrames", (json_int_t)r.key_frames, "jumps",
+                      (json_int_t)r.jumps, "longestSilenceUs", (json_int_t)r.longest_silence_us,
+                      "sourceLost", (json_int_t)r.source_lost));
+    }
+    const char *failure = peer_failure(peer);
+    return json_pack("{s:s, s:s, s:I, s:o}", "state", peer_state_name(peer_get_state(peer)),
+                     "failure", failure ? failure : "", "strangerIn", (json_int_t)s.stranger_in,
+                     "receive", receive);
+}
+
+static json_t *run(const json_t *request)
+{
+    const char *command = json_string_value(json_object_get(request, "command"));
+    if (g_strcmp0(command, "answer") == 0 && !peer)
+        return answer(request);
+    if (!peer)
+        return json_pack("{s:s}", "error", "answer comes first");
+    if (g_strcmp0(command, "strangerRtp") == 0)
+        return stranger(request, false);
+    if (g_strcmp0(command, "strangerDtls") == 0)
+        return stranger(request, true);
+    if (g_strcmp0(command, "stats") == 0)
+        return stats();
+    if (g_strcmp0(command, "faults") == 0) {
+        struct peer_faults faults = read_faults(request);
+        peer_set_faults(peer, &faults);
+        return json_object();
+    }
+    return json_pack("{s:s}", "error", "unknown command");
+}
+
+static void read_line(GDataInputStream *in);
+
+static void on_line(GObject *source, GAsyncResult *result, void *user)
+{
+    GDataInputStream *in = G_DATA_INPUT_STREAM(source);
+    g_autofree char *line = g_data_input_stream_read_line_finish(in, result, NULL, NULL);
+    if (!line) {
+        g_main_loop_quit(loop);
+        return;
+    }
+    json_auto_t *request = json_loads(line, 0, NULL);
+    json_auto_t *reply = run(request);
+    g_autofree char *text = json_dumps(reply, JSON_COMPACT);
+    printf("%s\n", text);
+    fflush(stdout);
+    read_line(in);
+}
+
+static void read_line(GDataInputStream *in)
+{
+    g_data_input_stream_read_line_async(in, 0, NULL, on_line, NULL);
+}
+
+int main(void)
+{
+    loop = g_main_loop_new(NULL, FALSE);
+    group = peer_group_new(NULL);
+    peer_group_attach(group, NULL);
+    g_autoptr(GInputStream) raw = g_unix_input_stream_new(STDIN_FILENO, FALSE);
+    g_autoptr(GDataInputStream) in = g_data_input_stream_new(raw);
+    read_line(in);
+    g_main_loop_run(loop);
+    peer_group_free(group);
+    g_main_loop_unref(loop);
+    return 0;
+}

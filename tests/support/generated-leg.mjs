@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A generated leg (tests/support/generated-leg.c) for scripts.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { build } from './wmcf.mjs';
+
+export class GeneratedLeg {
+  constructor() {
+    this.process = spawn(path.join(build, 'tests/support/generated-leg'),
+      { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.replies = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
+  }
+
+  async command(command, members = {}) {
+    this.process.stdin.write(`${JSON.stringify({ command, ...members })}\n`);
+    const { value } = await this.replies.next();
+    const reply = JSON.parse(value);
+    if (reply.error) throw new Error(reply.error);
+    return reply;
+  }
+
+  // `faults`: names of generated-leg.c; `bind`: the leg's own address.
+  async answer(sdp, { faults = [], direction = 3, bind } = {}) {
+    return (await this.command('answer', { sdp, faults, direction, bind })).sdp;
+  }
+
+  stats() { return this.command('stats'); }
+
+  // Waits until `done(stats)`.
+  async until(done, seconds = 10) {
+    const deadline = Date.now() + seconds * 1000;
+    for (;;) {
+      const stats = await this.stats();
+      if (done(stats)) return stats;
+      if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(stats)}`);
+      await sleep(50);
+    }
+  }
+
+  async close() {
+    this.process.stdin.end();
+    await new Promise((done) => this.process.on('exit', done));
+  }
+}
+
+// Two legs in one context of `link`, routed both ways. `options` per leg as of answer(), `flowStatus`.
+export async function connectTwo(link, options = [{}, {}], events = []) {
+  const medias = [{ mediaType: 'audio', direction: 'sendrecv' },
+    { mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] }];
+  const legs = [];
+  let contextId;
+  for (const option of options) {
+    const added = await link.request('add', { contextId, offerTemplate: { medias, bundle: true }, events,
+      mediaPolicy: [{ mid: '*', flowStatus: option.flowStatus ?? 'ENABLED' }] });
+    if (!added.success) throw new Error(added.problemDetails.detail);
+    contextId = added.contextId;
+    const leg = new GeneratedLeg();
+    leg.contextId = contextId;
+    leg.terminationId = added.terminationId;
+    const [, address] = added.sdpOffer.match(/a=candidate:\S+ 1 udp \d+ ([\d.]+) /i);
+    const sdpAnswer = await leg.answer(added.sdpOffer, { bind: address, ...option });
+    const modified = await link.request('modify', { contextId, terminationId: leg.terminationId, sdpAnswer });
+    if (!modified.success) throw new Error(modified.problemDetails.detail);
+    legs.push(leg);
+  }
+  const [a, b] = legs.map((l) => l.terminationId);
+  const route = (from, to) => ['0', '1'].map((mid) => ({ from: { terminationId: from, mid },
+    to: { terminationId: to, mid } }));
+  const routed = await link.request('modify', { contextId, terminationId: a,
+    routes: [...route(a, b), ...route(b, a)] });
+  if (!routed.success) throw new Error(routed.problemDetails.detail);
+  return legs;
+}
