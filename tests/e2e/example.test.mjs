@@ -10,18 +10,33 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { launch, openPage } from '../support/browser.mjs';
 import { IDENTITY, Wmcf, root } from '../support/wmcf.mjs';
 
-const framesDecoded = (page) => page.evaluate(async () => {
-    const stats = [...(await window.pc.getStats()).values()];
-    return stats.find((s) => s.type === 'inbound-rtp' && s.kind === 'video')?.framesDecoded ?? 0;
-});
+const framesDecoded = (page) =>
+    page.evaluate(async () => {
+        const stats = [...(await window.pc.getStats()).values()];
+        return (
+            stats.find((s) => s.type === 'inbound-rtp' && s.kind === 'video')?.framesDecoded ?? 0
+        );
+    });
 
 test('the script of docs/examples connects two pages', { timeout: 90_000 }, async (t) => {
     const wmcf = await Wmcf.start();
     // Beside the tests' node_modules, where its one import is found.
     const folder = mkdtempSync(path.join(root, 'tests/e2e/example-'));
-    copyFileSync(path.join(root, 'docs/examples/two-pages.mjs'), path.join(folder, 'two-pages.mjs'));
-    const script = spawn(process.execPath, [path.join(folder, 'two-pages.mjs'), wmcf.url, IDENTITY,
-        path.join(wmcf.folder, 'token'), '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    copyFileSync(
+        path.join(root, 'docs/examples/two-pages.mjs'),
+        path.join(folder, 'two-pages.mjs'),
+    );
+    const script = spawn(
+        process.execPath,
+        [
+            path.join(folder, 'two-pages.mjs'),
+            wmcf.url,
+            IDENTITY,
+            path.join(wmcf.folder, 'token'),
+            '0',
+        ],
+        { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
     const browser = await launch();
     t.after(async () => {
         await browser.close();
@@ -30,7 +45,9 @@ test('the script of docs/examples connects two pages', { timeout: 90_000 }, asyn
         await wmcf.stop();
     });
     let said = '';
-    script.stdout.on('data', (data) => { said += data; });
+    script.stdout.on('data', (data) => {
+        said += data;
+    });
     const heard = async (pattern) => {
         while (!pattern.test(said)) {
             assert.equal(script.exitCode, null, said);

@@ -4,7 +4,6 @@
 // when a test fails.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -135,7 +134,7 @@ export class Stack {
             'wmcf.conf',
             `[control]\nport = ${control}\ntrace_file = wmcf.trace\n` +
                 `[wsf "test"]\nwebrtc_id = wsf@example.org\ntoken_file = token\n` +
-                `[media]\nbind = ${this.address}\nport = ${media}\nworkers = 1\n` +
+                `[media]\nbind = ${this.address}\nport = 0\n` +
                 `[admin]\nsocket = wmcf.sock\n`,
         );
         file('users', '');
@@ -243,13 +242,5 @@ async function freeTcp() {
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address();
     await new Promise((resolve) => server.close(resolve));
-    return port;
-}
-
-async function freeUdp(address) {
-    const socket = createSocket('udp4');
-    await new Promise((resolve) => socket.bind(0, address, resolve));
-    const { port } = socket.address();
-    await new Promise((resolve) => socket.close(resolve));
     return port;
 }

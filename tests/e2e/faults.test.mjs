@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes wrong on an ordinary day, with the real programs: each gives what the protocol says and a
+// plain sentence on the page, and leaves nothing behind.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import * as person from '../support/browser.mjs';
+import { calling, pages, pictureMoves } from '../support/calls.mjs';
+import { Stack, USERS, until } from '../support/stack.mjs';
+
+const NO_ANSWER_S = 3;
+const PASSWORD = USERS['alice@example.org'];
+
+let stack;
+let browser;
+const log = [];
+
+before(async () => {
+    [stack, browser] = await Promise.all([
+        Stack.start({
+            wsf: [`call.no_answer_time=${NO_ANSWER_S}`, 'registration.disconnection_ttl_default=4'],
+        }),
+        person.launch(),
+    ]);
+});
+after(async () => {
+    await browser?.close();
+    await stack?.stop();
+});
+afterEach(async (t) => {
+    await Promise.all(browser.contexts().map((context) => context.close()));
+    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
+});
+
+const open = (options) => person.openPage(browser, stack.url, { log, ...options });
+
+test('a wrong password and an unknown user: the same sentence', async () => {
+    const page = await open();
+    const told = [];
+    for (const user of ['alice@example.org', 'nobody@example.org']) {
+        await person.signIn(page, user, 'wrong');
+        told.push(await person.sentence(page, /./));
+        await page.click('#notice-close');
+    }
+    assert.deepEqual(told, Array(2).fill('User name or password is wrong.'));
+    await person.signedIn(page, 'alice@example.org', PASSWORD);
+});
+
+test('an unknown callee', async () => {
+    const [alice] = await pages(browser, stack, ['alice'], log);
+    await person.call(alice, 'nobody');
+    await person.sentence(alice, /nobody@example\.org/);
+    await person.atHome(alice);
+    await stack.contextsBecome(0);
+});
+
+test('a callee who is not signed in', async () => {
+    const [alice] = await pages(browser, stack, ['alice'], log);
+    await person.call(alice, 'carol');
+    await person.sentence(alice, /carol@example\.org cannot be reached/);
+    await stack.contextsBecome(0);
+});
+
+test('declined', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await person.call(alice, 'bob');
+    await person.ringing(bob);
+    await alice.waitForSelector('#stage[data-state="alerting"]');
+    await person.decline(bob);
+    await person.sentence(alice, /^bob@example\.org declined the call\.$/);
+    await stack.contextsBecome(0);
+});
+
+test('nobody answers', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await person.call(alice, 'bob');
+    await person.ringing(bob);
+    await person.sentence(alice, /^bob@example\.org did not answer\.$/);
+    await person.sentence(bob, /^You missed a call from alice@example\.org\.$/);
+    await stack.contextsBecome(0);
+});
+
+test('the caller gives up while it rings', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await person.call(alice, 'bob');
+    await person.ringing(bob);
+    await person.hangUp(alice);
+    await person.sentence(bob, /^You missed a call from alice@example\.org\.$/);
+    await stack.contextsBecome(0);
+});
+
+test('a callee in another call', async () => {
+    const [alice, bob, carol] = await pages(browser, stack, ['alice', 'bob', 'carol'], log);
+    await calling(alice, bob, 'bob');
+    await person.call(carol, 'bob');
+    await person.sentence(carol, /^bob@example\.org is in another call\.$/);
+    await pictureMoves(bob);
+    await person.hangUp(alice);
+    await stack.contextsBecome(0);
+});
+
+test('two tabs of one user: both ring, the first answer wins', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const other = await open({ context: bob.context() });
+    await person.signedIn(other, 'bob@example.org', USERS['bob@example.org']);
+    await person.call(alice, 'bob');
+    await Promise.all([person.ringing(bob), person.ringing(other)]);
+    await person.answer(other);
+    await person.sentence(bob, /^The call was answered on another device or tab\.$/);
+    await Promise.all([person.connected(alice), person.connected(other)]);
+    await pictureMoves(other);
+    await person.hangUp(other);
+    await person.atHome(alice);
+    await stack.contextsBecome(0);
+});
+
+test('a duplicated tab is another endpoint and leaves the first alone', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await calling(alice, bob, 'bob');
+    const [copy] = await Promise.all([
+        alice.context().waitForEvent('page'),
+        alice.evaluate(() => void window.open(location.href)), // copies sessionStorage, as duplicating does
+    ]);
+    await person.signedIn(copy, 'alice@example.org', PASSWORD);
+    await pictureMoves(alice);
+    await person.hangUp(alice);
+    await person.atHome(bob);
+    await person.call(bob, 'alice');
+    await Promise.all([person.ringing(alice), person.ringing(copy)]);
+    await person.answer(copy);
+    await person.sentence(alice, /answered on another/);
+    await person.hangUp(bob);
+    await stack.contextsBecome(0);
+});
+
+test('a page reloaded in a call: the other is told, the next call works', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await calling(alice, bob, 'bob');
+    await alice.reload();
+    await person.sentence(bob, /^alice@example\.org hung up\./);
+    await stack.contextsBecome(0);
+    await person.signedIn(alice, 'alice@example.org', PASSWORD);
+    await calling(bob, alice, 'alice');
+    await person.hangUp(bob);
+    await stack.contextsBecome(0);
+});
+
+test('a page that dies in a call: the other is told once the time to live is over', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await calling(alice, bob, 'bob');
+    const session = await alice.context().newCDPSession(alice);
+    session.send('Page.crash').catch(() => {});
+    await person.sentence(bob, /^alice@example\.org lost the connection and did not come back\./);
+    await stack.contextsBecome(0);
+});
+
+test('a page that dies in a call and is opened again: the old call is ended, not resumed', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await calling(alice, bob, 'bob');
+    const session = await alice.context().newCDPSession(alice);
+    const crashed = alice.waitForEvent('crash');
+    session.send('Page.crash').catch(() => {});
+    await crashed;
+    await alice.goto(stack.url); // the same tab: the instanceId is still there
+    await person.signedIn(alice, 'alice@example.org', PASSWORD);
+    await person.sentence(bob, /^alice@example\.org hung up\./);
+    await stack.contextsBecome(0);
+});
+
+test('signed out in a call', async () => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    await calling(alice, bob, 'bob');
+    await alice.close({ runBeforeUnload: true });
+    await person.sentence(bob, /^alice@example\.org (hung up|signed out)/);
+    await stack.contextsBecome(0);
+    await until(
+        async () => {
+            await person.call(bob, 'alice');
+            return /cannot be reached/.test(await person.sentence(bob, /./));
+        },
+        5000,
+        () => 'alice is still registered',
+    );
+});

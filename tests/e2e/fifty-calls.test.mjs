@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fifty calls one after the other between two pages that stay open: afterwards the media centre has
+// the threads, descriptors and contexts that it had before, and has hardly grown.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import * as person from '../support/browser.mjs';
+import { calling, pages } from '../support/calls.mjs';
+import { Stack, pause, until } from '../support/stack.mjs';
+
+const CALLS = 50;
+/** Until then caches and pools fill. */
+const WARM = 10;
+const CALL_MS = 1000;
+const MOST_KB_PER_CALL = 100;
+
+let stack;
+let browser;
+const log = [];
+
+before(async () => {
+    [stack, browser] = await Promise.all([Stack.start(), person.launch()]);
+});
+after(async () => {
+    await browser?.close();
+    await stack?.stop();
+});
+afterEach((t) => {
+    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
+});
+
+test('fifty calls leave nothing behind', async (t) => {
+    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    let warm;
+    let before;
+    for (let call = 1; call <= CALLS; call++) {
+        const [caller, called, name] = call % 2 ? [alice, bob, 'bob'] : [bob, alice, 'alice'];
+        await calling(caller, called, name);
+        await pause(CALL_MS); // the length of the call
+        await person.hangUp(call % 3 ? caller : called);
+        await Promise.all([person.atHome(alice), person.atHome(bob)]);
+        await stack.contextsBecome(0);
+        if (call === 1) before = await quiet();
+        if (call === WARM) warm = await quiet();
+    }
+    const end = await quiet(before.threads);
+    t.diagnostic(`after the first call ${JSON.stringify(before)}`);
+    t.diagnostic(
+        `after call ${WARM} ${JSON.stringify(warm)}, after call ${CALLS} ${JSON.stringify(end)}`,
+    );
+    assert.ok(end.threads <= before.threads, `threads ${before.threads} → ${end.threads}`);
+    assert.ok(end.fds <= before.fds, `descriptors ${before.fds} → ${end.fds}`);
+    const growth = (end.rss - warm.rss) / (CALLS - WARM);
+    t.diagnostic(`${growth.toFixed(1)} KB a call`);
+    assert.ok(growth < MOST_KB_PER_CALL, `${growth.toFixed(1)} KB a call`);
+});
+
+/** The resources once threads that are on their way out are gone. */
+async function quiet(threads = 0) {
+    let last = stack.wmcf.resources();
+    await until(
+        async () => {
+            const before = last;
+            await pause(300);
+            last = stack.wmcf.resources();
+            return (
+                last.threads === before.threads &&
+                last.fds === before.fds &&
+                (!threads || last.threads <= threads)
+            );
+        },
+        20_000,
+        () =>
+            `the media centre does not come to rest: ${JSON.stringify(last)}, ${threads} threads before`,
+    );
+    return last;
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two people at their pages and what they hear and see of each other, for tests with the real programs.
+
+import * as person from './browser.mjs';
+import { USERS, pause } from './stack.mjs';
+
+/** Pages of these users, signed in. */
+export function pages(browser, stack, names, log = []) {
+    return Promise.all(
+        names.map(async (name) => {
+            const page = await person.openPage(browser, stack.url, { log });
+            await person.signedIn(page, `${name}@example.org`, USERS[`${name}@example.org`]);
+            return page;
+        }),
+    );
+}
+
+/** From the click to the picture on both screens. */
+export async function calling(caller, called, name) {
+    await person.call(caller, name);
+    await person.ringing(called);
+    await person.answer(called);
+    await Promise.all([caller, called].map((page) => person.connected(page)));
+    await Promise.all([caller, called].map((page) => page.waitForSelector('#stage.seen')));
+}
+
+const row = (rows, type, kind) => rows.find((one) => one.type === type && one.kind === kind);
+
+/**
+ * What a page plays within some seconds.
+ * @param {import('playwright-core').Page} page
+ * @param {number} seconds
+ */
+export async function received(page, seconds) {
+    const start = await person.stats(page);
+    await pause(seconds * 1000); // the length of the measurement
+    const end = await person.stats(page);
+    const figures = {};
+    for (const kind of ['audio', 'video']) {
+        const [before, now] = [row(start, 'inbound-rtp', kind), row(end, 'inbound-rtp', kind)];
+        if (!now) throw new Error(`no ${kind} is received`);
+        const since = (member) => (now[member] ?? 0) - (before?.[member] ?? 0);
+        const lost = Math.max(0, since('packetsLost'));
+        figures[kind] = {
+            seconds: (now.timestamp - before.timestamp) / 1000,
+            packets: since('packetsReceived'),
+            loss: lost / Math.max(1, since('packetsReceived') + lost),
+            frames: since('framesDecoded'),
+            freezes: since('freezeCount'),
+            samples: since('totalSamplesReceived'),
+            concealed: since('concealedSamples'),
+            energy: since('totalAudioEnergy'),
+        };
+    }
+    return figures;
+}
+
+/** Both directions at the same time. */
+export const receivedBy = (all, seconds) => Promise.all(all.map((page) => received(page, seconds)));
+
+/** Waits until a page decodes frames that were not there before. */
+export async function pictureMoves(page, timeout = 10_000) {
+    const frames = (rows) => row(rows, 'inbound-rtp', 'video')?.framesDecoded ?? 0;
+    const before = frames(await person.stats(page));
+    const end = Date.now() + timeout;
+    while (frames(await person.stats(page)) < before + 10) {
+        if (Date.now() > end) throw new Error('the picture stands still');
+        await pause(100);
+    }
+}
+
+/** Address and port of the other end of the path that a page has chosen. */
+export async function remoteCandidate(page) {
+    const rows = await person.stats(page);
+    const transport = rows.find((one) => one.type === 'transport');
+    const pair = rows.find((one) => one.id === transport?.selectedCandidatePairId);
+    return rows.find((one) => one.id === pair?.remoteCandidateId);
+}
