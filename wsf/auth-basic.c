@@ -47,9 +47,11 @@ static bool load_line(struct auth_basic *basic, char *line, const char *file, gu
         *colon = 0;
         webrtc_id = registrar_normalise(line);
     }
-    if (!webrtc_id || crypt_checksalt(colon + 1) == CRYPT_SALT_INVALID) {
-        problem_set(error, PROBLEM_INVALID_MESSAGE,
-                    "%s line %u is not user@realm:hash with a crypt hash", file, number);
+    if (!webrtc_id || crypt_checksalt(colon + 1) != CRYPT_SALT_OK) {
+        problem_set(
+            error, PROBLEM_INVALID_MESSAGE,
+            "%s line %u is not user@realm:hash with a hash of crypt(5) that is not outdated", file,
+            number);
         return false;
     }
     if (!basic->decoy)

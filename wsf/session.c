@@ -468,7 +468,8 @@ void leg_offer_done(struct leg *leg)
 const char *leg_offer_pending(const struct leg *leg)
 {
     static const char *const names[] = {"none", "remote", "local"};
-    return names[leg->offer];
+    /* An answer that has arrived is not void, whatever the endpoint saw of our response. */
+    return names[leg->answer_in_progress ? OFFER_NONE : leg->offer];
 }
 
 static void consider(gint64 deadline, gint64 *next)

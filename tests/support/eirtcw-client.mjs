@@ -11,6 +11,7 @@ export class Endpoint {
     #next;
     #pending = new Map();
     #requests = [];
+    #seen = new Set();
     #waiting = [];
 
     /**
@@ -125,6 +126,8 @@ export class Endpoint {
             this.#pending.delete(message.transactionId);
             return;
         }
+        if (this.#seen.has(message.transactionId)) return; // a retransmission
+        this.#seen.add(message.transactionId);
         const waiting = this.#waiting.shift();
         if (waiting) waiting(message);
         else this.#requests.push(message);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is read out of a description, and what is refused however it is broken. */
+#include "wsf/offer-template.h"
+
+#include "base/problem.h"
+
+#include <string.h>
+
+#define OCTETS 65536
+#define HEAD "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+
+static struct offer_template *parse(const char *sdp)
+{
+    g_autoptr(GError) error = NULL;
+    struct offer_template *offer = offer_template_parse(sdp, OCTETS, &error);
+    g_assert_no_error(error);
+    return offer;
+}
+
+static const char *joined(const struct offer_media *media, char *out, gsize size)
+{
+    *out = 0;
+    for (guint i = 0; i < media->codecs->len; i++) {
+        g_strlcat(out, i ? " " : "", size);
+        g_strlcat(out, g_ptr_array_index(media->codecs, i), size);
+    }
+    return out;
+}
+
+static void test_browser(void)
+{
+    offer_template_auto *offer =
+        parse(HEAD "a=group:BUNDLE 0 1 2\r\n"
+                   "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 13 110\r\n"
+                   "c=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\n"
+                   "a=rtpmap:111 opus/48000/2\r\na=rtpmap:63 red/48000/2\r\n"
+                   "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:13 CN/8000\r\n"
+                   "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 104\r\n"
+                   "a=mid:1\r\na=recvonly\r\n"
+                   "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n"
+                   "a=rtpmap:102 H264/90000\r\na=rtpmap:103 rtx/90000\r\n"
+                   "a=rtpmap:104 h264/90000\r\n"
+                   "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:data\r\n");
+    char text[100];
+    g_assert_cmpuint(offer->medias->len, ==, 3);
+    const struct offer_media *audio = offer_template_media(offer, "0"),
+                             *video = offer_template_media(offer, "1"),
+                             *data = offer_template_media(offer, "data");
+    g_assert_cmpint(audio->direction, ==, MEDIA_SENDRECV);
+    g_assert_cmpstr(joined(audio, text, sizeof text), ==, "opus G722 PCMU");
+    g_assert_cmpint(video->direction, ==, MEDIA_RECVONLY);
+    g_assert_cmpstr(joined(video, text, sizeof text), ==, "VP8 H264");
+    g_assert_cmpint(data->kind, ==, MEDIA_APPLICATION);
+    g_assert_null(offer_template_media(offer, "3"));
+
+    offer_template_auto *wanted = offer_template_wanted(offer, NULL);
+    g_assert_cmpuint(wanted->medias->len, ==, 2);
+    json_auto_t *json = offer_template_json(wanted);
+    char *printed = json_dumps(json, JSON_COMPACT);
+    g_assert_cmpstr(
+        printed, ==,
+        "{\"medias\":[{\"mid\":\"0\",\"mediaType\":\"audio\",\"direction\":\"sendrecv\","
+        "\"codecs\":[\"opus\",\"G722\",\"PCMU\"]},{\"mid\":\"1\",\"mediaType\":\"video\","
+        "\"direction\":\"recvonly\",\"codecs\":[\"VP8\",\"H264\"]}],\"bundle\":true}");
+    free(printed);
+}
+
+static void test_answer(void)
+{
+    offer_template_auto *answer = parse(HEAD "a=sendonly\r\n"
+                                             "m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:a\r\n"
+                                             "a=rtpmap:111 opus/48000/2\r\n"
+                                             "m=video 0 UDP/TLS/RTP/SAVPF 96\n"
+                                             "a=bundle-only\na=mid:v\na=rtpmap:96 VP8/90000");
+    offer_template_auto *chosen = offer_template_chosen(answer, NULL);
+    g_assert_cmpuint(chosen->medias->len, ==, 1);
+    const struct offer_media *video = offer_template_media(chosen, "v");
+    g_assert_nonnull(video);
+    g_assert_cmpint(video->direction, ==, MEDIA_SENDONLY);
+    offer_template_auto *nothing =
+        parse(HEAD "m=audio 0 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
+    g_autoptr(GError) error = NULL;
+    g_assert_null(offer_template_chosen(nothing, &error));
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_SDP_NOT_ACCEPTABLE);
+}
+
+static void test_without_mid(void)
+{
+    offer_template_auto *offer = parse(HEAD "m=audio 9 RTP/AVP 0\r\nm=video 9 RTP/AVP 96\r\n"
+                                            "a=rtpmap:96 VP8/90000\r\na=inactive\r\n");
+    g_assert_nonnull(offer_template_media(offer, "0"));
+    g_assert_cmpint(offer_template_media(offer, "1")->direction, ==, MEDIA_INACTIVE);
+}
+
+static void test_default(void)
+{
+    static const char *const audio[] = {"opus", NULL}, *const video[] = {"VP8", "H264", NULL},
+                             *const none[] = {NULL};
+    offer_template_auto *both = offer_template_default(audio, video);
+    g_assert_cmpuint(both->medias->len, ==, 2);
+    offer_template_auto *picture = offer_template_default(none, video);
+    g_assert_cmpuint(picture->medias->len, ==, 1);
+    g_assert_nonnull(offer_template_media(picture, "0"));
+    offer_template_auto *nothing = offer_template_default(NULL, NULL);
+    g_assert_cmpuint(nothing->medias->len, ==, 0);
+}
+
+static void test_refused(void)
+{
+    static const char *const bad[] = {
+        "",
+        "\r\n",
+        "hello",
+        "v=1\r\n",
+        "v=0\r\n",
+        "v=0\r\n\r\nm=audio 9 RTP/AVP 0\r\n",
+        HEAD,
+        HEAD "m=\r\n",
+        HEAD "m=audio\r\n",
+        HEAD "m=audio 9\r\n",
+        HEAD "m=audio 9 RTP/AVP\r\n",
+        HEAD "m=audio x RTP/AVP 0\r\n",
+        HEAD "m=audio 65536 RTP/AVP 0\r\n",
+        HEAD "m=audio -1 RTP/AVP 0\r\n",
+        HEAD "m=audio 9 RTP/AVP 128\r\n",
+        HEAD "m=audio 9 RTP/AVP opus\r\n",
+        HEAD "m=text 9 RTP/AVP 96\r\n",
+        HEAD "a=mid:0\r\nm=audio 9 RTP/AVP 0\r\n",
+        HEAD "m=audio 9 RTP/AVP 0\r\na=mid:\r\n",
+        HEAD "m=audio 9 RTP/AVP 0\r\na=mid:a b\r\n",
+        HEAD "m=audio 9 RTP/AVP 0\r\na=mid:12345678901234567\r\n",
+        HEAD "m=audio 9 RTP/AVP 0\r\na=mid:x\r\nm=video 9 RTP/AVP 0\r\na=mid:x\r\n",
+        HEAD "a=rtpmap:96 VP8/90000\r\nm=video 9 RTP/AVP 96\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:96\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:96 VP8\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:x VP8/90000\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:96 /90000\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:96 V\"P8/90000\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\n=x\r\n",
+        HEAD "m=video 9 RTP/AVP 96\r\nx\r\n",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(offer_template_parse(bad[i], OCTETS, &error));
+        g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_SDP);
+    }
+    g_autoptr(GError) error = NULL;
+    g_assert_null(offer_template_parse(HEAD, 10, &error));
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_MESSAGE_TOO_LARGE);
+}
+
+static void test_bounds(void)
+{
+    g_autoptr(GString) many = g_string_new(HEAD);
+    for (int i = 0; i < OFFER_MAX_MEDIAS; i++)
+        g_string_append(many, "m=audio 9 RTP/AVP 0\r\n");
+    offer_template_auto *full = parse(many->str);
+    g_assert_cmpuint(full->medias->len, ==, OFFER_MAX_MEDIAS);
+    g_string_append(many, "m=audio 9 RTP/AVP 0\r\n");
+    g_assert_null(offer_template_parse(many->str, OCTETS, NULL));
+
+    g_autoptr(GString) formats = g_string_new(HEAD "m=audio 9 RTP/AVP");
+    for (int i = 0; i <= OFFER_MAX_CODECS; i++)
+        g_string_append(formats, " 0");
+    g_assert_null(offer_template_parse(formats->str, OCTETS, NULL));
+
+    g_autoptr(GString) maps = g_string_new(HEAD "m=video 9 RTP/AVP 96\r\n");
+    for (int i = 0; i <= OFFER_MAX_CODECS; i++)
+        g_string_append(maps, "a=rtpmap:96 VP8/90000\r\n");
+    g_assert_null(offer_template_parse(maps->str, OCTETS, NULL));
+
+    g_autoptr(GString) name = g_string_new(HEAD "m=video 9 RTP/AVP 96\r\na=rtpmap:96 ");
+    for (int i = 0; i < 33; i++)
+        g_string_append_c(name, 'x');
+    g_string_append(name, "/90000\r\n");
+    g_assert_null(offer_template_parse(name->str, OCTETS, NULL));
+}
+
+/* Any piece of a description, with any one character changed, is read or refused, no more. */
+static void test_mutations(void)
+{
+    static const char sample[] = HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:0\r\n"
+                                      "a=rtpmap:111 opus/48000/2\r\nm=video 0 RTP/SAVPF 96\r\n"
+                                      "a=bundle-only\r\na=rtpmap:96 VP8/90000\r\na=sendonly\r\n";
+    for (size_t cut = 0; cut <= strlen(sample); cut++) {
+        g_autofree char *piece = g_strndup(sample, cut);
+        offer_template_auto *offer = offer_template_parse(piece, OCTETS, NULL);
+        (void)offer;
+    }
+    for (size_t place = 0; place < strlen(sample); place++)
+        for (int c = 1; c < 256; c++) {
+            g_autofree char *changed = g_strdup(sample);
+            changed[place] = (char)c;
+            offer_template_auto *offer = offer_template_parse(changed, OCTETS, NULL);
+            offer_template_auto *wanted = offer ? offer_template_wanted(offer, NULL) : NULL;
+            if (wanted) {
+                json_auto_t *json = offer_template_json(wanted);
+                g_assert_nonnull(json);
+            }
+        }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/offer-template/browser", test_browser);
+    g_test_add_func("/offer-template/answer", test_answer);
+    g_test_add_func("/offer-template/without-mid", test_without_mid);
+    g_test_add_func("/offer-template/default", test_default);
+    g_test_add_func("/offer-template/refused", test_refused);
+    g_test_add_func("/offer-template/bounds", test_bounds);
+    g_test_add_func("/offer-template/mutations", test_mutations);
+    return g_test_run();
+}
