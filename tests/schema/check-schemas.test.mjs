@@ -103,11 +103,12 @@ test('check-trace tells good traces from bad ones', () => {
   const good = (name) => readJson(join(EXAMPLES, 'good', 'eirtcw', `${name}.json`));
   const line = (direction, message, link = '1') => JSON.stringify(
     { time: '2026-11-22T00:00:00Z', link, direction, peer: '127.0.0.1', path: '/eirtcw/v1', message });
-  const check = (lines) => {
+  const check = (lines, ...options) => {
     writeFileSync(file, lines.join('\n') + '\n');
     try {
       execFileSync(process.execPath,
-        [fileURLToPath(new URL('check-trace.mjs', import.meta.url)), file], { stdio: 'pipe' });
+        [fileURLToPath(new URL('check-trace.mjs', import.meta.url)), ...options, file],
+        { stdio: 'pipe' });
       return true;
     } catch (error) {
       assert.equal(error.status, 1, String(error.stderr));
@@ -123,6 +124,9 @@ test('check-trace tells good traces from bad ones', () => {
     assert.ok(check([line('received', bad), line('sent', refused)]), 'bad and refused');
     assert.ok(check(['{"time":"t","link":"1","direction":"received","unusable":7}']));
     assert.ok(!check([line('received', bad), line('sent', accepted)]), 'bad but accepted');
+    assert.ok(!check([line('received', bad), line('sent', accepted, '1/alice@example.org')]),
+      'the link has got a name meanwhile');
+    assert.ok(check([line('received', { ...accepted, success: 1 }), line('sent', asked)], '--sent'));
     assert.ok(check([line('received', bad), line('sent', accepted, '2')]), 'another link');
     assert.ok(!check([line('received', { ...accepted, success: 1 })]), 'a wrong response');
     assert.ok(!check([line('sent', bad)]), 'we sent it');
