@@ -3,6 +3,7 @@
 // person sees and can do, and the troubles that the real programs do not make on request.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import * as person from '../support/browser.mjs';
 import { fakeMedia } from '../support/fake-media.mjs';
@@ -420,4 +421,29 @@ test('everything that can be used has a name', async () => {
         assert.ok(usable.length >= 2);
         for (const node of usable) assert.ok(node.name?.value, `${node.role.value} without a name`);
     }
+});
+
+test('the application of docs/client.md works as it stands there', async () => {
+    const text = readFileSync(new URL('../../docs/client.md', import.meta.url), 'utf8');
+    wsf.files['/small.html'] = /```html\n(.*?)```/s.exec(text)[1];
+    wsf.files['/small.js'] = /```js\n(import .*?)```/s.exec(text)[1];
+    const start = async (me, password, callee) => {
+        const page = await (await browser.newContext()).newPage();
+        page.on('pageerror', (error) => log.push(`error: ${error}`));
+        page.on('dialog', (dialog) => dialog.accept());
+        await page.goto(`${wsf.url}small.html`);
+        for (const [name, value] of Object.entries({ me, password, callee })) {
+            await page.fill(`[name=${name}]`, value);
+        }
+        await page.click('button');
+        return page;
+    };
+    const bob = await start(...BOB, '');
+    await bob.waitForFunction(
+        () => document.getElementById('state').textContent === 'waiting for a call',
+    );
+    const alice = await start(...ALICE, 'bob@example.org');
+    const seen = (page) =>
+        page.waitForFunction(() => document.getElementById('far').videoWidth > 2);
+    await Promise.all([seen(alice), seen(bob)]);
 });

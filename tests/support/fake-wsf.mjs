@@ -59,6 +59,8 @@ export class FakeWsf {
     credentials = new Map();
     /** Per method a function (connection, message) => members | Problem thrown | null for silence. */
     overrides = {};
+    /** More files than those of web/: path → text. */
+    files = {};
     disconnectionTtl = 30;
     keepAliveInterval = 20;
     noAnswerTime = 60_000;
@@ -120,7 +122,7 @@ export class FakeWsf {
         const file = join(WEB, path === '/' ? 'index.html' : path);
         try {
             if (!file.startsWith(WEB)) throw new Error('outside');
-            const body = await readFile(file);
+            const body = this.files[path] ?? (await readFile(file));
             response.writeHead(200, {
                 'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
                 'content-security-policy': CSP,
