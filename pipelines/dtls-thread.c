@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the DTLS thread: a queue of jobs and a list of timers sorted by deadline, waited for with
- * one call. A GLib main context would walk over one source per handshaking leg at each turn; this
- * needs no descriptor and costs a tree step per timer. One thread does some 2000 handshakes a
- * second; when that is too few, legs can be spread over several by their number. */
+/* Owns the DTLS thread and its timers, a sequence sorted by deadline. A GLib main context would
+ * walk over one source per handshaking leg at each turn; this needs no descriptor and costs a tree
+ * step per timer. One thread does some 2000 handshakes a second; when that is too few, legs can be
+ * spread over several by their number. */
 #include "pipelines/dtls-thread.h"
 
-#include "base/problem.h"
-
-struct job {
-    void (*fn)(void *data);
-    void *data;
-};
+#include "pipelines/worker.h"
 
 static struct {
-    GThread *thread;
-    GAsyncQueue *jobs; /* struct job; one without fn ends the thread */
+    struct worker *worker;
     GSequence *timers; /* DTLS thread: borrowed struct dtls_timer, by deadline */
 } dtls;
 
@@ -25,8 +19,7 @@ static int compare_timers(const void *a, const void *b, void *unused)
     return first->deadline < second->deadline ? -1 : first->deadline > second->deadline;
 }
 
-/* Calls what is due; returns µs until the next deadline, 0 for none. */
-static guint64 run_timers(void)
+static gint64 run_timers(void)
 {
     gint64 now = g_get_monotonic_time();
 
@@ -35,71 +28,41 @@ static guint64 run_timers(void)
         struct dtls_timer *timer = g_sequence_get(first);
 
         if (timer->deadline > now)
-            return (guint64)(timer->deadline - now);
+            return timer->deadline;
         g_sequence_remove(first);
         timer->position = NULL;
         timer->fn(timer->data, now);
     }
-    return 0;
-}
-
-static void *run(void *unused)
-{
-    for (;;) {
-        guint64 wait = run_timers();
-        struct job *job =
-            wait ? g_async_queue_timeout_pop(dtls.jobs, wait) : g_async_queue_pop(dtls.jobs);
-
-        if (!job)
-            continue;
-        if (!job->fn) {
-            g_free(job);
-            return NULL;
-        }
-        job->fn(job->data);
-        g_free(job);
-    }
+    return -1;
 }
 
 bool dtls_thread_start(GError **error)
 {
-    g_autoptr(GError) reason = NULL;
-
-    dtls.jobs = g_async_queue_new();
     dtls.timers = g_sequence_new(NULL);
-    dtls.thread = g_thread_try_new("dtls", run, NULL, &reason);
-    if (!dtls.thread) {
-        problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE, "cannot start the DTLS thread: %s",
-                    reason->message);
-        g_clear_pointer(&dtls.jobs, g_async_queue_unref);
+    dtls.worker = worker_new("dtls", run_timers, error);
+    if (!dtls.worker)
         g_clear_pointer(&dtls.timers, g_sequence_free);
-    }
-    return dtls.thread != NULL;
+    return dtls.worker != NULL;
 }
 
 void dtls_thread_stop(void)
 {
-    if (!dtls.thread)
+    if (!dtls.worker)
         return;
-    dtls_thread_post(NULL, NULL);
-    g_thread_join(dtls.thread);
-    dtls.thread = NULL;
+    worker_free(dtls.worker); /* its last jobs still post */
+    dtls.worker = NULL;
     g_assert(g_sequence_is_empty(dtls.timers));
-    g_clear_pointer(&dtls.jobs, g_async_queue_unref);
     g_clear_pointer(&dtls.timers, g_sequence_free);
 }
 
 bool dtls_thread_is_current(void)
 {
-    return g_thread_self() == dtls.thread;
+    return worker_is_current(dtls.worker);
 }
 
 void dtls_thread_post(void (*fn)(void *data), void *data)
 {
-    struct job *job = g_new(struct job, 1);
-
-    *job = (struct job){.fn = fn, .data = data};
-    g_async_queue_push(dtls.jobs, job);
+    worker_post(dtls.worker, fn, data);
 }
 
 void dtls_timer_init(struct dtls_timer *timer, void (*fn)(void *data, gint64 now), void *data)

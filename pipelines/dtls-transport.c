@@ -10,16 +10,13 @@
 #include "pipelines/dtls-elements.h"
 #include "pipelines/dtls-thread.h"
 #include "pipelines/ice-agent.h"
-#include "pipelines/reaper.h"
-
-#define LOG_CATEGORY "dtls"
-#include "base/log.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct dtls_transport {
-    gatomicrefcount references;
+    _Atomic guint references;
     struct dtls_context *context;
     const struct dtls_transport_ops *ops;
     guint64 owner;
@@ -29,7 +26,7 @@ struct dtls_transport {
     _Atomic bool connected;
     _Atomic guint queued;
 
-    GMutex lock;
+    pthread_mutex_t lock;
     bool over;                            /* lock; nothing is joined any more */
     struct dtls_association *association; /* lock */
     GQueue out;                           /* lock; GBytes that the association wants to send */
@@ -54,8 +51,8 @@ struct dtls_transport *dtls_transport_new(struct dtls_context *context,
 {
     struct dtls_transport *transport = g_new0(struct dtls_transport, 1);
 
-    g_atomic_ref_count_init(&transport->references);
-    g_mutex_init(&transport->lock);
+    atomic_init(&transport->references, 1);
+    pthread_mutex_init(&transport->lock, NULL);
     g_queue_init(&transport->out);
     g_queue_init(&transport->early);
     dtls_timer_init(&transport->timer, on_timer, transport);
@@ -67,13 +64,13 @@ struct dtls_transport *dtls_transport_new(struct dtls_context *context,
 
 struct dtls_transport *dtls_transport_ref(struct dtls_transport *transport)
 {
-    g_atomic_ref_count_inc(&transport->references);
+    atomic_fetch_add_explicit(&transport->references, 1, memory_order_relaxed);
     return transport;
 }
 
 void dtls_transport_unref(struct dtls_transport *transport)
 {
-    if (!g_atomic_ref_count_dec(&transport->references))
+    if (atomic_fetch_sub(&transport->references, 1) != 1)
         return;
     /* The timer's last user and everything that could fill these ended with the closing job. */
     g_assert(!transport->association && !transport->timer.position);
@@ -81,7 +78,7 @@ void dtls_transport_unref(struct dtls_transport *transport)
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
     g_clear_error(&transport->error);
     OPENSSL_cleanse(&transport->keys, sizeof transport->keys);
-    g_mutex_clear(&transport->lock);
+    pthread_mutex_destroy(&transport->lock);
     g_free(transport);
 }
 
@@ -160,9 +157,9 @@ static void settle(struct dtls_transport *transport, gint64 now)
     gint64 deadline;
     GBytes *datagram;
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (!transport->association) {
-        g_mutex_unlock(&transport->lock);
+        pthread_mutex_unlock(&transport->lock);
         return;
     }
     out = transport->out;
@@ -171,7 +168,7 @@ static void settle(struct dtls_transport *transport, gint64 now)
     state = dtls_association_state(transport->association);
     cipher = dtls_association_cipher(transport->association);
     deadline = dtls_association_deadline(transport->association, now);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
 
     dtls_timer_set(&transport->timer, deadline);
     while ((datagram = g_queue_pop_head(&out))) {
@@ -188,10 +185,10 @@ static void on_timer(void *data, gint64 now)
 {
     struct dtls_transport *transport = data;
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (transport->association)
         dtls_association_tick(transport->association, now);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     settle(transport, now);
 }
 
@@ -199,10 +196,10 @@ void dtls_transport_input(struct dtls_transport *transport, const guint8 *datagr
 {
     gint64 now = g_get_monotonic_time();
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (transport->association)
         dtls_association_receive(transport->association, now, datagram, length);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     settle(transport, now);
 }
 
@@ -217,10 +214,10 @@ static void push_to_decoder(struct dtls_transport *transport, GstBuffer *datagra
     GstWebRTCICETransport *ice;
     GstPad *gate;
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     ice = transport->ice ? gst_object_ref(transport->ice) : NULL;
     gate = transport->gate ? gst_object_ref(transport->gate) : NULL;
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     /* A push against a blocked pad would stop the DTLS of every leg: better lose the datagram, the
      * peer repeats it. */
     if (ice && gate && !gst_pad_is_blocked(gate))
@@ -239,7 +236,10 @@ struct job {
         GstWebRTCICEConnectionState ice_state;
         GstBuffer *datagram;
         bool is_client;
-        GstElement *pipeline;
+        struct {
+            void (*then)(void *data);
+            void *data;
+        };
     };
 };
 
@@ -261,9 +261,9 @@ static void do_set_ice(void *data)
     struct dtls_transport *transport = job->transport;
     GstWebRTCICETransport *ice;
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     ice = transport->ice ? gst_object_ref(transport->ice) : NULL;
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     if (ice) {
         gst_webrtc_ice_transport_connection_state_change(ice, job->ice_state);
         gst_object_unref(ice);
@@ -282,7 +282,7 @@ static void do_start(void *data)
     if (transport->we_are_server == job->is_client)
         problem_set(&error, PROBLEM_INTERNAL_ERROR,
                     "webrtcbin took the other DTLS role than was negotiated");
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (!error && !transport->association && !transport->over) {
         transport->association =
             dtls_association_new(transport->context, job->is_client, &transport->fingerprint,
@@ -290,7 +290,7 @@ static void do_start(void *data)
         if (transport->association)
             dtls_association_start(transport->association, now);
     }
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     if (error)
         transport->ops->failed(transport->owner, error);
     settle(transport, now);
@@ -323,19 +323,18 @@ static void do_close(void *data)
     DtlsEnc *enc;
 
     dtls_timer_set(&transport->timer, -1);
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     transport->over = true;
     g_clear_pointer(&transport->association, dtls_association_free);
     ice = g_steal_pointer(&transport->ice);
     gate = g_steal_pointer(&transport->gate);
     enc = g_steal_pointer(&transport->enc);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
     gst_clear_object(&ice);
     gst_clear_object(&gate);
     g_clear_object(&enc);
-    /* Only now, so that no job of this leg can meet its pipeline being taken down. */
-    reaper_take(job->pipeline);
+    job->then(job->data);
     free_job(job);
 }
 
@@ -367,7 +366,7 @@ void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram)
     post(transport, do_receive, (struct job){.datagram = gst_buffer_new_memdup(data, length)});
 }
 
-GBytes *dtls_transport_close(struct dtls_transport *transport, GstElement *pipeline)
+GBytes *dtls_transport_close(struct dtls_transport *transport, void (*then)(void *data), void *data)
 {
     GBytes *farewell = NULL;
 
@@ -377,15 +376,15 @@ GBytes *dtls_transport_close(struct dtls_transport *transport, GstElement *pipel
     if (atomic_load(&transport->connected)) {
         guint before;
 
-        g_mutex_lock(&transport->lock);
+        pthread_mutex_lock(&transport->lock);
         before = g_queue_get_length(&transport->out);
         if (transport->association)
             dtls_association_close(transport->association);
         if (g_queue_get_length(&transport->out) > before)
             farewell = g_queue_pop_tail(&transport->out);
-        g_mutex_unlock(&transport->lock);
+        pthread_mutex_unlock(&transport->lock);
     }
-    post(transport, do_close, (struct job){.pipeline = pipeline});
+    post(transport, do_close, (struct job){.then = then, .data = data});
     dtls_transport_unref(transport);
     return farewell;
 }
@@ -399,19 +398,19 @@ void dtls_transport_start(struct dtls_transport *transport, bool is_client)
 
 void dtls_transport_set_ice_transport(struct dtls_transport *transport, GstWebRTCICETransport *ice)
 {
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (!transport->over && !transport->ice)
         transport->ice = gst_object_ref(ice);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
 }
 
 static void set_enc(struct dtls_transport *transport, DtlsEnc *enc)
 {
     dtls_enc_set_transport(enc, transport);
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (!transport->over && !transport->enc)
         transport->enc = g_object_ref(enc);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
 }
 
 /* webrtcbin puts a queue, that is a thread, before the decoder. What comes is pushed by the DTLS
@@ -431,7 +430,9 @@ static GstPad *bypass_queue(DtlsDec *dec)
     if (upstream) {
         gst_pad_unlink(upstream, queue_sink);
         gst_pad_unlink(feeder, sink);
+        /* The leg may be going down while this is built: then it has been set to READY already. */
         gst_element_set_locked_state(queue, TRUE);
+        gst_element_set_state(queue, GST_STATE_NULL);
         if (gst_pad_link(upstream, sink) == GST_PAD_LINK_OK)
             gst_object_replace((GstObject **)&feeder, GST_OBJECT(upstream));
     }
@@ -447,10 +448,10 @@ static void set_dec(struct dtls_transport *transport, DtlsDec *dec)
     GstPad *gate = bypass_queue(dec);
 
     dtls_dec_set_transport(dec, transport);
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (!transport->over && !transport->gate)
         transport->gate = g_steal_pointer(&gate);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     gst_clear_object(&gate);
 }
 
@@ -476,9 +477,9 @@ char *dtls_transport_peer_pem(struct dtls_transport *transport)
 {
     char *pem = NULL;
 
-    g_mutex_lock(&transport->lock);
+    pthread_mutex_lock(&transport->lock);
     if (transport->association)
         pem = dtls_association_peer_pem(transport->association);
-    g_mutex_unlock(&transport->lock);
+    pthread_mutex_unlock(&transport->lock);
     return pem;
 }

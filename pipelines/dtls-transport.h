@@ -38,9 +38,11 @@ void dtls_transport_set_peer(struct dtls_transport *transport,
 /* Tells webrtcbin of ICE, which starts DTLS at the first CONNECTED. */
 void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnectionState state);
 void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram);
-/* Ends it and hands `pipeline` (transfer full) on to the reaper. Returns the close_notify to be
- * sent, or NULL when it is not connected; transfer full. Releases the caller's reference. */
-GBytes *dtls_transport_close(struct dtls_transport *transport, GstElement *pipeline);
+/* Ends it; then(data) on the DTLS thread when nothing of it can happen any more. Returns the
+ * close_notify to be sent, or NULL when it is not connected; transfer full. Releases the caller's
+ * reference. */
+GBytes *dtls_transport_close(struct dtls_transport *transport, void (*then)(void *data),
+                             void *data);
 
 /* --- webrtcbin's side: its threads */
 

@@ -6,9 +6,16 @@
 
 #include "base/problem.h"
 #include "pipelines/ice-agent.h"
+#include "pipelines/reaper.h"
 
 #include <gst/sdp/sdp.h>
 #include <gst/webrtc/webrtc.h>
+
+struct leg_pipeline {
+    GstElement *pipeline;
+    GstElement *webrtcbin; /* borrowed from the pipeline */
+    GstPromise *step;      /* the last one that was begun */
+};
 
 static GstElement *make_webrtcbin(const char *id, struct dtls_transport *transport)
 {
@@ -39,11 +46,35 @@ static void release_transport(void *data, GClosure *closure)
     dtls_transport_unref(data);
 }
 
-GstElement *leg_pipeline_new(const char *id, struct dtls_transport *transport,
-                             GstElement **ret_webrtcbin, GError **error)
+/* Blocks; on the reaper's thread, or where nothing runs yet. */
+static void free_pipeline(void *data)
+{
+    struct leg_pipeline *pipeline = data;
+    GstBus *bus = gst_element_get_bus(pipeline->pipeline);
+
+    /* A step builds bins and brings them to the state of webrtcbin: it must not do so while that
+     * goes down, or what it adds stays behind half alive. No further step comes. */
+    if (pipeline->step)
+        gst_promise_wait(pipeline->step);
+    g_clear_pointer(&pipeline->step, gst_promise_unref);
+    /* Flushing first: messages of a stopping pipeline would be kept until the bus goes. */
+    gst_bus_set_flushing(bus, TRUE);
+    gst_object_unref(bus);
+    gst_element_set_state(pipeline->pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline->pipeline);
+    g_free(pipeline);
+}
+
+static void give_to_reaper(void *data)
+{
+    reaper_take(free_pipeline, data);
+}
+
+struct leg_pipeline *leg_pipeline_new(const char *id, struct dtls_transport *transport,
+                                      GError **error)
 {
     GstElement *webrtcbin = make_webrtcbin(id, transport);
-    GstElement *pipeline;
+    struct leg_pipeline *pipeline;
 
     if (!webrtcbin) {
         problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
@@ -52,20 +83,45 @@ GstElement *leg_pipeline_new(const char *id, struct dtls_transport *transport,
     }
     g_signal_connect_data(webrtcbin, "element-added", G_CALLBACK(dtls_transport_adopt),
                           dtls_transport_ref(transport), release_transport, 0);
-    pipeline = gst_pipeline_new(id);
-    gst_bin_add(GST_BIN(pipeline), webrtcbin);
+    pipeline = g_new0(struct leg_pipeline, 1);
+    pipeline->webrtcbin = webrtcbin;
+    pipeline->pipeline = gst_pipeline_new(id);
+    gst_bin_add(GST_BIN(pipeline->pipeline), webrtcbin);
     if (!lock_rtpbin(webrtcbin) ||
-        gst_element_set_state(pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
-        problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE, "webrtcbin does not start");
-        gst_element_set_state(pipeline, GST_STATE_NULL);
-        gst_object_unref(pipeline);
+        gst_element_set_state(pipeline->pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
+        problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
+                    "webrtcbin does not start: are GStreamer's plug-ins nice and dtls installed?");
+        free_pipeline(pipeline);
         return NULL;
     }
-    *ret_webrtcbin = webrtcbin;
     return pipeline;
 }
 
-bool leg_pipeline_set_remote(GstElement *webrtcbin, const char *anchor, GstPromise *promise,
+GBytes *leg_pipeline_end(struct leg_pipeline *pipeline, struct dtls_transport *transport)
+{
+    reaper_expect();
+    /* By way of the DTLS thread, so that no job of this leg can meet its pipeline going down. */
+    return dtls_transport_close(transport, give_to_reaper, pipeline);
+}
+
+GstBin *leg_pipeline_bin(struct leg_pipeline *pipeline)
+{
+    return GST_BIN(pipeline->pipeline);
+}
+
+GstElement *leg_pipeline_webrtcbin(struct leg_pipeline *pipeline)
+{
+    return pipeline->webrtcbin;
+}
+
+/* Takes the promise. */
+static void begin_step(struct leg_pipeline *pipeline, GstPromise *promise)
+{
+    g_clear_pointer(&pipeline->step, gst_promise_unref);
+    pipeline->step = promise;
+}
+
+bool leg_pipeline_set_remote(struct leg_pipeline *pipeline, const char *anchor, GstPromise *promise,
                              GError **error)
 {
     GstWebRTCSessionDescription *offer;
@@ -76,24 +132,24 @@ bool leg_pipeline_set_remote(GstElement *webrtcbin, const char *anchor, GstPromi
         gst_promise_unref(promise);
         return false;
     }
+    begin_step(pipeline, promise);
     offer = gst_webrtc_session_description_new(GST_WEBRTC_SDP_TYPE_OFFER, message);
-    g_signal_emit_by_name(webrtcbin, "set-remote-description", offer, promise);
+    g_signal_emit_by_name(pipeline->webrtcbin, "set-remote-description", offer, promise);
     gst_webrtc_session_description_free(offer);
-    gst_promise_unref(promise);
     return true;
 }
 
-void leg_pipeline_create_answer(GstElement *webrtcbin, GstPromise *promise)
+void leg_pipeline_create_answer(struct leg_pipeline *pipeline, GstPromise *promise)
 {
-    g_signal_emit_by_name(webrtcbin, "create-answer", NULL, promise);
-    gst_promise_unref(promise);
+    begin_step(pipeline, promise);
+    g_signal_emit_by_name(pipeline->webrtcbin, "create-answer", NULL, promise);
 }
 
-void leg_pipeline_set_local(GstElement *webrtcbin, GstWebRTCSessionDescription *answer,
+void leg_pipeline_set_local(struct leg_pipeline *pipeline, GstWebRTCSessionDescription *answer,
                             GstPromise *promise)
 {
-    g_signal_emit_by_name(webrtcbin, "set-local-description", answer, promise);
-    gst_promise_unref(promise);
+    begin_step(pipeline, promise);
+    g_signal_emit_by_name(pipeline->webrtcbin, "set-local-description", answer, promise);
 }
 
 bool leg_pipeline_result(GstPromise *promise, GstWebRTCSessionDescription **ret_answer,

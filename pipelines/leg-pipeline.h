@@ -7,17 +7,25 @@
 
 #include <gst/gst.h>
 
-/* Running. Transfer full, *ret_webrtcbin borrowed; NULL and RESOURCES_UNAVAILABLE. */
-GstElement *leg_pipeline_new(const char *id, struct dtls_transport *transport,
-                             GstElement **ret_webrtcbin, GError **error);
+struct leg_pipeline;
 
-/* The steps of negotiation; each consumes `promise`. */
-bool leg_pipeline_set_remote(GstElement *webrtcbin, const char *anchor, GstPromise *promise,
+/* Running. Transfer full; NULL and RESOURCES_UNAVAILABLE. */
+struct leg_pipeline *leg_pipeline_new(const char *id, struct dtls_transport *transport,
+                                      GError **error);
+/* Closes the transport (transfer full) and then has the reaper free the pipeline. Returns what is
+ * to be sent as farewell, or NULL; transfer full. */
+GBytes *leg_pipeline_end(struct leg_pipeline *pipeline, struct dtls_transport *transport);
+/* Borrowed. */
+GstBin *leg_pipeline_bin(struct leg_pipeline *pipeline);
+GstElement *leg_pipeline_webrtcbin(struct leg_pipeline *pipeline);
+
+/* The steps of negotiation, one after the other; each consumes `promise`. */
+bool leg_pipeline_set_remote(struct leg_pipeline *pipeline, const char *anchor, GstPromise *promise,
                              GError **error);
-void leg_pipeline_create_answer(GstElement *webrtcbin, GstPromise *promise);
-void leg_pipeline_set_local(GstElement *webrtcbin, GstWebRTCSessionDescription *answer,
+void leg_pipeline_create_answer(struct leg_pipeline *pipeline, GstPromise *promise);
+void leg_pipeline_set_local(struct leg_pipeline *pipeline, GstWebRTCSessionDescription *answer,
                             GstPromise *promise);
-/* What came of a step: false and *error when webrtcbin refused or is going down; otherwise the
- * answer when `ret_answer` is not NULL (transfer full). Any thread. */
+/* What came of a step, waiting for it: false and *error when webrtcbin refused or is going down;
+ * otherwise the answer when `ret_answer` is not NULL (transfer full). Any thread. */
 bool leg_pipeline_result(GstPromise *promise, GstWebRTCSessionDescription **ret_answer,
                          GError **error);

@@ -31,7 +31,7 @@ struct pl_leg {
     bool ice_connected; /* as the relay says */
     bool ice_lost;      /* consent expired; another pair may still come */
     const char *cipher;
-    GstElement *pipeline, *webrtcbin;
+    struct leg_pipeline *pipeline;
     struct dtls_transport *dtls;
 };
 
@@ -211,7 +211,7 @@ static void on_local_set(GstPromise *promise, void *data)
 
 static void handle_answer(struct pl_leg *leg, struct event *event)
 {
-    leg_pipeline_set_local(leg->webrtcbin, event->answer, promise_new(leg->number, on_local_set));
+    leg_pipeline_set_local(leg->pipeline, event->answer, promise_new(leg->number, on_local_set));
 }
 
 static void on_answer(GstPromise *promise, void *data)
@@ -221,7 +221,7 @@ static void on_answer(GstPromise *promise, void *data)
 
 static void handle_remote_set(struct pl_leg *leg, struct event *event)
 {
-    leg_pipeline_create_answer(leg->webrtcbin, promise_new(leg->number, on_answer));
+    leg_pipeline_create_answer(leg->pipeline, promise_new(leg->number, on_answer));
 }
 
 static void on_remote_set(GstPromise *promise, void *data)
@@ -274,11 +274,11 @@ static void free_number(void *data, GClosure *closure)
 
 static void listen_to(struct pl_leg *leg)
 {
-    GstBus *bus = gst_element_get_bus(leg->pipeline);
+    GstBus *bus = gst_element_get_bus(GST_ELEMENT(leg_pipeline_bin(leg->pipeline)));
 
     gst_bus_set_sync_handler(bus, on_message, g_memdup2(&leg->number, sizeof leg->number), g_free);
     gst_object_unref(bus);
-    g_signal_connect_data(leg->webrtcbin, "notify::connection-state",
+    g_signal_connect_data(leg_pipeline_webrtcbin(leg->pipeline), "notify::connection-state",
                           G_CALLBACK(on_connection_state),
                           g_memdup2(&leg->number, sizeof leg->number), free_number, 0);
 }
@@ -295,7 +295,7 @@ struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *us
     leg->ops = ops;
     leg->user = user;
     leg->dtls = dtls_transport_new(pipelines_dtls_context(), &transport_ops, leg->number);
-    leg->pipeline = leg_pipeline_new(id, leg->dtls, &leg->webrtcbin, error);
+    leg->pipeline = leg_pipeline_new(id, leg->dtls, error);
     if (!leg->pipeline) {
         dtls_transport_unref(leg->dtls);
         g_free(leg->id);
@@ -326,7 +326,7 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
         return false;
     anchor = sdp_make_anchor(remote, we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE, false);
     dtls_transport_set_peer(leg->dtls, &fingerprint, we_are_server);
-    if (!leg_pipeline_set_remote(leg->webrtcbin, anchor, promise_new(leg->number, on_remote_set),
+    if (!leg_pipeline_set_remote(leg->pipeline, anchor, promise_new(leg->number, on_remote_set),
                                  error))
         return false;
     leg->started = true;
@@ -380,8 +380,7 @@ void pl_leg_close(struct pl_leg *leg)
         return;
     loop_assert();
     g_hash_table_remove(legs, &leg->number);
-    reaper_expect();
-    farewell = dtls_transport_close(leg->dtls, leg->pipeline);
+    farewell = leg_pipeline_end(leg->pipeline, leg->dtls);
     if (farewell)
         leg->ops->send_dtls(leg->user, farewell);
     g_free(leg->id);
@@ -391,7 +390,7 @@ void pl_leg_close(struct pl_leg *leg)
 char *pl_leg_dot(struct pl_leg *leg)
 {
     loop_assert();
-    return gst_debug_bin_to_dot_data(GST_BIN(leg->pipeline), GST_DEBUG_GRAPH_SHOW_ALL);
+    return gst_debug_bin_to_dot_data(leg_pipeline_bin(leg->pipeline), GST_DEBUG_GRAPH_SHOW_ALL);
 }
 
 guint pl_legs_count(void)

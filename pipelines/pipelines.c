@@ -133,20 +133,20 @@ static bool shows_our_certificate(const GstWebRTCSessionDescription *answer)
     return strcasestr(text, expected->str) != NULL;
 }
 
-static bool negotiate(GstElement *webrtcbin, GError **error)
+static bool negotiate(struct leg_pipeline *pipeline, GError **error)
 {
     g_autofree char *anchor = warm_up_anchor();
     GstWebRTCSessionDescription *answer = NULL;
     GstPromise *step = gst_promise_new();
     bool done;
 
-    done = leg_pipeline_set_remote(webrtcbin, anchor, gst_promise_ref(step), error) &&
+    done = leg_pipeline_set_remote(pipeline, anchor, gst_promise_ref(step), error) &&
            leg_pipeline_result(step, NULL, error);
     gst_promise_unref(step);
     if (!done)
         return false;
     step = gst_promise_new();
-    leg_pipeline_create_answer(webrtcbin, gst_promise_ref(step));
+    leg_pipeline_create_answer(pipeline, gst_promise_ref(step));
     done = leg_pipeline_result(step, &answer, error);
     gst_promise_unref(step);
     if (done && !shows_our_certificate(answer)) {
@@ -156,7 +156,7 @@ static bool negotiate(GstElement *webrtcbin, GError **error)
     }
     if (done) {
         step = gst_promise_new();
-        leg_pipeline_set_local(webrtcbin, answer, gst_promise_ref(step));
+        leg_pipeline_set_local(pipeline, answer, gst_promise_ref(step));
         done = leg_pipeline_result(step, NULL, error);
         gst_promise_unref(step);
     }
@@ -167,17 +167,15 @@ static bool negotiate(GstElement *webrtcbin, GError **error)
 static bool warm_up(GError **error)
 {
     struct dtls_transport *transport = dtls_transport_new(pipelines.context, &warm_up_ops, 0);
-    GstElement *webrtcbin;
-    GstElement *pipeline = leg_pipeline_new("warm-up", transport, &webrtcbin, error);
+    struct leg_pipeline *pipeline = leg_pipeline_new("warm-up", transport, error);
     bool done;
 
     if (!pipeline) {
         dtls_transport_unref(transport);
         return false;
     }
-    done = negotiate(webrtcbin, error);
-    reaper_expect();
-    dtls_transport_close(transport, pipeline);
+    done = negotiate(pipeline, error);
+    leg_pipeline_end(pipeline, transport);
     return done;
 }
 
@@ -207,6 +205,7 @@ bool pl_init(GError **error)
 
 void pl_finish(void)
 {
+    g_assert(pl_legs_count() == 0);
     /* In this order: the DTLS thread hands the last pipelines to the reaper. */
     dtls_thread_stop();
     reaper_stop();
