@@ -370,7 +370,8 @@ void link_wire_received(struct link *link, const void *data, gsize length, bool 
         return;
     link->message_deadline = 0;
     link->heard_at = now;
-    handle_message(link, (const char *)link->partial->data, link->partial->len);
+    const char *text = link->partial->len ? (const char *)link->partial->data : "";
+    handle_message(link, text, link->partial->len);
     if (link->partial->len > PARTIAL_KEEP) {
         g_byte_array_unref(link->partial);
         link->partial = g_byte_array_new();

@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #define CLOSE_TIME (3 * G_USEC_PER_SEC) /* for the queue and the closing handshake */
+#define PROBLEM_TIME G_USEC_PER_SEC     /* … of a peer that broke a rule */
 
 const struct link_limits link_limits_client = {
     .message_max = 256 * 1024,
@@ -234,11 +235,11 @@ void link_wire_lost(struct link *link)
     link_free(link);
 }
 
-static void close_with(struct link *link, enum link_close code, const char *reason)
+static void close_with(struct link *link, enum link_close code, const char *reason, gint64 time)
 {
     link->close_code = (int)code;
     link->close_reason = g_strdup(reason);
-    link->close_deadline = g_get_monotonic_time() + CLOSE_TIME;
+    link->close_deadline = g_get_monotonic_time() + time;
     link_set_state(link, LINK_CLOSING, reason ? reason : "closed by us");
     link->wire_ops->write_soon(link->wire);
     link_schedule(link);
@@ -248,7 +249,7 @@ void link_close(struct link *link, enum link_close code, const char *reason)
 {
     g_return_if_fail(link);
     if (link->state < LINK_CLOSING)
-        close_with(link, code, reason);
+        close_with(link, code, reason, CLOSE_TIME);
 }
 
 /* Closes at once: what is queued is thrown away. */
@@ -257,7 +258,7 @@ void link_problem_close(struct link *link, enum link_close code, const char *rea
     if (link->state >= LINK_CLOSING)
         return;
     link_queue_clear(link);
-    close_with(link, code, reason);
+    close_with(link, code, reason, PROBLEM_TIME);
 }
 
 void link_abandon(struct link *link, enum link_close code)

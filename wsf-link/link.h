@@ -120,6 +120,7 @@ struct link_listener_config {
     guint connect_rate_per_address; /* new connections per second */
     guint request_rate_per_address; /* requests per second over all its links; 0 = not limited */
     guint request_rate_total;       /* … of all addresses together */
+    guint handshake_timeout_ms;     /* from accept to an open link or a whole request; 0 = 10 s */
 };
 
 /* Cleartext on an address that is not loopback is refused (A1). Transfer full. */

@@ -12,7 +12,6 @@
 #define PIECE_MAX 8192
 #define HEAD_MAX 4096
 #define ANSWER_MS 60000
-#define NEXT_REQUEST_MS 10000
 
 /* Scripts and styles of our own origin only; the page connects to its own listener (and, for
  * development, to another port of it). */
@@ -76,7 +75,7 @@ void ws_http_finish(struct ws_http *http)
 static int complete(struct ws_connection *connection, struct lws *wsi)
 {
     ws_http_finish(&connection->http);
-    loop_timer_start(connection->deadline, NEXT_REQUEST_MS);
+    loop_timer_start(connection->deadline, connection->listener->handshake_ms);
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDSHAKE_MS 10000 /* from accept to an open link or a whole HTTP request */
+#define HANDSHAKE_MS 10000
 #define ADDRESSES_MAX 4096
 #define ACCEPTS_PER_ROUND 32
 #define HTTP_RESERVE 64 /* connections above the limit that still get a 503 instead of a reset */
@@ -117,7 +117,7 @@ static void adopt(struct link_listener *listener, int fd, const struct sockaddr_
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct ws_connection *connection = connection_new(listener, address, peer);
-    loop_timer_start(connection->deadline, HANDSHAKE_MS);
+    loop_timer_start(connection->deadline, listener->handshake_ms);
     lws_adopt_desc_t adoption = {
         .vh = listener->vhost,
         .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
@@ -281,6 +281,9 @@ static int open_link(struct ws_connection *connection, struct lws *wsi)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
+    /* Without this answer libwebsockets takes every client certificate, whatever OpenSSL found. */
+    if (reason == LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION)
+        return length ? 0 : -1; /* the result of the verification so far */
     struct ws_connection *connection = lws_get_opaque_user_data(wsi);
     int result;
     /* Some events come for the context or the virtual host, with no connection of ours. */
@@ -404,6 +407,8 @@ struct link_listener *link_listen(struct link_service *service,
     listener->connect_rate_per_address = config->connect_rate_per_address;
     listener->request_rate_per_address = config->request_rate_per_address;
     listener->request_rate_total = config->request_rate_total;
+    listener->handshake_ms =
+        config->handshake_timeout_ms ? config->handshake_timeout_ms : HANDSHAKE_MS;
     listener->connections = g_hash_table_new_full(NULL, NULL, connection_free, NULL);
     listener->addresses = rate_table_new(ADDRESSES_MAX);
     listener->protocols = protocols_new(config);

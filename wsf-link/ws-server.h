@@ -21,7 +21,7 @@ struct link_listener {
     char **origins;
     struct http_server *http; /* borrowed until close */
     guint connections_max, connections_per_address, connect_rate_per_address;
-    guint request_rate_per_address, request_rate_total;
+    guint request_rate_per_address, request_rate_total, handshake_ms;
     struct rate_bucket requests;
     struct rate_table *addresses;
     GHashTable *connections; /* set of struct ws_connection, owned */

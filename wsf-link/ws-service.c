@@ -46,7 +46,7 @@ struct lws_context *ws_context_new(struct link_service *service, GError **error)
         .foreign_loops = loops,
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,
-        .server_string = "wmcf",
+        .server_string = "eirtcw",
         .max_http_header_data = 8192,
         .timeout_secs = 10,
         .user = service,
