@@ -8,8 +8,6 @@
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
 
-#include <string.h>
-
 static const char *const extensions[] = {NULL};
 const struct link_protocol client_protocol = {.subprotocol = "eirtcw.v1",
                                               .methods = method_names,
@@ -36,10 +34,10 @@ static void on_opened(struct link *link, void *user)
 static void on_request(struct link *link, struct link_transaction *transaction, void *user)
 {
     struct client *client = link_data(link);
-    const char *method = link_transaction_method(transaction);
+    const struct method *method = method_find(link_transaction_method(transaction));
     struct endpoint *endpoint = client_endpoint(client);
-    bool auth = strcmp(method, "auth") == 0;
-    loop_mark(method);
+    bool auth = method->handle == handle_auth;
+    loop_mark(method->name);
     if (!auth && !endpoint) {
         /* Registered once, not any more, and the close is on its way. */
         GError *error = NULL;
@@ -50,7 +48,7 @@ static void on_request(struct link *link, struct link_transaction *transaction, 
     }
     if (!auth)
         reauth_confirm(&endpoint->reauth); /* A6: the first request on the new connection */
-    method_find(method)(client, transaction);
+    method->handle(client, transaction);
 }
 
 static void on_closed(struct link *link, int code, const char *reason, void *user)

@@ -66,6 +66,9 @@ export class Wsf {
         const from = this.log.length;
         this.process = child;
         this.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ?? code)));
+        void this.exited.then((how) => {
+            if (how !== 0 && how !== 'SIGKILL') process.stderr.write(`wsf ended with ${how}:\n${this.log}`);
+        });
         child.stderr.on('data', (data) => {
             this.log += data;
         });
@@ -99,6 +102,10 @@ export class Wsf {
         const how = await this.exited;
         if (this.wmcf) await this.wmcf.stop();
         rmSync(this.folder, { recursive: true, force: true });
+        // Sanitizers speak on stderr and by the exit status.
+        if (how !== 0 || /Sanitizer|runtime error/.test(this.log)) {
+            throw new Error(`wsf ended with ${how}`);
+        }
         return how;
     }
 

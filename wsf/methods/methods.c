@@ -7,22 +7,20 @@
 
 #include <string.h>
 
-static const struct {
-    const char *name;
-    method_fn handle;
-} table[] = {
+static const struct method table[] = {
     {"auth", handle_auth},     {"getinfo", handle_getinfo}, {"mdisc", handle_mdisc},
     {"msetup", handle_msetup}, {"mupdate", handle_mupdate},
 };
+static const struct method application = {"application method", handle_application};
 
 const char *const method_names[] = {"auth", "getinfo", "mdisc", "msetup", "mupdate", NULL};
 
-method_fn method_find(const char *name)
+const struct method *method_find(const char *name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
         if (strcmp(name, table[i].name) == 0)
-            return table[i].handle;
-    return strchr(name, '.') ? handle_application : NULL;
+            return &table[i];
+    return &application; /* the link library lets nothing else pass */
 }
 
 void method_fail(struct client *client, struct link_transaction *txn, GError *error,

@@ -5,7 +5,10 @@
 #include "base/log.h"
 #include "wsf/wsf.h"
 
-typedef void (*method_fn)(struct client *client, struct link_transaction *txn);
+struct method {
+    const char *name; /* static */
+    void (*handle)(struct client *client, struct link_transaction *txn);
+};
 
 void handle_application(struct client *client, struct link_transaction *txn);
 void handle_auth(struct client *client, struct link_transaction *txn);
@@ -16,8 +19,8 @@ void handle_mupdate(struct client *client, struct link_transaction *txn);
 
 /* NULL-terminated names for the link library, alphabetised. */
 extern const char *const method_names[];
-/* The handler of a method; that of application methods for any name with a dot. */
-method_fn method_find(const char *name);
+/* The method of this name; the one for application methods for any other. */
+const struct method *method_find(const char *name);
 
 /* --- for the handlers ----------------------------------------------------------------------------
  */
