@@ -33,18 +33,19 @@ struct pl_srtp_keys {
 struct pl_leg_ops {
     /* A DTLS datagram for the peer. Borrowed; send it on the nominated pair or drop it. */
     void (*send_dtls)(void *user, GBytes *datagram);
-    /* DTLS is connected and the fingerprint matched (RFC 8122): keys for SRTP. Once per association. */
+    /* DTLS is connected and the fingerprint matched (RFC 8122): keys for SRTP. Once per
+     * association. */
     void (*connected)(void *user, const struct pl_srtp_keys *keys);
-    /* The leg is over: handshake failed, fingerprint mismatch, alert, GStreamer error. Once; `error`
-     * says what in one sentence. No further callback but for those already posted. */
+    /* The leg is over: handshake failed, fingerprint mismatch, alert, GStreamer error. Once;
+     * `error` says what in one sentence. No further callback but for those already posted. */
     void (*failed)(void *user, const GError *error);
     /* The peer closed DTLS (close_notify). */
     void (*closed_by_peer)(void *user);
 };
 
-/* Initialises GStreamer, registers our DTLS elements in place of the stock ones and checks that they
- * are the ones found, makes the certificate, starts the DTLS and reaper threads, warms one leg up
- * (the first costs 0.3 s otherwise). False and *error: refuse to run. Once. */
+/* Initialises GStreamer, registers our DTLS elements in place of the stock ones and checks that
+ * they are the ones found, makes the certificate, starts the DTLS and reaper threads, warms one leg
+ * up (the first costs 0.3 s otherwise). False and *error: refuse to run. Once. */
 bool pl_init(GError **error);
 /* Joins the threads; all legs must be closed. */
 void pl_finish(void);

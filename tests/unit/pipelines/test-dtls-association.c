@@ -423,6 +423,29 @@ static void test_duplicates_and_reordering(void)
     }
 }
 
+/* Messages in pieces: a hello with many key shares comes in two datagrams or more. */
+static void test_fragments(void)
+{
+    BOTH_ROLES(is_client)
+    {
+        struct call *plain = connected_call(is_client);
+        guint8 alpn[251] = {250}; /* to make the hello long */
+
+        for (guint reversed = 0; reversed < 2; reversed++) {
+            struct call *call = call_new(is_client);
+
+            g_assert_cmpint(DTLS_set_link_mtu(call->peer->ssl, 256), ==, 1);
+            g_assert_cmpint(SSL_set_alpn_protos(call->peer->ssl, alpn, sizeof alpn), ==, 0);
+            call->reversed = reversed;
+            run(call);
+            assert_connected(call);
+            g_assert_cmpuint(call->count[TO_US], >, plain->count[TO_US]);
+            call_free(call);
+        }
+        call_free(plain);
+    }
+}
+
 static void test_heavy_loss(void)
 {
     guint connected = 0;
@@ -693,6 +716,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dtls/versions", test_versions);
     g_test_add_func("/dtls/loss-of-each", test_loss_of_each);
     g_test_add_func("/dtls/duplicates-and-reordering", test_duplicates_and_reordering);
+    g_test_add_func("/dtls/fragments", test_fragments);
     g_test_add_func("/dtls/heavy-loss", test_heavy_loss);
     g_test_add_func("/dtls/garbage", test_garbage);
     g_test_add_func("/dtls/broken-hello", test_broken_hello);
