@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkTrace } from '../schema/check-trace.mjs';
 import { Endpoint } from './eirtcw-client.mjs';
 import { FakeWmcf, TOKEN } from './fake-wmcf.mjs';
 
@@ -101,7 +102,9 @@ export class Wsf {
         this.process.kill(signal);
         const how = await this.exited;
         if (this.wmcf) await this.wmcf.stop();
+        const { faults } = checkTrace(path.join(this.folder, 'trace.jsonl'), { sentOnly: true });
         rmSync(this.folder, { recursive: true, force: true });
+        if (faults.length) throw new Error(`messages against their schemas:\n${faults.join('\n')}`);
         // Sanitizers speak on stderr and by the exit status.
         if (how !== 0 || /Sanitizer|runtime error/.test(this.log)) {
             throw new Error(`wsf ended with ${how}`);
