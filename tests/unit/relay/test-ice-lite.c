@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binding requests as a full agent sends them, made by the same STUN library, and what they may not
+ * be. */
+#include "wmcf/relay/ice-lite.h"
+
+#include <string.h>
+#include <stun/stunagent.h>
+
+#define SECOND INT64_C(1000000)
+
+static const uint16_t known[] = {STUN_ATTRIBUTE_USERNAME, STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
+                                 STUN_ATTRIBUTE_ERROR_CODE, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, 0};
+
+struct question {
+    const char *username, *password; /* password NULL: no integrity */
+    bool use_candidate, controlled;
+    uint16_t unknown_attribute;
+    StunClass class;
+};
+
+struct fixture {
+    struct ice_server *server;
+    struct ice_credentials credentials;
+    StunAgent agent;
+    union socket_address source;
+    uint8_t message[512];
+    size_t length;
+    struct ice_request request;
+};
+
+static void set_up(struct fixture *f, guint rate)
+{
+    memset(f, 0, sizeof *f);
+    f->server = ice_server_new(rate);
+    strcpy(f->credentials.ufrag, "ours");
+    strcpy(f->credentials.pwd, "ourpasswordourpassword");
+    ice_server_add(f->server, &f->credentials);
+    socket_address_parse("192.0.2.7", 4711, &f->source);
+    stun_agent_init(&f->agent, known, STUN_COMPATIBILITY_RFC5389,
+                    STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
+}
+
+static void tear_down(struct fixture *f)
+{
+    ice_server_remove(f->server, &f->credentials);
+    ice_server_free(f->server);
+}
+
+static bool ask(struct fixture *f, struct question question, bool known_source, gint64 now)
+{
+    StunMessage message;
+    if (question.class == STUN_INDICATION)
+        stun_agent_init_indication(&f->agent, &message, f->message, sizeof f->message,
+                                   STUN_BINDING);
+    else
+        stun_agent_init_request(&f->agent, &message, f->message, sizeof f->message, STUN_BINDING);
+    if (question.username)
+        stun_message_append_string(&message, STUN_ATTRIBUTE_USERNAME, question.username);
+    stun_message_append32(&message, STUN_ATTRIBUTE_PRIORITY, 1);
+    if (question.use_candidate)
+        stun_message_append_flag(&message, STUN_ATTRIBUTE_USE_CANDIDATE);
+    stun_message_append64(
+        &message,
+        question.controlled ? STUN_ATTRIBUTE_ICE_CONTROLLED : STUN_ATTRIBUTE_ICE_CONTROLLING, 99);
+    if (question.unknown_attribute)
+        stun_message_append32(&message, (StunAttribute)question.unknown_attribute, 1);
+    StunTransactionId id;
+    stun_message_id(&message, id);
+    f->length = stun_agent_finish_message(&f->agent, &message, (const uint8_t *)question.password,
+                                          question.password ? strlen(question.password) : 0);
+    g_assert_cmpuint(f->length, >, 0);
+    bool good = ice_server_handle(f->server, f->message, f->length, &f->source, known_source, now,
+                                  &f->request);
+    if (question.class == STUN_REQUEST && f->request.reply_length == 0)
+        stun_agent_forget_transaction(&f->agent, id);
+    return good;
+}
+
+/* The reply as the asker reads it: 0 for success, the error's code, or -1 for none. */
+static int reply(struct fixture *f, const char *password)
+{
+    StunMessage message;
+    int code = -1;
+    if (f->request.reply_length == 0)
+        return -1;
+    StunDefaultValidaterData validater[] = {
+        {(uint8_t *)"", 0, (uint8_t *)password, strlen(password)}, {NULL, 0, NULL, 0}};
+    StunValidationStatus status =
+        stun_agent_validate(&f->agent, &message, f->request.reply, f->request.reply_length,
+                            stun_agent_default_validater, validater);
+    if (stun_message_get_class(&message) == STUN_ERROR) {
+        g_assert_cmpint(stun_message_find_error(&message, &code), ==, STUN_MESSAGE_RETURN_SUCCESS);
+        return code;
+    }
+    g_assert_cmpint(status, ==, STUN_VALIDATION_SUCCESS);
+    union socket_address mapped;
+    socklen_t length = sizeof mapped;
+    struct sockaddr_storage storage;
+    length = sizeof storage;
+    g_assert_cmpint(
+        stun_message_find_xor_addr(&message, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &storage, &length),
+        ==, STUN_MESSAGE_RETURN_SUCCESS);
+    memcpy(&mapped, &storage, sizeof mapped);
+    g_assert_true(socket_address_equal(&mapped, &f->source));
+    return 0;
+}
+
+#define PASSWORD "ourpasswordourpassword"
+
+static void test_success(void)
+{
+    struct fixture f;
+    set_up(&f, 100);
+    /* before the remote description: our password is enough */
+    g_assert_true(ask(&f, (struct question){"ours:theirs", PASSWORD}, false, SECOND));
+    g_assert_true(f.request.credentials == &f.credentials);
+    g_assert_false(f.request.use_candidate);
+    g_assert_cmpint(reply(&f, PASSWORD), ==, 0);
+    strcpy(f.credentials.remote_ufrag, "theirs");
+    g_assert_true(
+        ask(&f, (struct question){"ours:theirs", PASSWORD, .use_candidate = true}, false, SECOND));
+    g_assert_true(f.request.use_candidate);
+    g_assert_cmpint(reply(&f, PASSWORD), ==, 0);
+    socket_address_parse("2001:db8::7", 4711, &f.source);
+    g_assert_true(ask(&f, (struct question){"ours:theirs", PASSWORD}, false, SECOND));
+    g_assert_cmpint(reply(&f, PASSWORD), ==, 0);
+    tear_down(&f);
+}
+
+static void expect_refused(struct fixture *f, struct question question, int code)
+{
+    g_assert_false(ask(f, question, false, SECOND));
+    g_assert_null(f->request.credentials);
+    g_assert_cmpint(reply(f, PASSWORD), ==, code);
+}
+
+static void test_refused(void)
+{
+    struct fixture f;
+    set_up(&f, 100);
+    strcpy(f.credentials.remote_ufrag, "theirs");
+    expect_refused(&f, (struct question){"ours:theirs", "wrong"}, 401);
+    expect_refused(&f, (struct question){"ours:somebody", PASSWORD}, 401);
+    expect_refused(&f, (struct question){"ours:theirsx", PASSWORD}, 401);
+    expect_refused(&f, (struct question){"nobody:theirs", PASSWORD}, 401);
+    expect_refused(&f, (struct question){"ours", PASSWORD}, 401);
+    expect_refused(&f, (struct question){"", PASSWORD}, 401);
+    expect_refused(&f, (struct question){"ours:theirs", NULL}, 400);
+    expect_refused(&f, (struct question){NULL, PASSWORD}, 400);
+    expect_refused(&f, (struct question){"ours:theirs", PASSWORD, .controlled = true}, 487);
+    expect_refused(&f, (struct question){"ours:theirs", PASSWORD, .unknown_attribute = 0x7abc},
+                   420);
+    tear_down(&f);
+}
+
+static void test_not_requests(void)
+{
+    struct fixture f;
+    set_up(&f, 100);
+    g_assert_true(ask(&f, (struct question){NULL, NULL, .class = STUN_INDICATION}, false, SECOND));
+    g_assert_cmpuint(f.request.reply_length, ==, 0);
+    g_assert_null(f.request.credentials);
+    /* our own answer sent back to us */
+    ask(&f, (struct question){"ours:theirs", PASSWORD}, false, SECOND);
+    uint8_t answer[ICE_REPLY_MAX];
+    size_t length = f.request.reply_length;
+    memcpy(answer, f.request.reply, length);
+    g_assert_false(
+        ice_server_handle(f.server, answer, length, &f.source, true, SECOND, &f.request));
+    g_assert_cmpuint(f.request.reply_length, ==, 0);
+    tear_down(&f);
+}
+
+static unsigned answered(struct fixture *f, struct question question, bool known_source, gint64 now,
+                         unsigned n)
+{
+    unsigned ret = 0;
+    for (unsigned i = 0; i < n; i++) {
+        ask(f, question, known_source, now);
+        ret += f->request.reply_length > 0;
+        if (f->request.reply_length)
+            reply(f, PASSWORD);
+    }
+    return ret;
+}
+
+static void test_limits(void)
+{
+    struct fixture f;
+    set_up(&f, 5);
+    /* strangers have a budget; those we know are not touched by it */
+    g_assert_cmpuint(answered(&f, (struct question){"nobody:x", PASSWORD}, false, SECOND, 20), ==,
+                     5);
+    g_assert_cmpuint(answered(&f, (struct question){"ours:x", PASSWORD}, false, SECOND, 20), ==,
+                     20);
+    /* a leg under a flood of bad requests still hears the addresses it knows */
+    g_assert_cmpuint(answered(&f, (struct question){"ours:x", "wrong"}, false, SECOND, 20), ==, 5);
+    g_assert_cmpuint(answered(&f, (struct question){"ours:x", PASSWORD}, false, SECOND, 3), ==, 0);
+    g_assert_cmpuint(answered(&f, (struct question){"ours:x", PASSWORD}, true, SECOND, 3), ==, 3);
+    /* a second later everybody is heard again */
+    g_assert_cmpuint(answered(&f, (struct question){"nobody:x", PASSWORD}, false, 2 * SECOND, 20),
+                     ==, 5);
+    g_assert_cmpuint(answered(&f, (struct question){"ours:x", PASSWORD}, false, 2 * SECOND, 3), ==,
+                     3);
+    tear_down(&f);
+}
+
+static void test_any_octets(void)
+{
+    struct fixture f;
+    set_up(&f, 1000000);
+    for (unsigned i = 0; i < 50000; i++) {
+        ask(&f, (struct question){"ours:theirs", PASSWORD}, true, SECOND);
+        g_autofree uint8_t *copy = g_memdup2(f.message, f.length);
+        unsigned flips = 1 + g_random_int() % 4;
+        while (flips--)
+            copy[g_random_int() % f.length] = (uint8_t)g_random_int();
+        if (f.request.reply_length)
+            reply(&f, PASSWORD);
+        ice_server_handle(f.server, copy, f.length, &f.source, false, SECOND, &f.request);
+    }
+    tear_down(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ice-lite/success", test_success);
+    g_test_add_func("/ice-lite/refused", test_refused);
+    g_test_add_func("/ice-lite/not-requests", test_not_requests);
+    g_test_add_func("/ice-lite/limits", test_limits);
+    g_test_add_func("/ice-lite/any-octets", test_any_octets);
+    return g_test_run();
+}
