@@ -119,11 +119,7 @@ export class Stack {
     async #prepare(wsfSettings, wmcfSettings, users) {
         this.folder = mkdtempSync(join(tmpdir(), 'stack-'));
         this.address = mediaAddress();
-        const [web, control, media] = [
-            await freeTcp(),
-            await freeTcp(),
-            await freeUdp(this.address),
-        ];
+        const [web, control] = [await freeTcp(), await freeTcp()];
         this.url = `http://localhost:${web}/`;
         const file = (name, text) => {
             writeFileSync(join(this.folder, name), text, { mode: 0o600 });
