@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 struct load_options {
-    char *url, *token_file, *webrtc_id, *users, *tls_ca, *to, *trace_file;
+    char *url, *token_file, *webrtc_id, *users, *tls_ca, *to, *bind, *trace_file;
     int pid;          /* of the program that is measured; 0 = none */
     int contexts;     /* how many of the shape */
     int fan_out;      /* one publisher, so many subscribers each */

@@ -42,6 +42,7 @@ static const GOptionEntry entries[] = {
     {"fps", 0, 0, G_OPTION_ARG_INT, &options.fps, "Video frames per second", "N"},
     {"packet-size", 's', 0, G_OPTION_ARG_INT, &options.packet_size, "Video RTP packet", "OCTETS"},
     {"nack", 0, 0, G_OPTION_ARG_NONE, &options.nack, "NACK and retransmission", NULL},
+    {"bind", 0, 0, G_OPTION_ARG_STRING, &options.bind, "Address of the legs", "ADDRESS"},
     {"drop-in", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_in, "Loss towards the legs, 0..1", "P"},
     {"drop-out", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_out, "Loss from the legs, 0..1", "P"},
     {"gso", 0, 0, G_OPTION_ARG_NONE, &options.gso, "Send in UDP_SEGMENT runs", NULL},

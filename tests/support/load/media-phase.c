@@ -38,6 +38,7 @@ void load_peer_config(const struct load_options *options, struct peer_config *co
     memset(config, 0, sizeof *config);
     config->srtp = options->libsrtp ? PEER_SRTP_LIBSRTP : PEER_SRTP_EVP;
     config->hold_media = true;
+    config->bind_address = options->bind;
     config->faults.drop_in = options->drop_in;
     config->faults.drop_out = options->drop_out;
     if (options->audio)
