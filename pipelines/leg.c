@@ -287,9 +287,16 @@ static void listen_to(struct pl_leg *leg)
 
 struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *user, GError **error)
 {
-    struct pl_leg *leg = g_new0(struct pl_leg, 1);
+    struct pl_leg *leg;
 
     loop_assert();
+    if (pl_legs_count() + reaper_pending() >= pipelines_legs_max()) {
+        problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 1,
+                          "%u legs are all that the limit of open files allows: raise LimitNOFILE",
+                          pipelines_legs_max());
+        return NULL;
+    }
+    leg = g_new0(struct pl_leg, 1);
     leg->id = g_strdup(id);
     leg->number = ++last_number;
     leg->ops = ops;

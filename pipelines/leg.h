@@ -44,8 +44,9 @@ struct pl_leg_ops {
 };
 
 /* Initialises GStreamer, registers our DTLS elements in place of the stock ones and checks that
- * they are the ones found, makes the certificate, starts the DTLS and reaper threads, warms one leg
- * up (the first costs 0.3 s otherwise). False and *error: refuse to run. Once. */
+ * they are the ones found, raises the soft limit of open files to the hard one, makes the
+ * certificate, starts the DTLS and reaper threads, warms one leg up (the first costs 0.3 s
+ * otherwise). False and *error: refuse to run. Once. */
 bool pl_init(GError **error);
 /* Joins the threads; all legs must be closed. */
 void pl_finish(void);
@@ -53,7 +54,8 @@ void pl_finish(void);
 const guint8 *pl_certificate_sha256(void);
 
 /* `id` names pipeline, threads and log lines (the terminationId). Transfer full; NULL and *error
- * (RESOURCES_UNAVAILABLE) when webrtcbin cannot be made. */
+ * (RESOURCES_UNAVAILABLE) when webrtcbin cannot be made, or four descriptors for each leg are not
+ * within the limit of open files. */
 struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *user, GError **error);
 /* Gives webrtcbin the anchor made of the peer's description. `we_are_server`: our DTLS role
  * (true when the peer is setup:active). Once per leg; asynchronous, failures come by `failed`. */
@@ -61,7 +63,8 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
                   GError **error);
 /* ICE has a validated pair: DTLS may begin. Idempotent. */
 void pl_leg_ice_connected(struct pl_leg *leg);
-/* ICE is lost (consent expired). */
+/* ICE is lost (consent expired). The caller knows: `failed` does not come of it, but the state is
+ * "failed" until another pl_leg_ice_connected(). */
 void pl_leg_ice_failed(struct pl_leg *leg);
 /* A DTLS datagram from a source that ICE has validated. Up to 4 early ones are kept until the
  * handshake can begin. Copies. */

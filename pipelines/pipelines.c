@@ -15,10 +15,12 @@
 #include <gst/gst.h>
 #include <gst/sdp/sdp.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 static struct {
     struct certificate *certificate;
     struct dtls_context *context;
+    guint legs_max;
 } pipelines;
 
 struct dtls_context *pipelines_dtls_context(void)
@@ -26,9 +28,32 @@ struct dtls_context *pipelines_dtls_context(void)
     return pipelines.context;
 }
 
+guint pipelines_legs_max(void)
+{
+    return pipelines.legs_max;
+}
+
 const guint8 *pl_certificate_sha256(void)
 {
     return certificate_sha256(pipelines.certificate);
+}
+
+/* GLib ends the process when a main context gets no descriptor, so the limit must be met before: a
+ * leg has three, and a quarter of all is left for sockets and files. The soft limit is for programs
+ * that use select(), which none of ours does. */
+static void measure_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        limit = (struct rlimit){1024, 1024};
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
+    }
+    pipelines.legs_max = (guint)MIN(limit.rlim_cur / 4, G_MAXUINT / 4);
 }
 
 /* --- our elements in place of the stock ones ----------------------------------------------------
@@ -188,6 +213,7 @@ bool pl_init(GError **error)
     /* A leg's threads allocate little and live as long as calls: with an arena for each, memory of
      * ended calls stayed in hundreds of them (20 KB per leg against 2). */
     mallopt(M_ARENA_MAX, 2);
+    measure_limits();
     if (!gst_init_check(NULL, NULL, &reason)) {
         problem_set(error, PROBLEM_INTERNAL_ERROR, "GStreamer does not start: %s", reason->message);
         return false;

@@ -6,3 +6,5 @@
 
 /* Borrowed. */
 struct dtls_context *pipelines_dtls_context(void);
+/* How many legs the process's descriptors are good for, from pl_init() on. */
+guint pipelines_legs_max(void);

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+static guint own_threads; /* before pl_init(), and the two that it starts */
+
 struct usage {
     guint threads, descriptors, kilobytes;
     gint64 cpu_us;
@@ -32,10 +34,15 @@ static struct usage usage_now(void)
     return usage;
 }
 
+/* Until all pipelines are gone, and webrtcbin's threads too, which nobody joins: main, DTLS and
+ * reaper stay. */
 static void settle(void)
 {
-    while (pl_reaper_pending() > 0)
-        g_usleep(200);
+    gint64 limit = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+
+    while ((pl_reaper_pending() > 0 || status_value("Threads:") > own_threads) &&
+           g_get_monotonic_time() < limit)
+        g_usleep(1000);
     while (g_main_context_iteration(NULL, FALSE))
         ;
 }
@@ -83,6 +90,7 @@ static void open_many(struct usage *ret_before, struct usage *ret_after)
     for (guint i = 0; i < LEGS; i++)
         call_free(calls[i]);
     g_assert_cmpuint(pl_legs_count(), ==, 0);
+    settle();
     *ret_after = usage_now();
 }
 
@@ -107,6 +115,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     loop_init(5000); /* the peers run on this thread too, under sanitizers */
+    own_threads = status_value("Threads:") + 2;
     if (!pl_init(&error)) {
         g_print("Bail out! %s\n", error->message);
         return 1;
