@@ -99,6 +99,12 @@ export class Endpoint {
         }
     }
 
+    /** Answers and forgets what has come so far. */
+    async drain(ms = 20) {
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        for (const message of this.#requests.splice(0)) this.#answerable(message).reply();
+    }
+
     close(code = 1000) {
         this.#socket.close(code);
         return this.closed;

@@ -3,6 +3,7 @@
 #define LOG_CATEGORY "method"
 #include "wsf/methods/methods.h"
 
+#include "base/ids.h"
 #include "wsf-link/json-read.h"
 
 #include <string.h>
@@ -30,8 +31,9 @@ void method_fail(struct client *client, struct link_transaction *txn, GError *er
                           .session = media_session_id,
                           .transaction = link_transaction_name(txn)};
     log_info(&ids, "refused: %s (%s)", error->message, problem_cause(problem_code(error)));
-    link_fail(txn, error,
-              media_session_id ? json_pack("{s:s}", "mediaSessionId", media_session_id) : NULL);
+    /* It may be what the client said; only an id is repeated. */
+    bool named = media_session_id && id_is_uuid(media_session_id);
+    link_fail(txn, error, named ? json_pack("{s:s}", "mediaSessionId", media_session_id) : NULL);
     g_error_free(error);
 }
 
