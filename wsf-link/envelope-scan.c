@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the first look at a message: one pass over the octets, no allocation, no recursion. It
- * refuses deep nesting before the JSON parser recurses into it, and finds the token of the
- * transactionId, because ids reach 2^64-1 (A2) and the parser's integers end at 2^63-1. It does not
- * judge the syntax beyond that; the parser does. A key spelled with escapes is not recognised here,
- * so such a message is limited to ids that the parser can hold. */
+ * refuses deep nesting before the JSON parser recurses into it and trees whose memory would be many
+ * times the message's, and finds the token of the transactionId, because ids reach 2^64-1 (A2) and
+ * the parser's integers end at 2^63-1. It does not judge the syntax beyond that; the parser does. A
+ * key spelled with escapes is not recognised here, so such a message is limited to ids that the
+ * parser can hold. */
 #include "wsf-link/envelope.h"
 
 #include <string.h>
@@ -43,7 +44,7 @@ static size_t token_length(const char *text, size_t length, size_t at)
 
 bool envelope_scan(const char *text, size_t length, size_t *ret_id_at, size_t *ret_id_length)
 {
-    guint depth = 0;
+    guint depth = 0, values = 0;
     size_t id_at = 0, id_length = 0;
     for (size_t at = 0; at < length;) {
         char c = text[at];
@@ -60,6 +61,8 @@ bool envelope_scan(const char *text, size_t length, size_t *ret_id_at, size_t *r
             at = end;
             continue;
         }
+        if ((c == '{' || c == '[' || c == ',') && ++values > ENVELOPE_VALUES_MAX)
+            return false;
         if (c == '{' || c == '[') {
             if (++depth > ENVELOPE_DEPTH_MAX)
                 return false;

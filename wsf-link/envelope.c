@@ -70,7 +70,9 @@ enum envelope_verdict envelope_parse(const char *text, size_t length, struct env
     *ret = (struct envelope){0};
     size_t id_at, id_length;
     if (!envelope_scan(text, length, &id_at, &id_length))
-        return unusable(ret, error, "The message is not JSON or nests deeper than 64 levels.");
+        return unusable(
+            ret, error,
+            "The message is not JSON, nests deeper than 64 levels or has too many values.");
     guint64 id;
     bool blank = envelope_id_parse(text + id_at, id_length, &id) && id > G_MAXINT64;
     ret->message = load(text, length, id_at, id_length, blank);

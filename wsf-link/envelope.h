@@ -6,8 +6,9 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define ENVELOPE_DEPTH_MAX 64   /* levels of arrays and objects */
-#define ENVELOPE_METHOD_MAX 256 /* octets of a method's name */
+#define ENVELOPE_DEPTH_MAX 64     /* levels of arrays and objects */
+#define ENVELOPE_VALUES_MAX 32768 /* a tree costs some hundred octets a value */
+#define ENVELOPE_METHOD_MAX 256   /* octets of a method's name */
 
 enum envelope_verdict {
     ENVELOPE_REQUEST,
@@ -29,7 +30,8 @@ enum envelope_verdict envelope_parse(const char *text, size_t length, struct env
 void envelope_clear(struct envelope *envelope);
 
 /* A first look at the octets, before any tree is built: the limit of depth, and where the value of
- * the top-level member "transactionId" stands (length 0: not found). False: too deep or unbalanced.
+ * the top-level member "transactionId" stands (length 0: not found). False: too deep, too many
+ * values, or unbalanced.
  */
 bool envelope_scan(const char *text, size_t length, size_t *ret_id_at, size_t *ret_id_length);
 /* A JSON integer of 0..2^64-1 written in the canonical way. */

@@ -2,9 +2,9 @@
 #pragma once
 /* Strict reading of message members with problems that name the member (JSON Pointer).
  * All: `object` is the message or a sub-object, `base` the JSON Pointer of `object` ("" for the
- * message). Optional members give false/NULL/default without an error when absent; a wrong type or a
- * value out of range is INVALID_MESSAGE, a required one that is absent MISSING_PARAMETER.
- * Threads: any. */
+ * message). True unless *error is set. An optional member that is absent is no error and leaves
+ * *ret as it was; a wrong type or a value out of range is INVALID_MESSAGE, a required one that is
+ * absent MISSING_PARAMETER. Threads: any. */
 #include <glib.h>
 #include <jansson.h>
 #include <stdbool.h>

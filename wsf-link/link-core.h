@@ -79,9 +79,10 @@ struct link {
     GByteArray *partial; /* pieces of the message that is arriving */
     bool skip;           /* the rest of a refused message */
     bool paused;
-    struct rate_bucket requests, abuse;
+    struct rate_bucket requests, abuse, octets;
     struct transaction_peer peer;
-    GQueue transactions; /* struct link_transaction of ops->request, not yet answered */
+    GQueue transactions;      /* struct link_transaction of ops->request, not yet answered */
+    gsize transaction_octets; /* of their messages */
 
     /* sending */
     GQueue queue; /* GBytes, whole messages */

@@ -16,11 +16,13 @@ struct link_transaction {
     struct link *link; /* NULL once the link is gone */
     guint64 id;
     json_t *message;
+    gsize octets;
     const char *method; /* in message */
     char *name;
 };
 
-#define PARTIAL_KEEP 4096 /* octets of reassembly buffer that an idle link keeps */
+#define MESSAGES_IN_PROGRESS 4 /* of the largest size; more small ones */
+#define PARTIAL_KEEP 4096      /* octets of reassembly buffer that an idle link keeps */
 
 /* --- answers --------------------------------------------------------------------------------- */
 
@@ -40,8 +42,10 @@ static void respond(struct link *link, guint64 id, const char *method, const GEr
 
 static void transaction_free(struct link_transaction *transaction)
 {
-    if (transaction->link)
+    if (transaction->link) {
         g_queue_remove(&transaction->link->transactions, transaction);
+        transaction->link->transaction_octets -= transaction->octets;
+    }
     json_decref(transaction->message);
     g_free(transaction->name);
     g_free(transaction);
@@ -140,7 +144,7 @@ static bool within_rates(struct link *link, gint64 now, guint *ret_wait_ms)
     rates(link, &rate, &burst);
     if (link->limits.slow_instead_of_refuse) {
         /* A1: trusted links are slowed by not reading, never closed for it. */
-        if (!rate_charge(&link->requests, rate, burst, now))
+        if (!rate_charge(&link->requests, rate, burst, 1, now))
             pause_reading(link);
         return true;
     }
@@ -165,19 +169,43 @@ static void charge_junk(struct link *link)
     within_rates(link, g_get_monotonic_time(), &wait_ms);
 }
 
+static gsize message_max(const struct link *link)
+{
+    return gate_open(link) ? link->limits.message_max : link->limits.message_max_unauth;
+}
+
+/* What requests may count, their octets may weigh: parsing costs before any refusal does. An
+ * untrusted peer has one largest message a second and four at once; above it is slowed. */
+static void charge_octets(struct link *link, gsize octets, gint64 now)
+{
+    guint rate = (guint)message_max(link);
+    if (!link->limits.slow_instead_of_refuse && link->limits.rate &&
+        !rate_charge(&link->octets, rate, 4 * rate, (guint)octets, now))
+        pause_reading(link);
+}
+
+static guint wait_for_rates(struct link *link, gint64 now)
+{
+    guint rate, burst, octets = (guint)message_max(link);
+    if (!link->limits.slow_instead_of_refuse)
+        return rate_wait_ms(&link->octets, octets, 4 * octets, now);
+    rates(link, &rate, &burst);
+    return rate_wait_ms(&link->requests, rate, burst, now);
+}
+
 void link_receive_tick(struct link *link, gint64 now, gint64 *next)
 {
     if (!link->paused)
         return;
-    guint rate, burst;
-    rates(link, &rate, &burst);
-    guint wait_ms = rate_wait_ms(&link->requests, rate, burst, now);
+    guint wait_ms = wait_for_rates(link, now);
     if (wait_ms) {
         *next = MIN(*next, now + (gint64)wait_ms * 1000);
         return;
     }
     link->paused = false;
     link->heard_at = now; /* its silence was our doing */
+    if (link->message_deadline)
+        link->message_deadline = now + (gint64)link->limits.keepalive_ms * 2000;
     link->wire_ops->read(link->wire, true);
 }
 
@@ -216,7 +244,8 @@ static bool check_request(struct link *link, const struct envelope *envelope, js
                     "The request requires an extension that is not supported here.");
         return false;
     }
-    if (link->transactions.length >= link->limits.transactions_max) {
+    if (link->transactions.length >= link->limits.transactions_max ||
+        link->transaction_octets >= MESSAGES_IN_PROGRESS * (gsize)link->limits.message_max) {
         problem_set_retry(error, PROBLEM_TOO_MANY_REQUESTS, 1,
                           "Too many requests of this connection are in progress.");
         return false;
@@ -232,6 +261,8 @@ static void deliver(struct link *link, struct envelope *envelope)
     transaction->method = envelope->method;
     transaction->name = g_strdup_printf("%s/%" G_GUINT64_FORMAT, envelope->method, envelope->id);
     transaction->message = g_steal_pointer(&envelope->message);
+    transaction->octets = link->partial->len;
+    link->transaction_octets += transaction->octets;
     g_queue_push_tail(&link->transactions, transaction);
     link->ops->request(link, transaction, link->user);
 }
@@ -338,7 +369,7 @@ static void handle_message(struct link *link, const char *text, gsize length)
 
 static bool take_piece(struct link *link, const void *data, gsize length)
 {
-    gsize max = gate_open(link) ? link->limits.message_max : link->limits.message_max_unauth;
+    gsize max = message_max(link);
     if (length > max - MIN(max, link->partial->len)) { /* A1: over all fragments */
         link_problem_close(link, LINK_CLOSE_TOO_LARGE, "the message is too large");
         return false;
@@ -358,6 +389,7 @@ void link_wire_received(struct link *link, const void *data, gsize length, bool 
         return;
     }
     gint64 now = g_get_monotonic_time();
+    charge_octets(link, length, now);
     if (first) {
         g_byte_array_set_size(link->partial, 0);
         /* The time of a message is limited as a whole: a peer that sends an octet a second is as

@@ -146,6 +146,8 @@ struct link *link_new(const struct link_setup *setup)
     link->role = setup->role;
     link->protocol = setup->protocol;
     link->limits = *setup->limits;
+    if (setup->role == LINK_CLIENT)
+        link->limits.auth_timeout_ms = 0; /* servers do not authenticate to us by `auth` */
     link->ops = setup->ops;
     link->user = setup->user;
     link->peer_address = g_strdup(setup->peer_address);
@@ -311,7 +313,7 @@ void *link_data(const struct link *link)
 void link_set_authenticated(struct link *link, const char *identity)
 {
     if (!link->authenticated)
-        link->requests = link->abuse = (struct rate_bucket){0};
+        link->requests = link->abuse = link->octets = (struct rate_bucket){0};
     link->authenticated = true;
     link->auth_deadline = 0;
     link->auth_failures = 0;

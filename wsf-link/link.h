@@ -67,7 +67,7 @@ extern const struct link_limits link_limits_trusted; /* … for control links an
  * message sent and received is appended as a JSON line {time, link, direction, peer, path, message}
  * with secrets blanked; the tests check it against the schemas. Transfer full. */
 struct link_service *link_service_new(const char *trace_file, GError **error);
-/* Closes everything at once. After the loop has returned. NULL allowed. */
+/* Closes everything at once, without callbacks. After the loop has returned. NULL allowed. */
 void link_service_free(struct link_service *service);
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -127,7 +127,7 @@ struct link_listener_config {
 struct link_listener *link_listen(struct link_service *service,
                                   const struct link_listener_config *config, GError **error);
 guint link_listener_port(const struct link_listener *listener);
-/* Stops accepting; open links go on. */
+/* Stops accepting and frees the listener for the caller; open links go on. NULL allowed. */
 void link_listener_close(struct link_listener *listener);
 
 /* --- client -------------------------------------------------------------------------------- */
@@ -150,6 +150,7 @@ struct link_dialer *link_dialer_new(struct link_service *service,
                                     const struct link_dialer_config *config, GError **error);
 /* Shortens the back-off while something is at stake (media sessions live). 0 = configured. */
 void link_dialer_set_backoff_max(struct link_dialer *dialer, guint ms);
+/* Closes its link with 1000; no callback comes any more. NULL and inside of callbacks allowed. */
 void link_dialer_free(struct link_dialer *dialer);
 
 /* --- a link -------------------------------------------------------------------------------- */

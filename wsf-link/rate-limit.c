@@ -29,12 +29,12 @@ bool rate_take(struct rate_bucket *bucket, guint rate, guint burst, gint64 now)
     return true;
 }
 
-bool rate_charge(struct rate_bucket *bucket, guint rate, guint burst, gint64 now)
+bool rate_charge(struct rate_bucket *bucket, guint rate, guint burst, guint amount, gint64 now)
 {
     if (!rate)
         return true;
     refill(bucket, rate, MAX(burst, 1), now);
-    bucket->tokens -= 1;
+    bucket->tokens -= amount;
     return bucket->tokens >= 0;
 }
 

@@ -12,8 +12,8 @@ struct rate_bucket {
 
 /* Takes one token if there is one. rate 0: not limited. */
 bool rate_take(struct rate_bucket *bucket, guint rate, guint burst, gint64 now);
-/* Takes a token even when that makes a debt. True while there was none. */
-bool rate_charge(struct rate_bucket *bucket, guint rate, guint burst, gint64 now);
+/* Takes tokens even when that makes a debt. True while there was none. */
+bool rate_charge(struct rate_bucket *bucket, guint rate, guint burst, guint amount, gint64 now);
 /* Milliseconds until a token is there, rounded up; 0 = now. */
 guint rate_wait_ms(struct rate_bucket *bucket, guint rate, guint burst, gint64 now);
 

@@ -4,7 +4,8 @@
  * certificate check, the name. A connection may outlive its dialer until libwebsockets lets it go;
  * it is then abandoned and says nothing. TLS material that is the same shares one virtual host, and
  * those stay until the service ends, because taking one down under a running loop is not safe in
- * libwebsockets 4.1. */
+ * libwebsockets 4.1. The close codes 1012 and 1013 of a peer arrive as 1002, because libwebsockets
+ * does not know them. */
 #define LOG_CATEGORY "link"
 #include "wsf-link/ws-core.h"
 
@@ -38,6 +39,7 @@ struct link_dialer {
     struct lws_vhost *vhost;
     enum dialer_state state;
     struct loop_timer *timer; /* next attempt, or the end of the present one */
+    gint64 attempt_at;        /* while waiting */
     struct backoff backoff;
     guint backoff_max_ms; /* 0: configured */
     char **addresses;     /* still to be tried of the last lookup */
@@ -95,11 +97,12 @@ void ws_dial_free(gpointer data)
     g_free(dial);
 }
 
-static void try_later(struct link_dialer *dialer, const char *why)
+static guint try_later(struct link_dialer *dialer)
 {
-    set_state(dialer, DIALER_WAITING, why);
-    loop_timer_start(dialer->timer,
-                     backoff_next(&dialer->backoff, dialer->backoff_max_ms, id_random32()));
+    guint wait = backoff_next(&dialer->backoff, dialer->backoff_max_ms, id_random32());
+    dialer->attempt_at = g_get_monotonic_time() + (gint64)wait * 1000;
+    loop_timer_start(dialer->timer, wait);
+    return wait;
 }
 
 /* Tells the program last: it may free the dialer in the callback. */
@@ -108,12 +111,12 @@ static void attempt_failed(struct link_dialer *dialer, const char *why)
     bool more = dialer->addresses && dialer->addresses[dialer->next_address];
     set_state(dialer, DIALER_WAITING, why);
     if (more) { /* the name's next address, at once */
+        dialer->attempt_at = 0;
         loop_timer_start(dialer->timer, 0);
         return;
     }
     g_clear_pointer(&dialer->addresses, g_strfreev);
-    guint wait = backoff_next(&dialer->backoff, dialer->backoff_max_ms, id_random32());
-    loop_timer_start(dialer->timer, wait);
+    guint wait = try_later(dialer);
     if (!dialer->config.attempt_failed)
         return;
     g_autoptr(GError) error = NULL;
@@ -160,10 +163,11 @@ static void connect_to(struct link_dialer *dialer, const char *address)
         .pwsi = &dial->wire.wsi,
         .opaque_user_data = dial,
     };
-    if (lws_client_connect_via_info(&info) || !g_hash_table_contains(dialer->service->dials, dial))
-        return;
     struct link_service *service = dialer->service;
-    dial_failed(dial, "no connection"); /* may free the dialer */
+    /* A failure inside frees the dial, and the program may free the dialer at the news. */
+    if (lws_client_connect_via_info(&info) || !g_hash_table_contains(service->dials, dial))
+        return;
+    dial_failed(dial, "no connection");
     g_hash_table_remove(service->dials, dial);
 }
 
@@ -201,6 +205,10 @@ static void on_timer(void *data)
         connect_next(dialer);
         return;
     }
+    if (g_hostname_is_ip_address(dialer->host)) {
+        connect_to(dialer, dialer->host);
+        return;
+    }
     set_state(dialer, DIALER_RESOLVING, dialer->host);
     dialer->lookup = resolver_start(dialer->host, on_resolved, dialer);
 }
@@ -222,7 +230,8 @@ static void on_link_gone(void *owner, int code)
     }
     if (g_get_monotonic_time() - dialer->opened_at >= LASTED_US)
         backoff_reset(&dialer->backoff);
-    try_later(dialer, "link lost");
+    set_state(dialer, DIALER_WAITING, "link lost");
+    try_later(dialer);
 }
 
 static int open_link(struct ws_dial *dial, struct lws *wsi)
@@ -315,6 +324,7 @@ static struct lws_vhost *make_vhost(struct link_service *service, SSL_CTX *tls, 
         .protocols = protocols,
         .options = tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
         .provided_client_ssl_ctx = tls,
+        .http_proxy_address = "none:0", /* or $http_proxy would reroute our links */
     };
     struct lws_vhost *vhost = lws_create_vhost(service->client_context, &info);
     if (!vhost)
@@ -412,9 +422,12 @@ fail:
 void link_dialer_set_backoff_max(struct link_dialer *dialer, guint ms)
 {
     dialer->backoff_max_ms = ms;
+    if (!ms || dialer->state != DIALER_WAITING)
+        return;
     /* A wait that was chosen under a longer limit is cut short. */
-    if (ms && dialer->state == DIALER_WAITING)
-        loop_timer_start(dialer->timer, MIN(ms, dialer->backoff.max_ms));
+    gint64 now = g_get_monotonic_time();
+    dialer->attempt_at = MIN(dialer->attempt_at, now + (gint64)ms * 1000);
+    loop_timer_start(dialer->timer, (guint)(MAX(dialer->attempt_at - now, 0) / 1000));
 }
 
 void link_dialer_free(struct link_dialer *dialer)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the transmission of HTTP answers through libwebsockets. Bodies leave in pieces of 8 kB as
- * the socket takes them, read from the open file or the page's text. An answer has a minute to
- * leave and a kept connection ten seconds for the next request; nothing but GET and HEAD is taken,
- * and a request that brings a body loses its connection, which spares us reading it. */
+ * the socket takes them, read from the open file or the page's text. An answer has its time to
+ * leave and a kept connection that of a handshake for the next request; nothing but GET and HEAD is
+ * taken, and a request that brings a body loses its connection, which spares us reading it. */
 #define LOG_CATEGORY "link"
 #include "wsf-link/ws-server.h"
 
@@ -12,6 +12,7 @@
 #define PIECE_MAX 8192
 #define HEAD_MAX 4096
 #define ANSWER_MS 60000
+#define OCTETS_PER_MS 4 /* a reader slower than 4 kB/s is given up */
 
 /* Scripts and styles of our own origin only; the page connects to its own listener (and, for
  * development, to another port of it). */
@@ -158,7 +159,9 @@ static int handle_request(struct ws_connection *connection, struct lws *wsi, con
     http_server_answer(listener->http, whole ? path : "", tagged ? tag : NULL, &http->answer);
     http->busy = true;
     http->sent = 0;
-    loop_timer_start(connection->deadline, ANSWER_MS);
+    guint64 time = ANSWER_MS + http->answer.length / OCTETS_PER_MS;
+    loop_timer_start(connection->deadline, (guint)MIN(time, G_MAXINT));
+    lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0); /* it counts whole answers against 10 s */
     if (write_head(wsi, &http->answer, NULL))
         return -1;
     if (head || !http->answer.length)

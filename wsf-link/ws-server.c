@@ -125,8 +125,11 @@ static void adopt(struct link_listener *listener, int fd, const struct sockaddr_
         .opaque = connection,
     };
     /* On failure libwebsockets closes the socket; whether it told us depends on how far it came. */
-    if (!lws_adopt_descriptor_vhost_via_info(&adoption))
+    struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
+    if (!wsi)
         g_hash_table_remove(listener->connections, connection);
+    else if (g_hash_table_contains(listener->connections, connection))
+        connection->wire.wsi = wsi;
 }
 
 static gboolean on_listen_ready(gint fd, GIOCondition condition, gpointer data)

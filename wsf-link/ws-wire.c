@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PIECE_MAX 8192
+#define PIECES_PER_ROUND 16 /* then other links have their turn */
 
 static void write_soon(void *data)
 {
@@ -48,7 +49,9 @@ static int send_close(struct ws_wire *wire)
 {
     const char *reason = wire->link->close_reason ? wire->link->close_reason : "";
     /* RFC 6455 5.5: a control frame holds 125 octets, two of them the code. */
-    gsize length = MIN(strlen(reason), 123);
+    gsize length = strlen(reason);
+    if (length > 123)
+        length = (gsize)(g_utf8_find_prev_char(reason, reason + 124) - reason);
     lws_close_reason(wire->wsi, (enum lws_close_status)wire->link->close_code,
                      (unsigned char *)reason, length);
     return -1;
@@ -57,7 +60,7 @@ static int send_close(struct ws_wire *wire)
 static int write_out(struct ws_wire *wire)
 {
     static guint8 scratch[LWS_PRE + PIECE_MAX];
-    do {
+    for (guint i = 0; i < PIECES_PER_ROUND; i++) {
         struct link_piece piece;
         int written = 0;
         switch (link_wire_next(wire->link, PIECE_MAX, &piece)) {
@@ -79,7 +82,9 @@ static int write_out(struct ws_wire *wire)
         }
         if (written < 0)
             return -1;
-    } while (link_wire_wants_write(wire->link) && !lws_send_pipe_choked(wire->wsi));
+        if (!link_wire_wants_write(wire->link) || lws_send_pipe_choked(wire->wsi))
+            break;
+    }
     if (link_wire_wants_write(wire->link))
         lws_callback_on_writable(wire->wsi);
     return 0;

@@ -80,8 +80,7 @@ void raw_text(struct raw_peer *peer, const char *text)
     raw_write(peer, text, strlen(text));
 }
 
-static void write_frame(struct raw_peer *peer, guint opcode, bool fin, bool masked,
-                        const void *data, gsize length)
+void raw_frame(struct raw_peer *peer, guint opcode, bool fin, const void *data, gsize length)
 {
     static const guint8 mask[4] = {0x12, 0x34, 0x56, 0x78};
     g_autoptr(GByteArray) frame = g_byte_array_new();
@@ -100,26 +99,14 @@ static void write_frame(struct raw_peer *peer, guint opcode, bool fin, bool mask
             head[2 + i] = (guint8)((guint64)length >> (56 - 8 * i));
         used = 10;
     }
-    head[1] |= masked ? 0x80 : 0;
+    head[1] |= 0x80;
     g_byte_array_append(frame, head, used);
-    if (masked)
-        g_byte_array_append(frame, mask, sizeof mask);
+    g_byte_array_append(frame, mask, sizeof mask);
     guint start = frame->len;
     g_byte_array_append(frame, length ? data : (const guint8 *)"", (guint)length);
-    for (gsize i = 0; masked && i < length; i++)
+    for (gsize i = 0; i < length; i++)
         frame->data[start + i] ^= mask[i & 3];
     raw_write(peer, frame->data, frame->len);
-}
-
-void raw_frame(struct raw_peer *peer, guint opcode, bool fin, const void *data, gsize length)
-{
-    write_frame(peer, opcode, fin, true, data, length);
-}
-
-void raw_frame_unmasked(struct raw_peer *peer, guint opcode, bool fin, const void *data,
-                        gsize length)
-{
-    write_frame(peer, opcode, fin, false, data, length);
 }
 
 void raw_say(struct raw_peer *peer, const char *text)

@@ -24,8 +24,6 @@ void raw_write(struct raw_peer *peer, const void *data, gsize length);
 void raw_text(struct raw_peer *peer, const char *text); /* as it is, no frame */
 /* One frame; opcode 1 text, 2 binary, 0 continuation, 8 close, 9 ping, 10 pong. */
 void raw_frame(struct raw_peer *peer, guint opcode, bool fin, const void *data, gsize length);
-void raw_frame_unmasked(struct raw_peer *peer, guint opcode, bool fin, const void *data,
-                        gsize length);
 void raw_say(struct raw_peer *peer, const char *text);
 
 /* Runs the loop until the server has sent text up to and with `until` (HTTP). Transfer full. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peers that are silent, slow to write or slow to read, and trusted ones that are too fast. */
+#include "certificates.h"
 #include "raw-peer.h"
 #include "world.h"
 
@@ -148,6 +149,40 @@ static void test_octet_at_a_time(void)
     world_finish(&world);
 }
 
+/* The same before TLS has begun, and noise instead of it. */
+static void test_tls_handshake_in_time(void)
+{
+    const struct certificates *certificates = certificates_get();
+    struct world world;
+    struct raw_peer silent, slow, plain;
+    world_init(&world);
+    world.config.handshake_timeout_ms = 300;
+    world.config.tls_certificate = certificates->server;
+    world.config.tls_key = certificates->server_key;
+    world_listen(&world);
+    gint64 start = g_get_monotonic_time();
+    raw_connect(&silent, world.port);
+    raw_connect(&slow, world.port);
+    raw_connect(&plain, world.port);
+    raw_text(&plain, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    /* The head of a record of 512 octets that never comes whole. */
+    raw_write(&slow, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9);
+    for (gsize i = 0; i < 60 && !slow.ended; i++) {
+        raw_text(&slow, "x");
+        world_run_ms(10);
+    }
+    while (!plain.ended || !slow.ended || !silent.ended) {
+        g_free(raw_read_until(&plain, "\n"));
+        g_free(raw_read_until(&slow, "\n"));
+        g_free(raw_read_until(&silent, "\n"));
+    }
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 3 * G_USEC_PER_SEC);
+    raw_finish(&plain);
+    raw_finish(&slow);
+    raw_finish(&silent);
+    world_finish(&world);
+}
+
 static void test_handshake_in_time(void)
 {
     static const char request[] = "GET /eirtcw/v1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n";
@@ -251,8 +286,9 @@ static void test_slow_reader_gets_all(void)
 }
 
 /* A1: trusted links above their rate are slowed by not reading; nothing is refused or lost. */
-static void test_trusted_is_slowed(void)
+static void slowed(bool tls)
 {
+    const struct certificates *certificates = certificates_get();
     struct world world;
     struct caller caller;
     world_init(&world);
@@ -261,8 +297,12 @@ static void test_trusted_is_slowed(void)
     world.limits.burst = 20;
     world.client_limits.calls_max = 1000;
     world.client_limits.response_timeout_ms = 20000;
+    world.config.tls_certificate = tls ? certificates->server : NULL;
+    world.config.tls_key = tls ? certificates->server_key : NULL;
     world_listen(&world);
-    caller_init(&caller, &world, NULL);
+    g_autofree char *url = tls ? g_strdup_printf("wss://127.0.0.1:%u/eirtcw/v1", world.port) : NULL;
+    caller_init(&caller, &world, url);
+    caller.config.tls_ca = certificates->ca;
     caller_dial(&caller);
     world_wait(caller.opened, 5);
     caller_try(&caller, "auth", NULL);
@@ -273,6 +313,40 @@ static void test_trusted_is_slowed(void)
     g_assert_true(caller.success);
     g_assert_nonnull(strstr(caller.text, "\"value\":219"));
     g_assert_cmpint(g_get_monotonic_time() - start, >=, 900000);
+    caller_finish(&caller);
+    world_finish(&world);
+}
+
+static void test_trusted_is_slowed(void)
+{
+    slowed(false);
+}
+
+/* Octets that TLS has read ahead must not be forgotten in the pause. */
+static void test_trusted_is_slowed_over_tls(void)
+{
+    slowed(true);
+}
+
+/* An untrusted one that sends too many octets is slowed as well, and served in the end. */
+static void test_heavy_is_slowed(void)
+{
+    struct world world;
+    struct caller caller;
+    world_init(&world);
+    world.limits.message_max = 50000;
+    world_listen(&world);
+    caller_init(&caller, &world, NULL);
+    caller_dial(&caller);
+    world_wait(caller.opened, 5);
+    caller_try(&caller, "auth", NULL);
+    g_autofree char *value = g_strnfill(40000, 'x');
+    gint64 start = g_get_monotonic_time();
+    for (int i = 0; i < 8; i++)
+        caller_ask(&caller, "echo", json_pack("{s:s}", "value", value), 0);
+    world_wait(caller.responses == 9, 10);
+    g_assert_true(caller.success);
+    g_assert_cmpint(g_get_monotonic_time() - start, >=, 1500000);
     caller_finish(&caller);
     world_finish(&world);
 }
@@ -288,9 +362,14 @@ int main(int argc, char **argv)
     g_test_add_func("/slow/client-notices", test_client_notices);
     g_test_add_func("/slow/octet-at-a-time", test_octet_at_a_time);
     g_test_add_func("/slow/handshake-in-time", test_handshake_in_time);
+    g_test_add_func("/slow/tls-handshake-in-time", test_tls_handshake_in_time);
     g_test_add_func("/slow/deaf-asker", test_deaf_asker);
     g_test_add_func("/slow/deaf-listener", test_deaf_listener);
     g_test_add_func("/slow/slow-reader-gets-all", test_slow_reader_gets_all);
     g_test_add_func("/slow/trusted-is-slowed", test_trusted_is_slowed);
-    return g_test_run();
+    g_test_add_func("/slow/trusted-is-slowed-over-tls", test_trusted_is_slowed_over_tls);
+    g_test_add_func("/slow/heavy-is-slowed", test_heavy_is_slowed);
+    int result = g_test_run();
+    certificates_remove();
+    return result;
 }

@@ -56,6 +56,20 @@ static void test_depth(void)
     g_assert_true(envelope_scan(quoted, strlen(quoted), &at, &length));
 }
 
+static void test_values(void)
+{
+    size_t at, length;
+    for (guint n = ENVELOPE_VALUES_MAX - 1; n <= ENVELOPE_VALUES_MAX; n++) {
+        GString *text = g_string_new("[0");
+        for (guint i = 0; i < n; i++)
+            g_string_append(text, ",0");
+        g_string_append_c(text, ']');
+        g_assert_cmpint(envelope_scan(text->str, text->len, &at, &length), ==,
+                        n < ENVELOPE_VALUES_MAX);
+        g_string_free(text, TRUE);
+    }
+}
+
 static void test_unbalanced(void)
 {
     static const char *const rows[] = {"{", "}", "{]}", "{\"a", "{\"a\\\"", "[]]", "{\"a\\"};
@@ -112,6 +126,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/envelope-scan/finds-id", test_finds_id);
     g_test_add_func("/envelope-scan/depth", test_depth);
+    g_test_add_func("/envelope-scan/values", test_values);
     g_test_add_func("/envelope-scan/unbalanced", test_unbalanced);
     g_test_add_func("/envelope-scan/never-reads-outside", test_never_reads_outside);
     g_test_add_func("/envelope-scan/id-parse", test_id_parse);

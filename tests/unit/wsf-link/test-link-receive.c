@@ -314,6 +314,53 @@ static void test_too_many_in_progress(void)
     fake_finish(&fake);
 }
 
+/* Few large requests in progress weigh as much as many small ones. */
+static void test_too_heavy_in_progress(void)
+{
+    struct fake fake;
+    fake_init(&fake);
+    fake.limits.message_max = 10000;
+    fake_open(&fake, LINK_SERVER);
+    link_set_authenticated(fake.link, NULL);
+    g_autofree char *pad = g_strnfill(9000, 'x');
+    for (guint id = 0; id < 12; id += 2) {
+        g_autofree char *text = g_strdup_printf(
+            "{\"messageType\":\"request\",\"method\":\"mdisc\",\"transactionId\":%u,"
+            "\"pad\":\"%s\"}",
+            id, pad);
+        fake_say(&fake, text);
+    }
+    g_assert_cmpuint(fake.requests->len, ==, 5);
+    fake_expect(&fake, "*\"transactionId\":10*TOO_MANY_REQUESTS*");
+    link_succeed(fake_take(&fake), NULL);
+    fake_expect(&fake, "*\"transactionId\":0,\"success\":true}");
+    fake_say(&fake, "{\"messageType\":\"request\",\"method\":\"mdisc\",\"transactionId\":12}");
+    g_assert_cmpuint(fake.requests->len, ==, 5);
+    fake_finish(&fake);
+}
+
+/* Octets above the budget are slowed, whatever they say. */
+static void test_octets(void)
+{
+    struct fake fake;
+    open_server(&fake, true);
+    g_autofree char *pad = g_strnfill(200000, ' ');
+    g_autofree char *text =
+        g_strconcat("{\"messageType\":\"response\",\"transactionId\":1}", pad, NULL);
+    for (int i = 0; i < 5; i++) {
+        g_assert_true(fake.reading);
+        fake_say(&fake, text);
+    }
+    fake_say(&fake, text);
+    g_assert_false(fake.reading);
+    gint64 now = g_get_monotonic_time(), next = G_MAXINT64;
+    link_receive_tick(fake.link, now, &next);
+    g_assert_cmpint(next, >, now);
+    link_receive_tick(fake.link, next, &next);
+    g_assert_true(fake.reading);
+    fake_finish(&fake);
+}
+
 static void test_answer_after_loss(void)
 {
     struct fake fake;
@@ -347,6 +394,8 @@ int main(int argc, char **argv)
     g_test_add_func("/link-receive/rate-of-address", test_rate_of_address);
     g_test_add_func("/link-receive/slow-instead-of-refuse", test_slow_instead_of_refuse);
     g_test_add_func("/link-receive/too-many-in-progress", test_too_many_in_progress);
+    g_test_add_func("/link-receive/too-heavy-in-progress", test_too_heavy_in_progress);
+    g_test_add_func("/link-receive/octets", test_octets);
     g_test_add_func("/link-receive/answer-after-loss", test_answer_after_loss);
     return g_test_run();
 }

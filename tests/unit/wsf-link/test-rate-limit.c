@@ -29,17 +29,17 @@ static void test_unlimited(void)
     for (int i = 0; i < 100000; i++)
         g_assert_true(rate_take(&bucket, 0, 0, 1));
     g_assert_cmpuint(rate_wait_ms(&bucket, 0, 0, 1), ==, 0);
-    g_assert_true(rate_charge(&bucket, 0, 0, 1));
+    g_assert_true(rate_charge(&bucket, 0, 0, 1, 1));
 }
 
 static void test_debt(void)
 {
     struct rate_bucket bucket = {0};
     gint64 now = SECOND;
-    g_assert_true(rate_charge(&bucket, 10, 2, now));
-    g_assert_true(rate_charge(&bucket, 10, 2, now));
-    g_assert_false(rate_charge(&bucket, 10, 2, now));
-    g_assert_false(rate_charge(&bucket, 10, 2, now));
+    g_assert_true(rate_charge(&bucket, 10, 2, 1, now));
+    g_assert_true(rate_charge(&bucket, 10, 2, 1, now));
+    g_assert_false(rate_charge(&bucket, 10, 2, 1, now));
+    g_assert_false(rate_charge(&bucket, 10, 2, 1, now));
     guint wait = rate_wait_ms(&bucket, 10, 2, now);
     g_assert_cmpuint(wait, >=, 300);
     g_assert_cmpuint(wait, <=, 302);
