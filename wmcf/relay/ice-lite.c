@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing, integrity and replies are libnice's STUN library; which leg a request is for, what ICE
- * demands beyond STUN, and how much attention strangers get is decided here. A lite agent answers
- * and never asks: it needs only its own password, so requests that come before the remote
- * description are answered too. */
+ * demands beyond STUN, and how much attention strangers get is decided here. A lite agent needs
+ * only its own password to answer, so requests that come before the remote description are answered
+ * too. The one thing it asks is whether a nominated address is really there, see leg-ice.c. */
 #include "wmcf/relay/ice-lite.h"
 
 #include <stun/stunagent.h>
 #include <string.h>
+
+#define PRIORITY 0x6e7fffff /* RFC 8445 5.1.2: of a peer reflexive candidate */
 
 struct ice_server {
     StunAgent agent;
@@ -126,6 +128,7 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
 {
     ret->credentials = NULL;
     ret->use_candidate = false;
+    ret->response = NULL;
     ret->reply_length = 0;
     if (stun_message_validate_buffer_length(message, length, true) != (int)length)
         return false;
@@ -133,10 +136,16 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
         .agent = &server->agent, .buffer = (uint8_t *)message, .buffer_len = length};
     if (stun_message_get_method(&request) != STUN_BINDING)
         return false;
-    /* RFC 8445 11: an indication keeps a binding alive and is no consent. We ask nothing, so there
-     * is no response to wait for. */
-    if (stun_message_get_class(&request) != STUN_REQUEST)
-        return stun_message_get_class(&request) == STUN_INDICATION;
+    switch (stun_message_get_class(&request)) {
+    case STUN_INDICATION: /* RFC 8445 11: keeps a binding alive, is no consent */
+        return true;
+    case STUN_RESPONSE:
+    case STUN_ERROR:
+        ret->response = message + 8;
+        return true;
+    case STUN_REQUEST:
+        break;
+    }
 
     uint16_t name_length = 0;
     const uint8_t *name = stun_message_find(&request, STUN_ATTRIBUTE_USERNAME, &name_length);
@@ -172,4 +181,28 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
     ret->use_candidate = stun_message_has_attribute(&request, STUN_ATTRIBUTE_USE_CANDIDATE);
     reply_success(server, &request, source, ret);
     return true;
+}
+
+size_t ice_server_ask(struct ice_server *server, const struct ice_credentials *credentials,
+                      uint8_t out[ICE_CHECK_MAX], uint8_t ret_transaction[ICE_TRANSACTION])
+{
+    StunMessage request;
+    StunTransactionId id;
+    if (!credentials->remote_ufrag[0] || !credentials->remote_pwd[0])
+        return 0;
+    char name[sizeof credentials->ufrag + sizeof credentials->remote_ufrag];
+    g_snprintf(name, sizeof name, "%s:%s", credentials->remote_ufrag, credentials->ufrag);
+    if (!stun_agent_init_request(&server->agent, &request, out, ICE_CHECK_MAX, STUN_BINDING))
+        return 0;
+    stun_message_append_string(&request, STUN_ATTRIBUTE_USERNAME, name);
+    stun_message_append32(&request, STUN_ATTRIBUTE_PRIORITY, PRIORITY);
+    stun_message_append64(&request, STUN_ATTRIBUTE_ICE_CONTROLLED, 0);
+    size_t length = stun_agent_finish_message(&server->agent, &request,
+                                              (const uint8_t *)credentials->remote_pwd,
+                                              strlen(credentials->remote_pwd));
+    /* The library keeps a list of what was asked, and it is short: the path remembers the id. */
+    stun_message_id(&request, id);
+    stun_agent_forget_transaction(&server->agent, id);
+    memcpy(ret_transaction, id + 4, ICE_TRANSACTION);
+    return length;
 }

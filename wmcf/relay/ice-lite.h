@@ -7,6 +7,8 @@
 #include <glib.h>
 
 #define ICE_REPLY_MAX 512
+#define ICE_CHECK_MAX 1024 /* a Binding request of ours: two names of 256 octets */
+#define ICE_TRANSACTION 12 /* octets of a transaction id that are random (RFC 8489 5) */
 
 struct ice_budget { /* of failures per second */
     gint64 since;
@@ -33,6 +35,7 @@ void ice_server_remove(struct ice_server *server, struct ice_credentials *creden
 struct ice_request {
     struct ice_credentials *credentials; /* set for an authenticated request of that leg */
     bool use_candidate;
+    const uint8_t *response; /* transaction id of an answer to something we asked; else NULL */
     uint8_t reply[ICE_REPLY_MAX];
     size_t reply_length; /* 0 = no answer */
 };
@@ -42,3 +45,8 @@ struct ice_request {
 bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t length,
                        const union socket_address *source, bool known_source, gint64 now,
                        struct ice_request *ret);
+
+/* A Binding request of ours, to see whether a nominated address answers. Returns its octets, 0 when
+ * the remote credentials are not known. */
+size_t ice_server_ask(struct ice_server *server, const struct ice_credentials *credentials,
+                      uint8_t out[ICE_CHECK_MAX], uint8_t ret_transaction[ICE_TRANSACTION]);

@@ -6,7 +6,10 @@
 
 #include "wmcf/relay/worker.h"
 
+#include <string.h>
+
 #define TELL_INTERVAL_US 100000
+#define ASK_INTERVAL_US 50000
 
 static int find_path(const struct worker_leg *leg, const struct media_socket *socket,
                      const union socket_address *remote)
@@ -72,8 +75,49 @@ void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now)
     worker_post_event(leg->worker, event);
 }
 
+/* Is the nominated address there? */
+static void ask(struct worker_leg *leg, int64_t now)
+{
+    struct ice_path *path = worker_leg_nominated(leg);
+    if (!path || path->proven || (path->asked && now - path->asked < ASK_INTERVAL_US))
+        return;
+    struct send_batch *batch = leg->worker->batches[path->socket->index];
+    uint8_t *out = send_batch_reserve(batch);
+    size_t length = ice_server_ask(leg->worker->ice, &leg->credentials, out, path->transaction);
+    if (!length || !ice_path_admit(path, length))
+        return;
+    path->asked = now;
+    send_batch_commit(batch, &path->remote, length, &leg->send_failed);
+}
+
+bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
+                         const union socket_address *remote, const uint8_t *transaction)
+{
+    int i = find_path(leg, socket, remote);
+    if (i < 0 || !leg->paths[i].asked ||
+        memcmp(leg->paths[i].transaction, transaction, ICE_TRANSACTION) != 0)
+        return false;
+    leg->paths[i].proven = true;
+    return true;
+}
+
+void worker_leg_count_received(struct worker_leg *leg, struct media_socket *socket,
+                               const union socket_address *remote, size_t length)
+{
+    int i = find_path(leg, socket, remote);
+    if (i >= 0)
+        leg->paths[i].received += length;
+}
+
+void worker_leg_prove_by_handshake(struct worker_leg *leg)
+{
+    if (leg->nominated >= 0 && leg->nominations == 1)
+        leg->paths[leg->nominated].proven = true;
+}
+
 bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, bool nominate, int64_t now)
+                         const union socket_address *remote, size_t length, bool nominate,
+                         int64_t now)
 {
     if (!take_over(leg, socket, remote, now))
         return false;
@@ -88,13 +132,17 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
         address_table_put(leg->worker->addresses, socket->index, remote, leg);
     }
     leg->paths[i].last_request = now;
-    if (!nominate || leg->nominated == i)
-        return true;
-    leg->nominated = i;
-    if (leg->nomination_told && now - leg->nomination_told < TELL_INTERVAL_US)
-        leg->nomination_pending = true;
-    else
-        worker_leg_tell_nomination(leg, now);
+    leg->paths[i].received += length;
+    if (nominate && leg->nominated != i) {
+        leg->nominated = i;
+        leg->nominations++;
+        leg->connected = true;
+        if (leg->nomination_told && now - leg->nomination_told < TELL_INTERVAL_US)
+            leg->nomination_pending = true;
+        else
+            worker_leg_tell_nomination(leg, now);
+    }
+    ask(leg, now);
     return true;
 }
 
@@ -109,7 +157,9 @@ void worker_leg_check_consent(struct worker_leg *leg, int64_t now)
     if (leg->nomination_pending)
         worker_leg_tell_nomination(leg, now);
     int64_t timeout = leg->worker->limits.consent_timeout;
-    if (leg->nominated >= 0 && now - leg->last_stun > timeout) {
+    ask(leg, now);
+    if (leg->connected && now - leg->last_stun > timeout) {
+        leg->connected = false;
         /* RFC 7675 5.1: without consent nothing may be sent. */
         worker_leg_forget_paths(leg);
         worker_raise(leg, EVENT_CONSENT_EXPIRED);

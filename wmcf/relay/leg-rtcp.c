@@ -170,7 +170,7 @@ static void finish(struct worker_leg *leg, struct rtcp_writer *writer)
     struct ice_path *path = worker_leg_nominated(leg);
     struct send_batch *batch = leg->worker->batches[path->socket->index];
     size_t length = writer->length;
-    if (length && srtcp_protect(leg->srtcp, writer->data, &length))
+    if (length && ice_path_admit(path, length) && srtcp_protect(leg->srtcp, writer->data, &length))
         send_batch_commit(batch, &path->remote, length, &leg->send_failed);
 }
 

@@ -57,6 +57,7 @@ struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, stru
     struct source *source = source_new(ssrc, line);
     leg->ssrcs[leg->n_sources] = ssrc;
     leg->sources[leg->n_sources++] = source;
+    worker_note_ssrc(leg->worker, ssrc, leg);
     return source;
 }
 
@@ -85,6 +86,7 @@ void worker_leg_remove_source(struct worker_leg *leg, struct source *source)
         source->line->in.epoch++;
     }
     unlink_feedback(leg->worker, source);
+    worker_forget_ssrc(leg->worker, source->ssrc, leg);
     source_free(source);
 }
 
@@ -105,9 +107,20 @@ void media_line_route(struct media_line *from, struct media_line *to)
     stream_want_key_frame(&from->in);
 }
 
+static void note_announced(const struct media_line *line, bool known)
+{
+    for (guint i = 0; i < line->media.n_remote_ssrcs; i++) {
+        if (known)
+            worker_note_ssrc(line->leg->worker, line->media.remote_ssrcs[i], line->leg);
+        else
+            worker_forget_ssrc(line->leg->worker, line->media.remote_ssrcs[i], line->leg);
+    }
+}
+
 static void line_free(struct media_line *line)
 {
     struct worker_leg *leg = line->leg;
+    note_announced(line, false);
     for (unsigned i = leg->n_sources; i-- > 0;) {
         if (leg->sources[i]->line == line)
             worker_leg_remove_source(leg, leg->sources[i]);
@@ -137,10 +150,12 @@ static struct media_line *line_new(struct worker_leg *leg)
 static void configure(struct media_line *line, const struct relay_media *media, int64_t now)
 {
     bool received = line->media.receive;
+    note_announced(line, false);
     line->media = *media;
     line->media.n_recv_codecs = MIN(media->n_recv_codecs, RELAY_CODECS_MAX);
     line->media.n_send_codecs = MIN(media->n_send_codecs, RELAY_CODECS_MAX);
     line->media.n_remote_ssrcs = MIN(media->n_remote_ssrcs, RELAY_SSRCS_MAX);
+    note_announced(line, true);
     memset(line->codec_of, -1, sizeof line->codec_of);
     for (guint i = 0; i < line->media.n_recv_codecs; i++) {
         line->codec_of[line->media.recv_codecs[i].pt & 0x7f] = (int8_t)i;
@@ -215,6 +230,8 @@ void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *k
         drop_keys(leg);
         return;
     }
+    if (!leg->has_keys)
+        worker_leg_prove_by_handshake(leg);
     leg->keys = *keys;
     leg->has_keys = true;
     /* A new association numbers from roll-over counter 0 in both directions (RFC 5764 5.2). */

@@ -23,6 +23,10 @@ struct ice_path { /* an address that the endpoint has shown it receives at */
     union socket_address remote;
     struct media_socket *socket;
     int64_t last_request;
+    bool proven;             /* it has answered us, so it is really there; until then: */
+    uint64_t received, sent; /* octets */
+    int64_t asked;           /* when we asked last, 0 = never */
+    uint8_t transaction[ICE_TRANSACTION];
 };
 
 struct worker_leg {
@@ -35,6 +39,8 @@ struct worker_leg {
     struct ice_path paths[ICE_PATHS_MAX];
     unsigned n_paths;
     int nominated;           /* index of paths, -1 = none */
+    unsigned nominations;    /* ever */
+    bool connected;          /* told so, and consent has not expired since */
     bool nomination_pending; /* to be told at the next tick: changes too quickly */
     int64_t nomination_told;
     int64_t last_stun;
@@ -87,6 +93,17 @@ static inline struct ice_path *worker_leg_nominated(struct worker_leg *leg)
     return leg->nominated < 0 ? NULL : &leg->paths[leg->nominated];
 }
 
+/* What may be sent to a path that has not proven to be there: three times of what it sent. */
+static inline bool ice_path_admit(struct ice_path *path, size_t length)
+{
+    if (G_LIKELY(path->proven))
+        return true;
+    if (path->sent + length > 3 * path->received)
+        return false;
+    path->sent += length;
+    return true;
+}
+
 /* --- leg-receive.c: datagrams from a validated address -----------------------------------------
  */
 void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
@@ -103,7 +120,16 @@ void stream_send_key_frame_request(struct stream *stream, int64_t now);
 /* --- leg-ice.c -------------------------------------------------------------------------------- */
 /* A Binding request has been authenticated. False: the address is another leg's. */
 bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, bool nominate, int64_t now);
+                         const union socket_address *remote, size_t length, bool nominate,
+                         int64_t now);
+/* A STUN answer from an address of the leg. False: to nothing that was asked. */
+bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
+                         const union socket_address *remote, const uint8_t *transaction);
+/* Octets from a path that is not proven. */
+void worker_leg_count_received(struct worker_leg *leg, struct media_socket *socket,
+                               const union socket_address *remote, size_t length);
+/* The DTLS handshake is over: whoever it was had our flights. */
+void worker_leg_prove_by_handshake(struct worker_leg *leg);
 /* Consent and old paths; once a second. */
 void worker_leg_check_consent(struct worker_leg *leg, int64_t now);
 void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now);

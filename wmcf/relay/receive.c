@@ -50,10 +50,13 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
                          const union socket_address *source, const uint8_t *data, size_t length)
 {
     struct ice_request request;
-    bool known = address_table_find(worker->addresses, socket->index, source) != NULL;
-    bool good = ice_server_handle(worker->ice, data, length, source, known, worker->now, &request);
+    struct worker_leg *known = address_table_find(worker->addresses, socket->index, source);
+    bool good =
+        ice_server_handle(worker->ice, data, length, source, known != NULL, worker->now, &request);
+    if (request.response)
+        good = known && worker_leg_answered(known, socket, source, request.response);
     if (request.credentials && !worker_leg_validate(request.credentials->owner, socket, source,
-                                                    request.use_candidate, worker->now)) {
+                                                    length, request.use_candidate, worker->now)) {
         good = false;
         request.reply_length = 0;
     }
@@ -80,6 +83,19 @@ static void receive_dtls(struct worker_leg *leg, const uint8_t *data, size_t len
     worker_post_event(leg->worker, event);
 }
 
+/* Whose it claims to be, for the operator who looks at that leg. */
+static void drop_unvalidated(struct worker *worker, enum demux_kind kind, const uint8_t *data)
+{
+    counter_add(&worker->counters.unknown_source_dropped, 1);
+    if (kind == DEMUX_DTLS)
+        return;
+    uint32_t ssrc;
+    memcpy(&ssrc, data + (kind == DEMUX_RTP ? 8 : 4), sizeof ssrc);
+    struct worker_leg *leg = g_hash_table_lookup(worker->by_ssrc, GUINT_TO_POINTER(g_ntohl(ssrc)));
+    if (leg)
+        leg->unvalidated_dropped++;
+}
+
 static void receive_one(struct worker *worker, struct media_socket *socket,
                         const union socket_address *source, struct worker_leg *leg, uint8_t *data,
                         size_t length, size_t overhead)
@@ -96,9 +112,12 @@ static void receive_one(struct worker *worker, struct media_socket *socket,
         return;
     }
     if (!leg) {
-        counter_add(&worker->counters.unknown_source_dropped, 1);
+        drop_unvalidated(worker, kind, data);
         return;
     }
+    struct ice_path *path = worker_leg_nominated(leg);
+    if (path && !path->proven)
+        worker_leg_count_received(leg, socket, source, length);
     if (kind == DEMUX_RTP)
         worker_leg_receive_rtp(leg, data, length, overhead, worker->now);
     else if (kind == DEMUX_RTCP)

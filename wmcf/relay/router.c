@@ -81,7 +81,8 @@ static void forward(struct subscription *subscription, struct stream *stream)
         enum subscription_verdict verdict = subscription_judge(subscription, packet);
         if (verdict == SUBSCRIPTION_WAITS)
             stream_want_key_frame(stream);
-        if (verdict != SUBSCRIPTION_TAKES || !admit(subscription, overhead + packet->length))
+        if (verdict != SUBSCRIPTION_TAKES || !admit(subscription, overhead + packet->length) ||
+            !ice_path_admit(path, overhead + packet->length))
             continue;
         struct rtp_fields fields;
         uint64_t index;
@@ -119,14 +120,16 @@ void router_resend(struct subscription *subscription, uint16_t sequence, int64_t
         !subscription_find(subscription, sequence, &source_index, &index))
         return;
     struct packet *packet = packet_buffer_find(stream->active->buffer, source_index, now);
-    if (!packet || packet->epoch != subscription->epoch ||
+    /* Before the present keys there was another numbering. */
+    if (!packet || index < subscription->index_base || packet->epoch != subscription->epoch ||
         !subscription_may_resend(subscription, sequence, now))
         return;
     int pt = subscription_payload_type(subscription, packet->format);
     if (pt < 0 || !gate_open(subscription) ||
         !admit(subscription, socket_address_overhead(&path->remote) + RTP_HEADER_LENGTH +
                                  subscription->extensions.length + packet->length +
-                                 leg->out->class->tag_length))
+                                 leg->out->class->tag_length) ||
+        !ice_path_admit(path, packet->length))
         return;
     /* The same packet once more, header and payload, hence the same keystream on the same text. */
     struct rtp_fields fields = {.pt = (uint8_t)pt,

@@ -98,35 +98,60 @@ static void count_sent(struct send_batch *batch, const struct send_run *run)
     batch->totals.octets += run->length;
 }
 
-/* Packet by packet; returns false when not even that worked. */
-static bool send_plain(struct send_batch *batch, const struct send_run *run)
+/* --- packet by packet ------------------------------------------------------------------------- */
+
+struct plain { /* one sendmmsg() full */
+    unsigned n;
+    struct send_run *owners[RUNS_MAX];
+    struct mmsghdr messages[RUNS_MAX];
+    struct iovec vectors[RUNS_MAX];
+};
+
+/* Returns how many the kernel took. */
+static unsigned send_plain_chunk(struct send_batch *batch, struct plain *plain)
 {
-    struct mmsghdr messages[SEND_RUN_SEGMENTS];
-    struct iovec vectors[SEND_RUN_SEGMENTS];
-    unsigned n = 0, sent = 0;
-    for (uint32_t at = 0; at < run->length; at += run->segment, n++) {
-        uint32_t left = run->length - at;
-        vectors[n] = (struct iovec){.iov_base = run->data + at,
-                                    .iov_len = left < run->segment ? left : run->segment};
-        memset(&messages[n], 0, sizeof messages[n]);
-        messages[n].msg_hdr.msg_name = (void *)&run->to;
-        messages[n].msg_hdr.msg_namelen = socket_address_length(&run->to);
-        messages[n].msg_hdr.msg_iov = &vectors[n];
-        messages[n].msg_hdr.msg_iovlen = 1;
-    }
-    while (sent < n) {
-        int result = sendmmsg(batch->socket->fd, messages + sent, n - sent, MSG_DONTWAIT);
+    unsigned sent = 0;
+    for (unsigned i = 0; i < plain->n;) {
+        int result = sendmmsg(batch->socket->fd, plain->messages + i, plain->n - i, MSG_DONTWAIT);
         batch->totals.calls++;
-        if (result <= 0)
+        bool full = result <= 0 && errno == EAGAIN;
+        for (; result > 0; result--, sent++)
+            batch->totals.octets += plain->vectors[i++].iov_len;
+        if (i == plain->n)
             break;
-        for (int i = 0; i < result; i++)
-            batch->totals.octets += vectors[sent + (unsigned)i].iov_len;
-        sent += (unsigned)result;
+        do /* the one that was refused, or all when the socket's buffer is full */
+            count_dropped(batch, plain->owners[i++], 1);
+        while (full && i < plain->n);
     }
     batch->totals.packets += sent;
-    count_dropped(batch, run, n - sent);
-    return sent > 0;
+    plain->n = 0;
+    return sent;
 }
+
+static unsigned send_plain(struct send_batch *batch, unsigned first, unsigned end)
+{
+    static _Thread_local struct plain plain;
+    unsigned sent = 0;
+    for (unsigned i = first; i < end; i++) {
+        struct send_run *run = &batch->runs[i];
+        for (uint32_t at = 0; at < run->length; at += run->segment) {
+            if (plain.n == RUNS_MAX)
+                sent += send_plain_chunk(batch, &plain);
+            plain.owners[plain.n] = run;
+            plain.vectors[plain.n] = (struct iovec){.iov_base = run->data + at,
+                                                    .iov_len = MIN(run->segment, run->length - at)};
+            plain.messages[plain.n].msg_hdr =
+                (struct msghdr){.msg_name = &run->to,
+                                .msg_namelen = socket_address_length(&run->to),
+                                .msg_iov = &plain.vectors[plain.n],
+                                .msg_iovlen = 1};
+            plain.n++;
+        }
+    }
+    return sent + send_plain_chunk(batch, &plain);
+}
+
+/* --- in runs ---------------------------------------------------------------------------------- */
 
 static void prepare(struct send_batch *batch, unsigned i)
 {
@@ -161,7 +186,7 @@ static unsigned refused(struct send_batch *batch, unsigned i, int reason)
      * MTU, which fragments well when sent by itself. */
     if (run->segments > 1 && (reason == EIO || reason == EINVAL || reason == EMSGSIZE)) {
         batch->totals.segmentation_fallbacks++;
-        if (send_plain(batch, run) && reason == EIO)
+        if (send_plain(batch, i, i + 1) && reason == EIO)
             batch->socket->segmentation = false;
         return 1;
     }
@@ -174,19 +199,14 @@ void send_batch_flush(struct send_batch *batch)
     for (unsigned i = 0; i < batch->n; i++)
         prepare(batch, i);
     for (unsigned i = 0; i < batch->n;) {
-        if (!batch->socket->segmentation && batch->runs[i].segments > 1) {
-            send_plain(batch, &batch->runs[i++]);
-            continue;
+        if (!batch->socket->segmentation) {
+            send_plain(batch, i, batch->n);
+            break;
         }
-        unsigned end = i + 1;
-        while (end < batch->n && (batch->socket->segmentation || batch->runs[end].segments == 1))
-            end++;
-        int sent = sendmmsg(batch->socket->fd, batch->messages + i, end - i, MSG_DONTWAIT);
+        int sent = sendmmsg(batch->socket->fd, batch->messages + i, batch->n - i, MSG_DONTWAIT);
         batch->totals.calls++;
-        if (sent <= 0) {
+        if (sent <= 0)
             i += refused(batch, i, errno);
-            continue;
-        }
         for (; sent > 0; sent--)
             count_sent(batch, &batch->runs[i++]);
     }

@@ -64,7 +64,7 @@ static void send_dtls(struct worker *worker, struct worker_leg *leg, GBytes *dat
     struct ice_path *path = worker_leg_nominated(leg);
     gsize length;
     const uint8_t *data = g_bytes_get_data(datagram, &length);
-    if (!path || length == 0 || length > SEND_PACKET_MAX)
+    if (!path || length == 0 || length > SEND_PACKET_MAX || !ice_path_admit(path, length))
         return;
     struct send_batch *batch = worker->batches[path->socket->index];
     memcpy(send_batch_reserve(batch), data, length);

@@ -25,6 +25,7 @@ struct worker *worker_new(unsigned number, const struct worker_limits *limits,
     worker->wake = worker->poll = -1;
     worker->addresses = address_table_new(g_random_int());
     worker->ice = ice_server_new(limits->stun_rate_unknown);
+    worker->by_ssrc = g_hash_table_new(g_direct_hash, g_direct_equal);
     worker->pool = packet_pool_new(POOL_OCTETS_MAX);
     worker->ring = receive_ring_new();
     return worker;
@@ -60,6 +61,17 @@ void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char
     g_strlcpy(event->media.mid, mid, sizeof event->media.mid);
     event->media.direction = direction;
     worker_post_event(leg->worker, event);
+}
+
+void worker_note_ssrc(struct worker *worker, uint32_t ssrc, struct worker_leg *leg)
+{
+    g_hash_table_insert(worker->by_ssrc, GUINT_TO_POINTER(ssrc), leg);
+}
+
+void worker_forget_ssrc(struct worker *worker, uint32_t ssrc, const struct worker_leg *leg)
+{
+    if (g_hash_table_lookup(worker->by_ssrc, GUINT_TO_POINTER(ssrc)) == leg)
+        g_hash_table_remove(worker->by_ssrc, GUINT_TO_POINTER(ssrc));
 }
 
 void worker_flush(struct worker *worker)
@@ -263,6 +275,7 @@ void worker_free(struct worker *worker)
     receive_ring_free(worker->ring);
     address_table_free(worker->addresses);
     ice_server_free(worker->ice);
+    g_hash_table_destroy(worker->by_ssrc);
     packet_pool_free(worker->pool);
     g_free(worker);
 }

@@ -114,6 +114,7 @@ struct worker {
     struct receive_ring *ring;
     struct address_table *addresses;
     struct ice_server *ice;
+    GHashTable *by_ssrc; /* announced or received → leg; only to name whose address is not valid */
     struct packet_pool *pool;
 
     struct worker_leg *slots[WORKER_REPORT_SLOTS];
@@ -157,6 +158,10 @@ struct receive_ring *receive_ring_new(void); /* receive.c */
 void receive_ring_free(struct receive_ring *ring);
 /* One recvmmsg() and all that follows from it. Returns whether there may be more. */
 bool worker_receive(struct worker *worker, struct media_socket *socket);
+
+/* Who announced or used an SSRC. */
+void worker_note_ssrc(struct worker *worker, uint32_t ssrc, struct worker_leg *leg);
+void worker_forget_ssrc(struct worker *worker, uint32_t ssrc, const struct worker_leg *leg);
 
 void router_queue(struct worker *worker, struct stream *stream, struct packet *packet);
 /* Forwards what the batch brought (router.c). */

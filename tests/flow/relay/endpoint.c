@@ -116,9 +116,9 @@ static srtp_t session(const uint8_t *key, const uint8_t *salt, srtp_ssrc_type_t 
 struct endpoint *endpoint_new(struct relay *relay, guint64 group)
 {
     static unsigned serial;
-    static const uint16_t known[] = {STUN_ATTRIBUTE_USERNAME, STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
+    static const uint16_t known[] = {STUN_ATTRIBUTE_USERNAME,   STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
                                      STUN_ATTRIBUTE_ERROR_CODE, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS,
-                                     0};
+                                     STUN_ATTRIBUTE_PRIORITY,   0};
     struct endpoint *endpoint = g_new0(struct endpoint, 1);
     g_autoptr(GError) error = NULL;
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -293,9 +293,36 @@ void endpoint_send_rtcp(struct endpoint *endpoint, const uint8_t *packet, size_t
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
+/* The relay's own check (RFC 8445 7.3). */
+static void answer(struct endpoint *endpoint, const uint8_t *data, size_t length)
+{
+    StunMessage request, reply;
+    uint8_t buffer[512];
+    g_autofree char *name = g_strdup_printf("%s:%s", endpoint->ufrag, endpoint->remote_ufrag);
+    StunDefaultValidaterData validater[] = {
+        {(uint8_t *)name, strlen(name), (uint8_t *)endpoint->pwd, strlen(endpoint->pwd)},
+        {NULL, 0, NULL, 0}};
+    g_assert_cmpint(stun_agent_validate(&endpoint->agent, &request, data, length,
+                                        stun_agent_default_validater, validater),
+                    ==, STUN_VALIDATION_SUCCESS);
+    g_assert_true(stun_message_has_attribute(&request, STUN_ATTRIBUTE_ICE_CONTROLLED));
+    endpoint->checks++;
+    if (endpoint->silent)
+        return;
+    stun_agent_init_response(&endpoint->agent, &reply, buffer, sizeof buffer, &request);
+    stun_message_append_xor_addr(&reply, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &endpoint->relay,
+                                 sizeof(struct sockaddr_in));
+    size_t octets = stun_agent_finish_message(&endpoint->agent, &reply, NULL, 0);
+    endpoint_send_raw(endpoint, buffer, octets);
+}
+
 static void read_stun(struct endpoint *endpoint, const uint8_t *data, size_t length)
 {
     StunMessage message;
+    if ((data[0] & 1) == 0 && (data[1] & 0x10) == 0) { /* class: request */
+        answer(endpoint, data, length);
+        return;
+    }
     StunDefaultValidaterData validater[] = {
         {(uint8_t *)"", 0, (uint8_t *)endpoint->remote_pwd, strlen(endpoint->remote_pwd)},
         {NULL, 0, NULL, 0}};

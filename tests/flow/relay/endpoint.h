@@ -25,6 +25,8 @@ struct endpoint {
     GQueue rtp, rtcp, dtls;      /* struct packet_in */
     unsigned stun_success, stun_error, undecryptable;
     int last_stun_error;
+    bool silent;     /* does not answer the relay's checks */
+    unsigned checks; /* received */
     struct sockaddr_storage mapped;
 
     struct relay_leg *leg; /* the relay's side */
