@@ -127,6 +127,8 @@ static guint rank(enum disc_cause cause)
 {
     switch (cause) {
     case DISC_BUSY:
+        return 4;
+    case DISC_NORMAL:
         return 3;
     case DISC_NO_ANSWER:
         return 2;
@@ -166,13 +168,14 @@ void call_branch_end(struct wsf *wsf, struct leg *leg, enum disc_cause cause, co
         return;
     }
     const struct leg *telling = most_telling(session);
-    call_end(wsf, session, telling->end_cause, telling->end_error, by_endpoint ? leg : NULL, NULL);
+    cause = telling->end_cause == DISC_NORMAL ? DISC_DECLINED : telling->end_cause;
+    call_end(wsf, session, cause, telling->end_error, by_endpoint ? leg : NULL, NULL);
 }
 
 /* The problem that stands for a callee's cause when it gave none. */
 static void problem_of_cause(enum disc_cause cause, GError **error)
 {
-    if (cause == DISC_DECLINED)
+    if (cause == DISC_DECLINED || cause == DISC_NORMAL)
         problem_set(error, PROBLEM_DECLINED, "the call was declined");
     else if (cause == DISC_BUSY)
         problem_set(error, PROBLEM_USER_BUSY, "the called user is busy");
@@ -188,9 +191,8 @@ void call_hang_up(struct wsf *wsf, struct leg *leg, enum disc_cause cause, const
         call_end(wsf, session, cause, error, leg, user_data);
         return;
     }
-    /* To end a call that still rings is to decline it. */
-    if (cause == DISC_NORMAL)
-        cause = DISC_DECLINED;
+    /* To end a call that still rings with NORMAL, as a page does that is closed, is to decline it for
+     * this endpoint; DECLINED does so for all endpoints of the person. */
     g_autoptr(GError) own = NULL;
     if (!error)
         problem_of_cause(cause, &own);

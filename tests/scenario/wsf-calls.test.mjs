@@ -262,6 +262,18 @@ describe('calls', () => {
         assert.equal(end.mediaSessionId, third.mediaSessionId);
     });
 
+    test('a ringing endpoint that goes with NORMAL declines for itself alone', async () => {
+        const alice = await register(ALICE);
+        const [one, two] = [await register(BOB), await register(BOB)];
+        const [, [first, second]] = await invite(alice, BOB, [one, two]);
+        await one.request('mdisc', { mediaSessionId: first.mediaSessionId });
+        await alice.expectNothing();
+        await two.request('mdisc', { mediaSessionId: second.mediaSessionId });
+        const end = await alice.expect('mdisc');
+        assert.equal(end.cause, 'DECLINED');
+        assert.equal(end.problemDetails.cause, 'DECLINED');
+    });
+
     test('the caller hangs up while it rings, and wins over a crossing answer', async () => {
         const [alice, bob] = await both();
         const [a, [invitation]] = await invite(alice, BOB, [bob]);
