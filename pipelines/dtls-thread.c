@@ -5,10 +5,10 @@
  * spread over several by their number. */
 #include "pipelines/dtls-thread.h"
 
-#include "pipelines/worker.h"
+#include "pipelines/job-thread.h"
 
 static struct {
-    struct worker *worker;
+    struct job_thread *worker;
     GSequence *timers; /* DTLS thread: borrowed struct dtls_timer, by deadline */
 } dtls;
 
@@ -39,7 +39,7 @@ static gint64 run_timers(void)
 bool dtls_thread_start(GError **error)
 {
     dtls.timers = g_sequence_new(NULL);
-    dtls.worker = worker_new("dtls", run_timers, error);
+    dtls.worker = job_thread_new("dtls", run_timers, error);
     if (!dtls.worker)
         g_clear_pointer(&dtls.timers, g_sequence_free);
     return dtls.worker != NULL;
@@ -49,7 +49,7 @@ void dtls_thread_stop(void)
 {
     if (!dtls.worker)
         return;
-    worker_free(dtls.worker); /* its last jobs still post */
+    job_thread_free(dtls.worker); /* its last jobs still post */
     dtls.worker = NULL;
     g_assert(g_sequence_is_empty(dtls.timers));
     g_clear_pointer(&dtls.timers, g_sequence_free);
@@ -57,12 +57,12 @@ void dtls_thread_stop(void)
 
 bool dtls_thread_is_current(void)
 {
-    return worker_is_current(dtls.worker);
+    return job_thread_is_current(dtls.worker);
 }
 
 void dtls_thread_post(void (*fn)(void *data), void *data)
 {
-    worker_post(dtls.worker, fn, data);
+    job_thread_post(dtls.worker, fn, data);
 }
 
 void dtls_timer_init(struct dtls_timer *timer, void (*fn)(void *data, gint64 now), void *data)

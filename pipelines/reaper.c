@@ -4,11 +4,11 @@
  * thousand threads' work. */
 #include "pipelines/reaper.h"
 
-#include "pipelines/worker.h"
+#include "pipelines/job-thread.h"
 
 #include <stdatomic.h>
 
-static struct worker *worker;
+static struct job_thread *worker;
 static _Atomic guint pending;
 
 struct corpse {
@@ -27,13 +27,13 @@ static void end(void *data)
 
 bool reaper_start(GError **error)
 {
-    worker = worker_new("reaper", NULL, error);
+    worker = job_thread_new("reaper", NULL, error);
     return worker != NULL;
 }
 
 void reaper_stop(void)
 {
-    worker_free(worker);
+    job_thread_free(worker);
     worker = NULL;
 }
 
@@ -47,7 +47,7 @@ void reaper_take(void (*fn)(void *data), void *data)
     struct corpse *corpse = g_new(struct corpse, 1);
 
     *corpse = (struct corpse){.end = fn, .data = data};
-    worker_post(worker, end, corpse);
+    job_thread_post(worker, end, corpse);
 }
 
 guint reaper_pending(void)
