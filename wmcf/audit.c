@@ -43,7 +43,7 @@ json_t *audit_address(const struct sockaddr_storage *address)
     return json_pack("{s:s, s:i}", "ip", text, "port", (int)port);
 }
 
-static const char *profile_name(enum pl_srtp_profile profile)
+const char *audit_srtp_profile(enum pl_srtp_profile profile)
 {
     switch (profile) {
     case PL_SRTP_AES128_CM_HMAC_SHA1_80:
@@ -77,7 +77,7 @@ static json_t *state_json(struct termination *t, unsigned what)
         json_pack("{s:b, s:s}", "connected", t->dtls_connected, "state", pl_leg_state_name(t->leg));
     if (t->dtls_connected) {
         const char *cipher = pl_leg_dtls_cipher(t->leg);
-        json_object_set_new(dtls, "srtpProfile", json_string(profile_name(t->srtp_profile)));
+        json_object_set_new(dtls, "srtpProfile", json_string(audit_srtp_profile(t->srtp_profile)));
         if (cipher)
             json_object_set_new(dtls, "cipher", json_string(cipher));
     }

@@ -16,3 +16,5 @@ json_t *audit_context(const struct context *context);
 json_t *audit_capabilities(const struct wmcf *wmcf);
 /* {ip, port} of an address. */
 json_t *audit_address(const struct sockaddr_storage *address);
+/* The profile's name in the registry of RFC 5764. Static. */
+const char *audit_srtp_profile(enum pl_srtp_profile profile);

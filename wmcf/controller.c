@@ -155,8 +155,9 @@ static void on_opened(struct link *link, void *user)
 
 static void on_request(struct link *link, struct link_transaction *txn, void *user)
 {
-    method_fn handler = method_find(link_transaction_method(txn));
-    loop_mark(link_transaction_method(txn));
+    const char *name = NULL;
+    method_fn handler = method_find(link_transaction_method(txn), &name);
+    loop_mark(name);
     handler(user, link, txn);
 }
 

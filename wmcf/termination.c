@@ -212,7 +212,7 @@ static void on_dtls_connected(void *user, const struct pl_srtp_keys *keys)
     t->srtp_profile = keys->profile;
     check_connected(t);
     event_notify(t, EVENT_DTLS_CONNECTED, NULL,
-                 json_pack("{s:i}", "srtpProfile", (int)keys->profile));
+                 json_pack("{s:s}", "srtpProfile", audit_srtp_profile(keys->profile)));
 }
 
 static void on_leg_failed(void *user, const GError *error)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control link of the real wmcf: each method, each refusal, and what stays after one.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
@@ -60,6 +61,12 @@ test('a wrong token and an unknown identity get the same answer', async () => {
   }
   assert.equal(answers[0], answers[1]);
   assert.match(answers[0], /AUTHENTICATION_FAILED/);
+});
+
+test('an instanceId that is no UUID is refused', async () => {
+  const other = await ControlLink.open(wmcf.url, { instanceId: 'one' });
+  assert.equal(other.authenticated.problemDetails.invalidParams[0].param, '/instanceId');
+  await other.close();
 });
 
 test('before auth nothing else passes', async () => {
@@ -163,9 +170,10 @@ test('a context of another WSF is not found', async () => {
 });
 
 test('a link of the same instance supersedes, another one does not', async () => {
-  const first = await ControlLink.open(wmcf.url, { instanceId: 'one' });
-  const other = await ControlLink.open(wmcf.url, { instanceId: 'two' });
-  const again = await ControlLink.open(wmcf.url, { instanceId: 'one' });
+  const [one, two] = [randomUUID(), randomUUID()];
+  const first = await ControlLink.open(wmcf.url, { instanceId: one });
+  const other = await ControlLink.open(wmcf.url, { instanceId: two });
+  const again = await ControlLink.open(wmcf.url, { instanceId: one });
   assert.equal(await first.closed, 4409);
   assert.equal((await other.request('audit')).success, true);
   await other.close();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts a real wmcf for a test, and the control link by which a test is its WSF.
+import assert from 'node:assert/strict';
 import { spawn, execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync, existsSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import WebSocket from 'ws';
+import { checkTrace } from '../schema/check-trace.mjs';
 
 const run = promisify(execFile);
 export const root = path.resolve(fileURLToPath(import.meta.url), '../../..');
@@ -63,7 +65,6 @@ socket = ${wmcf.folder}/wmcf.sock
   }
 
   get trace() { return path.join(this.folder, 'trace.jsonl'); }
-  readTrace() { return readFileSync(this.trace, 'utf8').split('\n').filter(Boolean).map((l) => JSON.parse(l)); }
 
   // Threads, descriptors and resident KiB of the process, as the kernel tells.
   resources() {
@@ -72,9 +73,12 @@ socket = ${wmcf.folder}/wmcf.sock
     return { threads: number('Threads'), rss: number('VmRSS') };
   }
 
+  // Whatever was said on the wire must match the schemas.
   async stop(signal = 'SIGINT') {
     this.process.kill(signal);
     const how = await this.exited;
+    const { faults } = checkTrace(this.trace);
+    assert.deepEqual(faults, []);
     rmSync(this.folder, { recursive: true, force: true });
     return how;
   }

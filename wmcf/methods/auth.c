@@ -61,6 +61,12 @@ void handle_auth(struct wmcf *wmcf, struct link *link, struct link_transaction *
         method_fail(link, txn, NULL, error);
         return;
     }
+    if (instance && !id_is_uuid(instance)) {
+        problem_set_param(&error, PROBLEM_INVALID_MESSAGE, "/instanceId",
+                          "instanceId is a UUID (RFC 4122)");
+        method_fail(link, txn, NULL, error);
+        return;
+    }
     const char *bound = controller_link_identity(link);
     if (bound && g_ascii_strcasecmp(bound, identity) != 0) {
         problem_set(&error, PROBLEM_INVALID_STATE,

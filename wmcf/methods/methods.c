@@ -16,11 +16,13 @@ static const struct {
 
 const char *const method_names[] = {"add", "audit", "auth", "modify", "subtract", NULL};
 
-method_fn method_find(const char *name)
+method_fn method_find(const char *name, const char **ret_name)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
-        if (strcmp(table[i].name, name) == 0)
+        if (strcmp(table[i].name, name) == 0) {
+            *ret_name = table[i].name;
             return table[i].handler;
+        }
     g_return_val_if_reached(NULL); /* the link library passes names of the table only */
 }
 

@@ -15,8 +15,9 @@ void handle_subtract(struct wmcf *wmcf, struct link *link, struct link_transacti
 
 /* NULL-terminated names for the link library, alphabetised. */
 extern const char *const method_names[];
-/* The handler of a method in the table. */
-method_fn method_find(const char *name);
+/* The handler of a method in the table; *ret_name is its static name, which outlives the message.
+ */
+method_fn method_find(const char *name, const char **ret_name);
 
 /* Answers with the problem, logs it once with its ids, frees the error. */
 void method_fail(struct link *link, struct link_transaction *txn, const struct log_ids *ids,

@@ -27,24 +27,24 @@ struct relay_leg;
 
 /* All from the configuration table. */
 struct relay_config {
-    const char *const *bind;      /* numeric addresses; NULL-terminated; empty = every address of the
-                                   * machine (loopback only when there is no other) */
+    const char *const *bind; /* numeric addresses; NULL-terminated; empty = every address of the
+                              * machine (loopback only when there is no other) */
     const char *const *advertise; /* "local=public" or "public": 1:1 NAT */
     guint port;                   /* first UDP port; worker i has port + i; 0 = any free (tests) */
     guint workers;                /* 0 = one per core */
     guint legs_max;
-    guint socket_buffer;          /* octets, SO_RCVBUF/SO_SNDBUF */
+    guint socket_buffer;                    /* octets, SO_RCVBUF/SO_SNDBUF */
     guint video_buffer_ms, audio_buffer_ms; /* retransmission history */
-    guint consent_timeout_ms;     /* 30000 */
-    guint inactivity_ms;          /* no media on an open stream: mediaInactivity; 0 = never */
-    guint pli_interval_ms;        /* 500 */
-    guint nack_buffer_packets;    /* upper limit per stream */
-    guint streams_max;            /* SSRCs per leg, receive side */
-    guint stun_rate_unknown;      /* STUN requests/s and worker with an unknown ufrag or bad integrity
-                                   * that are still looked at */
+    guint consent_timeout_ms;               /* 30000 */
+    guint inactivity_ms;       /* no media on an open stream: mediaInactivity; 0 = never */
+    guint pli_interval_ms;     /* 500 */
+    guint nack_buffer_packets; /* upper limit per stream */
+    guint streams_max;         /* SSRCs per leg, receive side */
+    guint stun_rate_unknown;   /* STUN requests/s and worker with an unknown ufrag or bad integrity
+                                * that are still looked at */
 };
 
-struct relay_address { /* a media address: one of a worker's sockets */
+struct relay_address {                  /* a media address: one of a worker's sockets */
     struct sockaddr_storage local;      /* bound */
     struct sockaddr_storage advertised; /* what candidates say */
 };
@@ -62,7 +62,7 @@ struct relay_codec {
 struct relay_media {
     char mid[RELAY_MID_MAX + 1];
     enum relay_kind kind;
-    bool receive, send; /* endpoint → us, us → endpoint */
+    bool receive, send;                     /* endpoint → us, us → endpoint */
     uint8_t mid_extmap, audio_level_extmap; /* 0 = none */
     struct relay_codec recv_codecs[RELAY_CODECS_MAX];
     guint n_recv_codecs;
@@ -100,16 +100,16 @@ struct relay_leg_ops {
 };
 
 struct relay_leg_config {
-    guint64 group; /* the context: same group, same worker */
-    const char *name; /* terminationId, for dumps; copied */
+    guint64 group;                       /* the context: same group, same worker */
+    const char *name;                    /* terminationId, for dumps; copied */
     const char *local_ufrag, *local_pwd; /* copied; the ufrag is unique in the process */
     const char *cname;
     const struct relay_leg_ops *ops;
     void *user;
 };
 
-/* Binds all sockets, starts the workers. Transfer full; NULL and *error that names address, port and
- * remedy. */
+/* Binds all sockets, starts the workers. Transfer full; NULL and *error that names address, port
+ * and remedy. */
 struct relay *relay_new(const struct relay_config *config, GError **error);
 /* Stops and joins the workers; every leg must have been released. */
 void relay_free(struct relay *relay);
@@ -123,7 +123,8 @@ const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsi
 void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const char *pwd);
 /* SRTP keys: media may flow from now on. Copied, and wiped in the worker at release. */
 void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys);
-/* Replaces the leg's whole set of m-lines (copied). State of streams whose m-line goes on is kept. */
+/* Replaces the leg's whole set of m-lines (copied). State of streams whose m-line goes on is kept.
+ */
 void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n);
 /* To the nominated address; dropped before there is one. */
 void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram);
@@ -133,8 +134,8 @@ void relay_leg_request_key_frame(struct relay_leg *leg, const char *mid);
 void relay_leg_release(struct relay_leg *leg);
 
 /* Routes: subscriber's medium `to_mid` gets what publisher's medium `from_mid` receives. One source
- * per destination; NULL `from` disconnects. A new video route asks for a key frame. The source going
- * away disconnects by itself. */
+ * per destination; NULL `from` disconnects. A new video route asks for a key frame. The source
+ * going away disconnects by itself. */
 void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
                  const char *to_mid);
 
@@ -148,8 +149,8 @@ struct relay_media_stats {
     uint32_t jitter_in; /* clock units (RFC 3550 A.8) */
     uint32_t ssrc_in;
     uint8_t pt_in;
-    int64_t last_packet_in;  /* monotonic µs, 0 = never */
-    int64_t last_key_frame;  /* video, 0 = never */
+    int64_t last_packet_in; /* monotonic µs, 0 = never */
+    int64_t last_key_frame; /* video, 0 = never */
     uint64_t key_frames;
     uint64_t nack_sent, pli_sent;
     /* sent to the endpoint */
@@ -168,7 +169,8 @@ struct relay_leg_stats {
     struct sockaddr_storage local, remote; /* nominated */
     int64_t last_stun;                     /* monotonic µs */
     uint64_t stun_requests;
-    uint64_t unvalidated_dropped; /* RTP/RTCP/DTLS for this leg from an address ICE has not validated */
+    uint64_t
+        unvalidated_dropped; /* RTP/RTCP/DTLS for this leg from an address ICE has not validated */
     uint64_t unknown_ssrc_dropped, srtp_failed, replayed;
     uint64_t send_failed;
     bool srtp;
