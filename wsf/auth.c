@@ -19,12 +19,12 @@ struct auth {
     struct throttle *identities, *addresses;
     GThreadPool *pool;
     guint queue_max;
-    guint waiting;
-    gint stopping; /* atomic */
+    GPtrArray *waiting; /* struct password_check, in the pool or on the way back */
+    gint stopping;      /* atomic */
 };
 
 struct password_check {
-    struct auth *auth;
+    struct auth *auth; /* NULL once it has been answered by auth_free() */
     char *hash, *password;
     bool known, good;
     auth_fn done;
@@ -34,8 +34,10 @@ struct password_check {
 static void check_done(void *data)
 {
     struct password_check *check = data;
-    check->auth->waiting--;
-    check->done(check->good, check->user);
+    if (check->auth) {
+        g_ptr_array_remove_fast(check->auth->waiting, check);
+        check->done(check->good, check->user);
+    }
     g_free(check);
 }
 
@@ -56,6 +58,7 @@ static void do_check(void *data, void *pool_data)
 struct auth *auth_new(const struct conf *conf, GError **error)
 {
     struct auth *auth = g_new0(struct auth, 1);
+    auth->waiting = g_ptr_array_new();
     auth->credentials_file = conf_string(conf, "auth", "credentials_file");
     auth->jwk_set_file = conf_string(conf, "auth", "jwk_set_file");
     auth->rules.issuer = conf_string(conf, "auth", "issuer");
@@ -82,6 +85,12 @@ void auth_free(struct auth *auth)
     g_atomic_int_set(&auth->stopping, 1);
     if (auth->pool)
         g_thread_pool_free(auth->pool, FALSE, TRUE);
+    for (guint i = 0; i < auth->waiting->len; i++) {
+        struct password_check *check = g_ptr_array_index(auth->waiting, i);
+        check->auth = NULL; /* its post may never be dispatched, or after us */
+        check->done(false, check->user);
+    }
+    g_ptr_array_unref(auth->waiting);
     auth_basic_free(auth->basic);
     auth_bearer_free(auth->bearer);
     throttle_free(auth->identities);
@@ -119,7 +128,7 @@ bool auth_has_bearer(const struct auth *auth)
 bool auth_check_basic(struct auth *auth, const char *webrtc_id, const char *password, auth_fn done,
                       void *user, GError **error)
 {
-    if (auth->waiting >= auth->queue_max) {
+    if (auth->waiting->len >= auth->queue_max) {
         problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 1,
                           "too many passwords are waiting to be checked; try again");
         return false;
@@ -130,7 +139,7 @@ bool auth_check_basic(struct auth *auth, const char *webrtc_id, const char *pass
     check->password = g_strdup(password);
     check->done = done;
     check->user = user;
-    auth->waiting++;
+    g_ptr_array_add(auth->waiting, check);
     g_thread_pool_push(auth->pool, check, NULL);
     return true;
 }

@@ -11,7 +11,7 @@
 struct auth;
 
 struct auth *auth_new(const struct conf *conf, GError **error);
-/* Ends the threads. After it no `done` is called any more. */
+/* Ends the threads; who still waits is told "not good" before it returns. */
 void auth_free(struct auth *auth);
 /* Reads the files again; on failure what was good stays in use. */
 bool auth_reload(struct auth *auth, GError **error);
