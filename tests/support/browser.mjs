@@ -42,6 +42,10 @@ function catchConnections() {
             caught.push(this);
         }
     };
+    // A test can take away the page's chance to say good-bye, as when a machine is switched off.
+    addEventListener('pagehide', (event) => {
+        if (window.testSilent) event.stopImmediatePropagation();
+    });
     // The last one that has a remote description: throw-away connections have none.
     window.testConnection = () => caught.findLast((one) => one.remoteDescription);
     window.testStats = async () => {

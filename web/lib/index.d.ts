@@ -47,7 +47,7 @@ export class ProblemError extends Error {
 /** English sentences by cause, with the placeholders {peer} and {seconds}. */
 export const SENTENCES: Record<string, string>;
 export function sentenceFor(
-    problem: ProblemError | string,
+    what: ProblemError | SessionEnd | string,
     context?: { peer?: string; sentences?: Record<string, string> },
 ): string;
 

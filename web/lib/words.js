@@ -52,15 +52,27 @@ export const SENTENCES = {
     SIGNED_OUT: 'You have signed out.',
 };
 
+/** Ways for a call to end that say less than the problem that led there. */
+const VAGUE = ['MEDIA_FAILURE', 'NO_ANSWER', 'OPERATOR', 'PROTOCOL_ERROR'];
+
 /**
- * The sentence for a problem or a cause.
- * @param {import('./problem.js').ProblemError | string} problem
+ * The sentence for a problem, a cause, or the end of a session.
+ * @param {import('./problem.js').ProblemError | import('./index.js').SessionEnd | string} what
  * @param {{ peer?: string, sentences?: Record<string, string> }} [context]
  * @returns {string}
  */
-export function sentenceFor(problem, { peer, sentences = SENTENCES } = {}) {
-    const cause = typeof problem === 'string' ? problem : problem.cause;
-    const retryAfter = typeof problem === 'string' ? undefined : problem.retryAfter;
+export function sentenceFor(what, { peer, sentences = SENTENCES } = {}) {
+    if (typeof what === 'object' && 'problem' in what && what.problem) {
+        const { cause, problem } = what;
+        const telling = VAGUE.includes(cause) && problem.cause in sentences;
+        return sentenceFor(telling || cause === problem.cause ? problem : cause, {
+            peer,
+            sentences,
+        });
+    }
+    const cause = typeof what === 'string' ? what : what.cause;
+    const retryAfter =
+        typeof what === 'object' && 'retryAfter' in what ? what.retryAfter : undefined;
     const known = sentences[cause];
     const sentence = known ?? `Something went wrong (${cause}).`;
     const values = {

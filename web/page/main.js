@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: sign in, call, be called. All protocol is in ../lib; here is only what a person sees.
 
-import { Client, SENTENCES, sentenceFor } from '../lib/index.js';
+import { Client, sentenceFor } from '../lib/index.js';
 import { CallView, clock } from './call-view.js';
 import { watchConnection } from './connection.js';
 import { button, element, input, show } from './dom.js';
@@ -139,7 +139,9 @@ function take(session, stream) {
         const lasted =
             view.duration === undefined ? '' : ` The call lasted ${clock(view.duration)}.`;
         if (detail.remote || detail.cause !== 'NORMAL') {
-            notify(endSentence(session, detail) + lasted, { calm: detail.cause === 'NORMAL' });
+            notify(sentenceFor(detail, { peer: session.peer }) + lasted, {
+                calm: detail.cause === 'NORMAL',
+            });
         } else if (lasted) {
             notify(`Call ended after ${clock(view.duration ?? 0)}.`, { calm: true });
         } else {
@@ -156,25 +158,13 @@ function home() {
     input('callee').focus();
 }
 
-/**
- * @param {import('../lib/index.js').Session} session
- * @param {import('../lib/index.js').SessionEnd} end
- */
-function endSentence(session, { cause, problem }) {
-    const peer = session.peer;
-    // The problem says more than the cause, if it is one that has a sentence.
-    return problem && problem.cause in SENTENCES
-        ? sentenceFor(problem, { peer })
-        : sentenceFor(cause, { peer });
-}
-
 /** @param {import('../lib/index.js').Session} session that rang here and is over */
 function missed(session) {
-    const cause = session.end?.cause ?? 'NORMAL';
-    if (cause === 'ANSWERED_ELSEWHERE') return sentenceFor(cause);
-    if (cause === 'NORMAL' || cause === 'NO_ANSWER')
-        return `You missed a call from ${session.peer ?? 'somebody'}.`;
-    return endSentence(session, /** @type {any} */ (session.end));
+    const { end, peer } = session;
+    if (!end || end.cause === 'NORMAL' || end.cause === 'NO_ANSWER') {
+        return `You missed a call from ${peer ?? 'somebody'}.`;
+    }
+    return sentenceFor(end, { peer });
 }
 
 /** @param {unknown} error */

@@ -76,6 +76,23 @@ test('names and seconds are filled in', () => {
     assert.match(busy(), /wait a moment /);
 });
 
+test('the end of a session: the more telling of cause and problem', () => {
+    const end = (cause, problem) =>
+        sentenceFor(
+            { cause, problem: problem && new ProblemError({ cause: problem }), remote: true },
+            { peer: 'Bob' },
+        );
+    assert.equal(end('BUSY'), 'Bob is in another call.');
+    assert.equal(
+        end('NO_ANSWER', 'USER_NOT_REGISTERED'),
+        sentenceFor('USER_NOT_REGISTERED', { peer: 'Bob' }),
+    );
+    assert.equal(end('MEDIA_FAILURE', 'RESOURCES_UNAVAILABLE'), SENTENCES.RESOURCES_UNAVAILABLE);
+    assert.equal(end('PEER_LOST', 'WMCF_ERROR'), sentenceFor('PEER_LOST', { peer: 'Bob' }));
+    assert.equal(end('MEDIA_FAILURE', 'INVALID_MESSAGE'), SENTENCES.MEDIA_FAILURE);
+    assert.equal(end('RESOURCE_NOT_FOUND', 'RESOURCE_NOT_FOUND'), 'There is nobody called Bob.');
+});
+
 test('an unknown cause is told as it is', () => {
     assert.equal(sentenceFor('SOMETHING_NEW'), 'Something went wrong (SOMETHING_NEW).');
 });
