@@ -14,5 +14,9 @@ struct command_queue {
 
 /* True when the queue was empty: the other side must be woken. */
 bool command_queue_push(struct command_queue *queue, struct queue_node *node);
+static inline bool command_queue_pending(const struct command_queue *queue)
+{
+    return atomic_load_explicit(&queue->head, memory_order_acquire) != 0;
+}
 /* Everything that is there, oldest first. */
 struct queue_node *command_queue_take(struct command_queue *queue);

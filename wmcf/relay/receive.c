@@ -169,6 +169,10 @@ bool worker_receive(struct worker *worker, struct media_socket *socket)
     int n = recvmmsg(socket->fd, ring->messages, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
     if (n <= 0)
         return false;
+    /* What the control thread asked for before a peer was told of it is done before that peer's
+     * first packet is looked at. */
+    if (command_queue_pending(&worker->commands))
+        worker_run_commands(worker);
     worker->now = g_get_monotonic_time();
     counter_add(&worker->counters.receive_batches, 1);
     for (unsigned i = 0; i < (unsigned)n; i++)

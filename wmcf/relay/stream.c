@@ -115,6 +115,7 @@ void stream_want_key_frame(struct stream *stream)
     stream->wanting = true;
     stream->next_wanting = worker->wanting;
     worker->wanting = stream;
+    worker->wanting_new = true;
 }
 
 void stream_refresh(struct stream *stream)

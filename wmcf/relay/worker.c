@@ -109,6 +109,7 @@ static void send_feedback(struct worker *worker)
 static void request_key_frames(struct worker *worker)
 {
     struct stream **at = &worker->wanting;
+    worker->wanting_new = false;
     while (*at) {
         struct stream *stream = *at;
         stream_send_key_frame_request(stream, worker->now);
@@ -126,6 +127,8 @@ void worker_after_batch(struct worker *worker)
     router_run(worker);
     if (worker->feedback_new)
         send_feedback(worker);
+    if (worker->wanting_new)
+        request_key_frames(worker);
     worker_flush(worker);
 }
 
@@ -173,11 +176,11 @@ static void tick(struct worker *worker)
     worker_flush(worker);
 }
 
-static void run_commands(struct worker *worker)
+void worker_run_commands(struct worker *worker)
 {
     uint64_t count;
-    if (read(worker->wake, &count, sizeof count) < 0 && errno != EAGAIN)
-        return;
+    if (read(worker->wake, &count, sizeof count) < 0)
+        g_assert(errno == EAGAIN);
     struct queue_node *node = command_queue_take(&worker->commands);
     worker->now = g_get_monotonic_time();
     while (node) {
@@ -186,6 +189,8 @@ static void run_commands(struct worker *worker)
         worker_run_command(worker, command);
         command_free(command);
     }
+    if (worker->wanting_new)
+        request_key_frames(worker);
     worker_flush(worker);
 }
 
@@ -204,17 +209,15 @@ static void *worker_main(void *data)
     worker->running = true;
     while (worker->running) {
         int n = epoll_wait(worker->poll, ready, G_N_ELEMENTS(ready), timeout(worker));
-        bool commands = false;
         for (int i = 0; i < n; i++) {
             struct media_socket *socket = ready[i].data.ptr;
-            commands |= !socket;
+            if (!socket)
+                worker_run_commands(worker);
             for (int turn = 0; socket && turn < BATCHES_PER_TURN; turn++) {
                 if (!worker_receive(worker, socket))
                     break;
             }
         }
-        if (commands)
-            run_commands(worker);
         worker->now = g_get_monotonic_time();
         if (worker->n_legs && worker->now >= worker->tick_at) {
             worker->tick_at = MAX(worker->tick_at + WORKER_TICK_US, worker->now);

@@ -123,6 +123,7 @@ struct worker {
     struct stream *queued;   /* with packets of this batch */
     struct stream *wanting;  /* a key frame */
     struct source *feedback; /* with holes */
+    bool wanting_new;                /* one of them since the last look */
     bool feedback_new;       /* one of them in this batch */
     int64_t now;
 };
@@ -152,6 +153,7 @@ void worker_post_event(struct worker *worker, struct event *event);
 /* Routes and sends what the batch brought. */
 void worker_after_batch(struct worker *worker);
 void worker_flush(struct worker *worker);
+void worker_run_commands(struct worker *worker);
 void worker_run_command(struct worker *worker, struct command *command); /* worker-commands.c */
 
 struct receive_ring *receive_ring_new(void); /* receive.c */

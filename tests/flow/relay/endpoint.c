@@ -11,19 +11,33 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* IPv4 and IPv6 keep the port in the same place. */
+static in_port_t port_of(const struct sockaddr_storage *address)
+{
+    return ((const struct sockaddr_in *)address)->sin_port;
+}
+
+static socklen_t length_of(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in);
+}
+
 /* --- the relay's callbacks -------------------------------------------------------------------- */
 
 static void on_connected(void *user, const struct sockaddr_storage *local,
                          const struct sockaddr_storage *remote)
 {
     struct endpoint *endpoint = user;
-    struct sockaddr_in own;
+    struct sockaddr_storage own;
     socklen_t length = sizeof own;
     endpoint->connected++;
-    g_assert_cmpint(remote->ss_family, ==, AF_INET);
     getsockname(endpoint->fd, (struct sockaddr *)&own, &length);
-    g_assert_cmpint(((const struct sockaddr_in *)local)->sin_port, ==,
-                    ((const struct sockaddr_in *)&endpoint->relay)->sin_port);
+    g_assert_cmpint(remote->ss_family, ==, own.ss_family);
+    g_assert_cmpmem(local, sizeof(struct sockaddr_in), &endpoint->relay,
+                    sizeof(struct sockaddr_in));
+    if (!endpoint->roams)
+        g_assert_cmpint(port_of(remote), ==, port_of(&own));
 }
 
 static void on_expired(void *user)
@@ -113,6 +127,22 @@ static srtp_t session(const uint8_t *key, const uint8_t *salt, srtp_ssrc_type_t 
     return ret;
 }
 
+srtp_t endpoint_session(const struct relay_srtp_keys *keys)
+{
+    return session(keys->local_key, keys->local_salt, ssrc_any_inbound);
+}
+
+int endpoint_socket(const struct endpoint *endpoint)
+{
+    struct sockaddr_storage any = endpoint->relay; /* loopback of the same family */
+    ((struct sockaddr_in *)&any)->sin_port = 0;
+    int fd = socket(any.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int buffer = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&any, length_of(&any)), ==, 0);
+    return fd;
+}
+
 struct endpoint *endpoint_new(struct relay *relay, guint64 group)
 {
     static unsigned serial;
@@ -121,7 +151,6 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group)
                                      STUN_ATTRIBUTE_PRIORITY,   0};
     struct endpoint *endpoint = g_new0(struct endpoint, 1);
     g_autoptr(GError) error = NULL;
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     serial++;
     endpoint->datagrams = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     g_snprintf(endpoint->ufrag, sizeof endpoint->ufrag, "peer%u", serial);
@@ -141,14 +170,10 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group)
     endpoint->keys.profile = RELAY_SRTP_AES128_CM_HMAC_SHA1_80;
     endpoint->keys.key_length = 16;
     endpoint->keys.salt_length = 14;
-    endpoint->in = session(endpoint->keys.local_key, endpoint->keys.local_salt, ssrc_any_inbound);
+    endpoint->in = endpoint_session(&endpoint->keys);
     endpoint->out =
         session(endpoint->keys.remote_key, endpoint->keys.remote_salt, ssrc_any_outbound);
 
-    endpoint->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int buffer = 4 << 20;
-    setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
-    g_assert_cmpint(bind(endpoint->fd, (struct sockaddr *)&any, sizeof any), ==, 0);
     struct relay_leg_config config = {.group = group,
                                       .name = "t-test",
                                       .local_ufrag = endpoint->remote_ufrag,
@@ -162,6 +187,7 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group)
     const struct relay_address *addresses = relay_leg_addresses(endpoint->leg, &n);
     g_assert_cmpuint(n, >=, 1);
     endpoint->relay = addresses[0].local;
+    endpoint->fd = endpoint_socket(endpoint);
     return endpoint;
 }
 
@@ -192,8 +218,7 @@ void endpoint_free(struct endpoint *endpoint)
 void endpoint_send_raw(struct endpoint *endpoint, const void *data, size_t length)
 {
     sendto(endpoint->fd, data, length, 0, (struct sockaddr *)&endpoint->relay,
-           endpoint->relay.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-                                                 : sizeof(struct sockaddr_in));
+           length_of(&endpoint->relay));
 }
 
 void endpoint_stun(struct endpoint *endpoint, unsigned flags)
@@ -311,7 +336,7 @@ static void answer(struct endpoint *endpoint, const uint8_t *data, size_t length
         return;
     stun_agent_init_response(&endpoint->agent, &reply, buffer, sizeof buffer, &request);
     stun_message_append_xor_addr(&reply, STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS, &endpoint->relay,
-                                 sizeof(struct sockaddr_in));
+                                 length_of(&endpoint->relay));
     size_t octets = stun_agent_finish_message(&endpoint->agent, &reply, NULL, 0);
     endpoint_send_raw(endpoint, buffer, octets);
 }

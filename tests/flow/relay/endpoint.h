@@ -25,6 +25,7 @@ struct endpoint {
     GQueue rtp, rtcp, dtls;      /* struct packet_in */
     unsigned stun_success, stun_error, undecryptable;
     int last_stun_error;
+    bool roams;      /* more than one address: do not check the one that is told */
     bool silent;     /* does not answer the relay's checks */
     unsigned checks; /* received */
     struct sockaddr_storage mapped;
@@ -38,6 +39,10 @@ struct endpoint {
 
 /* A leg of `relay` and its other end, on loopback. */
 struct endpoint *endpoint_new(struct relay *relay, guint64 group);
+/* A receiving session that has seen nothing yet. */
+srtp_t endpoint_session(const struct relay_srtp_keys *keys);
+/* Another socket of the same kind, for an endpoint that moves. */
+int endpoint_socket(const struct endpoint *endpoint);
 /* Releases the leg if need be and waits for `released`. */
 void endpoint_free(struct endpoint *endpoint);
 
