@@ -179,7 +179,7 @@ static gsize message_max(const struct link *link)
 static void charge_octets(struct link *link, gsize octets, gint64 now)
 {
     guint rate = (guint)message_max(link);
-    if (!link->limits.slow_instead_of_refuse && link->limits.rate &&
+    if (link->role == LINK_SERVER && !link->limits.slow_instead_of_refuse && link->limits.rate &&
         !rate_charge(&link->octets, rate, 4 * rate, (guint)octets, now))
         pause_reading(link);
 }
