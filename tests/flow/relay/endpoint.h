@@ -25,6 +25,7 @@ struct endpoint {
     GQueue rtp, rtcp, dtls;      /* struct packet_in */
     unsigned stun_success, stun_error, undecryptable;
     int last_stun_error;
+    bool releasing;
     bool roams;      /* more than one address: do not check the one that is told */
     bool silent;     /* does not answer the relay's checks */
     unsigned checks; /* received */
@@ -43,6 +44,7 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group);
 srtp_t endpoint_session(const struct relay_srtp_keys *keys);
 /* Another socket of the same kind, for an endpoint that moves. */
 int endpoint_socket(const struct endpoint *endpoint);
+void endpoint_release(struct endpoint *endpoint);
 /* Releases the leg if need be and waits for `released`. */
 void endpoint_free(struct endpoint *endpoint);
 
@@ -53,6 +55,8 @@ void endpoint_stun(struct endpoint *endpoint, unsigned flags);
 void endpoint_connect(struct endpoint *endpoint);
 /* The same keys on both sides. */
 void endpoint_set_keys(struct endpoint *endpoint);
+/* Others on both sides, as after a second DTLS association. */
+void endpoint_rekey(struct endpoint *endpoint);
 void endpoint_send_raw(struct endpoint *endpoint, const void *data, size_t length);
 /* Protects and sends. */
 struct rtp_out {
@@ -77,5 +81,14 @@ void endpoint_read(struct endpoint *endpoint);
  * time-out in ms; returns what done() said last. done NULL: just lets the time pass. */
 bool endpoints_wait(struct endpoint *const *endpoints, bool (*done)(void *user), void *user,
                     guint ms);
+
+/* Serves the endpoint until `condition`, five seconds at most. The machine may be slow: what must
+ * happen is waited for, only what must not happen is given a fixed time. */
+#define WAIT_UNTIL(who, condition)                                                                 \
+    do {                                                                                           \
+        for (guint tries_ = 0; tries_ < 1000 && !(condition); tries_++)                            \
+            endpoints_wait((struct endpoint *[]){(who), NULL}, NULL, NULL, 5);                     \
+        g_assert_true(condition);                                                                  \
+    } while (0)
 
 struct relay *test_relay_new(struct relay_config *config);

@@ -246,6 +246,7 @@ static void test_uplink_gate(void)
     scene_begin(&scene, NULL, 1, &slot, NULL);
     scene_publish(&scene, 5, true);
     g_assert_true(scene_wait(&scene, is_gated, scene.from, 3000));
+    wait_packets_in(&scene, 5);
     g_assert_cmpuint(scene.from->gated[QOS_UPLINK], ==, 1);
     g_assert_cmpstr(scene.from->last_mid, ==, "0");
     g_assert_cmpuint(scene.from->first_media, ==, 0);
@@ -405,7 +406,7 @@ static void test_pli_throttle(void)
     endpoint_take_rtcp(scene.from, PSFB, 1);
     scene_wait(&scene, NULL, NULL, 700); /* the key frame has come: silence */
     g_assert_cmpuint(endpoint_take_rtcp(scene.from, PSFB, 1), ==, 0);
-    g_assert_cmpuint(endpoint_stats(scene.to[0]).medias[0].pli_received, >=, 40);
+    WAIT_UNTIL(scene.to[0], endpoint_stats(scene.to[0]).medias[0].pli_received == 50);
     scene_end(&scene);
 }
 
@@ -472,11 +473,10 @@ static void test_reports(void)
     rr_back[15] = 9;
     memcpy(rr_back + 24, sr + 10, 4);
     endpoint_send_rtcp(scene.to[0], rr_back, sizeof rr_back);
-    scene_wait(&scene, NULL, NULL, 20);
+    WAIT_UNTIL(scene.to[0], endpoint_stats(scene.to[0]).medias[0].round_trip_us > 0);
     struct relay_leg_stats stats = endpoint_stats(scene.to[0]);
     g_assert_cmpuint(stats.medias[0].fraction_lost_remote, ==, 64);
     g_assert_cmpint(stats.medias[0].lost_remote, ==, 9);
-    g_assert_cmpuint(stats.medias[0].round_trip_us, >, 0);
     g_assert_cmpuint(stats.medias[0].round_trip_us, <, 5000000);
     scene_end(&scene);
 }
@@ -517,9 +517,7 @@ static void test_change_of_medias(void)
     endpoint_stats(scene.from);
     forget_rtp(scene.to[0]);
     scene_publish(&scene, 5, true);
-    for (guint i = 0; i < 100 && endpoint_stats(scene.from).unknown_ssrc_dropped < 5; i++)
-        scene_wait(&scene, NULL, NULL, 10);
-    g_assert_cmpuint(endpoint_stats(scene.from).unknown_ssrc_dropped, ==, 5);
+    WAIT_UNTIL(scene.from, endpoint_stats(scene.from).unknown_ssrc_dropped == 5);
     g_assert_cmpuint(scene.to[0]->rtp.length, ==, 0);
     scene_end(&scene);
 }
@@ -530,12 +528,12 @@ static void test_inactivity(void)
     struct scene scene;
     scene_begin(&scene, &config, 1, NULL, NULL);
     scene_publish(&scene, 5, true);
-    scene_wait(&scene, NULL, NULL, 2200);
+    WAIT_UNTIL(scene.from, scene.from->inactivity == 1);
+    scene_wait(&scene, NULL, NULL, 1500); /* told once */
     g_assert_cmpuint(scene.from->inactivity, ==, 1);
     g_assert_cmpuint(scene.to[0]->inactivity, ==, 0);
     scene_publish(&scene, 5, true);
-    scene_wait(&scene, NULL, NULL, 2200);
-    g_assert_cmpuint(scene.from->inactivity, ==, 2);
+    WAIT_UNTIL(scene.from, scene.from->inactivity == 2);
     scene_end(&scene);
 }
 
