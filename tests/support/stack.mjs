@@ -101,11 +101,12 @@ export class Stack {
      * @param {string[]} [options.wsf] settings, e.g. 'call.no_answer_time=2'
      * @param {string[]} [options.wmcf]
      * @param {Record<string, string>} [options.users]
+     * @param {boolean} [options.tls] a second listener with TLS on the media address: `secureUrl`
      */
-    static async start({ wsf = [], wmcf = [], users = USERS } = {}) {
+    static async start({ wsf = [], wmcf = [], users = USERS, tls = false } = {}) {
         const stack = new Stack();
         try {
-            await stack.#prepare(wsf, wmcf, users);
+            await stack.#prepare(wsf, wmcf, users, tls);
             await stack.wmcf.start();
             await stack.wsf.start();
             await stack.ready();
@@ -116,7 +117,7 @@ export class Stack {
         return stack;
     }
 
-    async #prepare(wsfSettings, wmcfSettings, users) {
+    async #prepare(wsfSettings, wmcfSettings, users, tls) {
         this.folder = mkdtempSync(join(tmpdir(), 'stack-'));
         this.address = mediaAddress();
         const [web, control] = [await freeTcp(), await freeTcp()];
@@ -134,10 +135,20 @@ export class Stack {
                 `[admin]\nsocket = wmcf.sock\n`,
         );
         file('users', '');
+        let secure = '';
+        if (tls) {
+            const port = await freeTcp();
+            this.secureUrl = `https://${this.address}:${port}/`;
+            makeCertificate(this.folder, this.address);
+            secure =
+                `[listen "secure"]\naddress = ${this.address}\nport = ${port}\n` +
+                `tls_certificate = cert.pem\ntls_key = key.pem\n`;
+        }
         const wsfConf = file(
             'wsf.conf',
             `[wsf]\nrealm = example.org\nweb_folder = ${join(ROOT, 'web')}\ntrace_file = wsf.trace\n` +
                 `[listen "test"]\naddress = 127.0.0.1\nport = ${web}\n` +
+                secure +
                 `[auth]\ncredentials_file = users\n` +
                 `[wmcf "test"]\nurl = ws://127.0.0.1:${control}/eirtcw-mc/v1\ntoken_file = token\n`,
         );
@@ -202,6 +213,23 @@ export class Stack {
         await Promise.all([this.wsf?.kill('SIGINT'), this.wmcf?.kill('SIGINT')]);
         if (this.folder) rmSync(this.folder, { recursive: true, force: true });
     }
+}
+
+/**
+ * @param {string} folder
+ * @param {string} address
+ */
+function makeCertificate(folder, address) {
+    const { status, stderr } = spawnSync(
+        'openssl',
+        [
+            ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+            ...['-days', '2', '-subj', '/CN=test', '-addext', `subjectAltName=IP:${address}`],
+            ...['-keyout', 'key.pem', '-out', 'cert.pem'],
+        ],
+        { cwd: folder, encoding: 'utf8' },
+    );
+    if (status !== 0) throw new Error(`openssl: ${stderr}`);
 }
 
 /** @param {string} conf */
