@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* HTTP/1.1 and HTTP/2 on a link listener: static files and small generated pages. GET and HEAD
+/* HTTP/1.1 on a link listener: static files and small generated pages. GET and HEAD
  * only. Threads: control. */
 #include <glib.h>
 #include <stdbool.h>

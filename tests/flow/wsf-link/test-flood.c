@@ -75,7 +75,7 @@ static void test_too_fast(void)
         raw_finish(&peer);
     }
     g_assert_cmpuint(good, >=, 20);
-    g_assert_cmpuint(good, <, 40);
+    g_assert_cmpuint(good, <, 60);
     world_run_ms(300);
     struct raw_peer peer;
     g_assert_true(answered(&peer, world.port, "101"));
@@ -90,7 +90,7 @@ static void test_silent_crowd(void)
     struct caller caller;
     static struct raw_peer crowd[400];
     world_init(&world);
-    world.config.handshake_timeout_ms = 700;
+    world.config.handshake_timeout_ms = 1500;
     world_listen(&world);
     for (guint i = 0; i < G_N_ELEMENTS(crowd); i++) {
         raw_connect(&crowd[i], world.port);

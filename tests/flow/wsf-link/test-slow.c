@@ -44,10 +44,10 @@ static void test_pongs_keep_alive(void)
     struct world world;
     struct raw_peer peer;
     world_init(&world);
-    world.limits.keepalive_ms = 100;
+    world.limits.keepalive_ms = 300;
     world_listen(&world);
     open_peer(&world, &peer, true);
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 5; i++) {
         raw_expect(&peer, "ping", 2);
         raw_frame(&peer, 10, true, "k", 1);
     }
@@ -62,14 +62,14 @@ static void test_requests_keep_alive(void)
     struct world world;
     struct raw_peer peer;
     world_init(&world);
-    world.limits.keepalive_ms = 100;
+    world.limits.keepalive_ms = 300;
     world_listen(&world);
     open_peer(&world, &peer, true);
     for (int id = 2; id < 16; id += 2) {
         g_autofree char *text = g_strdup_printf(
             "{\"messageType\":\"request\",\"method\":\"keepalive\",\"transactionId\":%d}", id);
         raw_say(&peer, text);
-        world_run_ms(100);
+        world_run_ms(200);
     }
     g_assert_cmpuint(world.closed, ==, 0);
     raw_finish(&peer);
@@ -82,14 +82,14 @@ static void test_quiet_pair(void)
     struct world world;
     struct caller caller;
     world_init(&world);
-    world.limits.keepalive_ms = 100;
-    world.client_limits.keepalive_ms = 100;
+    world.limits.keepalive_ms = 300;
+    world.client_limits.keepalive_ms = 300;
     world_listen(&world);
     caller_init(&caller, &world, NULL);
     caller_dial(&caller);
     world_wait(caller.opened, 5);
     caller_try(&caller, "auth", NULL);
-    world_run_ms(700);
+    world_run_ms(1200);
     g_assert_cmpuint(caller.closed + world.closed, ==, 0);
     caller_finish(&caller);
     world_finish(&world);
@@ -122,7 +122,7 @@ static void test_octet_at_a_time(void)
     struct world world;
     struct raw_peer peer;
     world_init(&world);
-    world.limits.keepalive_ms = 200;
+    world.limits.keepalive_ms = 300;
     world_listen(&world);
     open_peer(&world, &peer, true);
     gint64 start = g_get_monotonic_time();
@@ -130,7 +130,7 @@ static void test_octet_at_a_time(void)
     raw_write(&peer, head, sizeof head);
     for (gsize i = 0; !world.closed && i < sizeof text - 1; i++) {
         raw_write(&peer, text + i, 1);
-        world_run_ms(20);
+        world_run_ms(30);
     }
     world_wait(world.closed, 5);
     g_assert_cmpint(world.closed_code, ==, LINK_CLOSE_KEEPALIVE);
@@ -141,7 +141,7 @@ static void test_octet_at_a_time(void)
     for (gsize i = 0; world.closed == 1 && i < sizeof text - 1; i++) {
         raw_frame(&peer, i ? 0 : 1, false, text + i, 1);
         raw_frame(&peer, 10, true, "k", 1);
-        world_run_ms(20);
+        world_run_ms(30);
     }
     world_wait(world.closed == 2, 5);
     g_assert_cmpint(world.closed_code, ==, LINK_CLOSE_KEEPALIVE);
