@@ -69,7 +69,13 @@ static void test_reports(void)
     g_assert_cmpuint(seen.info.packets, ==, info.packets);
     g_assert_cmpuint(seen.info.octets, ==, info.octets);
     g_assert_cmpuint(seen.blocks, ==, 1);
-    g_assert_cmpmem(&seen.block, sizeof seen.block, &blocks[0], sizeof blocks[0]);
+    g_assert_cmpuint(seen.block.ssrc, ==, 9);
+    g_assert_cmpuint(seen.block.fraction_lost, ==, 128);
+    g_assert_cmpint(seen.block.lost, ==, -5);
+    g_assert_cmpuint(seen.block.highest, ==, 70000);
+    g_assert_cmpuint(seen.block.jitter, ==, 33);
+    g_assert_cmpuint(seen.block.last_report, ==, 44);
+    g_assert_cmpuint(seen.block.delay, ==, 55);
     g_assert_cmpuint(rtcp_compact_ntp(info.ntp), ==, 0x456789ab);
     g_assert_true(rtcp_write_rr(&writer, 7, blocks, 31));
     size_t before = writer.length;
