@@ -67,7 +67,7 @@ export async function openPage(
     const own = context ?? (await browser.newContext({ viewport, ...options }));
     const page = await own.newPage();
     await page.addInitScript(catchConnections);
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(30_000);
     page.on('console', (message) => log.push(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => log.push(`error: ${error.stack ?? error}`));
     await page.goto(url);
@@ -96,11 +96,11 @@ export const decline = (page) => page.click('#decline');
 export const hangUp = (page) => page.click('#hang-up');
 export const atHome = (page) => page.waitForSelector('body[data-view="home"]');
 export const ringing = (page) => page.waitForSelector('#incoming[open]');
-export const connected = (page, timeout = 15_000) =>
+export const connected = (page, timeout = 30_000) =>
     page.waitForSelector('#stage.connected', { timeout });
 
 /** Waits until the page shows a sentence that matches. */
-export async function sentence(page, pattern, timeout = 15_000) {
+export async function sentence(page, pattern, timeout = 30_000) {
     await page.waitForFunction(
         ([source, flags]) => {
             const shown = !document.getElementById('notice').hidden;

@@ -59,7 +59,7 @@ export async function received(page, seconds) {
 export const receivedBy = (all, seconds) => Promise.all(all.map((page) => received(page, seconds)));
 
 /** Waits until a page decodes frames that were not there before. */
-export async function pictureMoves(page, timeout = 10_000) {
+export async function pictureMoves(page, timeout = 20_000) {
     const frames = (rows) => row(rows, 'inbound-rtp', 'video')?.framesDecoded ?? 0;
     const before = frames(await person.stats(page));
     const end = Date.now() + timeout;

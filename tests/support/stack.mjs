@@ -8,10 +8,11 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSy
 import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { checkTrace } from '../schema/check-trace.mjs';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const BUILD = process.env.WMCF_BUILD ?? process.env.BUILD ?? join(ROOT, 'build-check');
-const START_MS = 15_000;
+const START_MS = 30_000;
 
 export const USERS = {
     'alice@example.org': 'wonderland',
@@ -189,7 +190,7 @@ export class Stack {
     }
 
     /** Waits until the media centre has so many contexts, and pipelines on their way out are gone. */
-    async contextsBecome(count, timeout = 5000) {
+    async contextsBecome(count, timeout = 15_000) {
         await until(
             () => {
                 const status = this.wmcfctl('status');
@@ -209,9 +210,17 @@ export class Stack {
             .join('\n');
     }
 
+    /** Ends both programs; throws when a message between anybody did not match the schemas. */
     async stop() {
         await Promise.all([this.wsf?.kill('SIGINT'), this.wmcf?.kill('SIGINT')]);
-        if (this.folder) rmSync(this.folder, { recursive: true, force: true });
+        if (!this.folder) return;
+        const faults = ['wsf.trace', 'wmcf.trace']
+            .map((name) => join(this.folder, name))
+            .filter((file) => existsSync(file))
+            .flatMap((file) => checkTrace(file).faults);
+        rmSync(this.folder, { recursive: true, force: true });
+        if (faults.length > 0)
+            throw new Error(`not as the schemas say:\n${faults.slice(0, 20).join('\n')}`);
     }
 }
 
