@@ -84,7 +84,7 @@ static void test_protect(void)
     srtp_t in = oracle(ssrc_any_inbound);
     g_assert_nonnull(transform);
     for (uint64_t index = 65000; index < 65000 + 2 * 65536; index += 97) {
-        uint8_t packet[1500], payload[1200];
+        uint8_t packet[2000], payload[1700];
         size_t length = index % sizeof payload;
         fill(payload, length, index);
         size_t head = header(packet, (uint16_t)index);
