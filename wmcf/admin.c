@@ -64,8 +64,7 @@ static void refuse(struct conversation *c, const char *sentence)
     reply(c, json_pack("{s:b, s:s}", "ok", 0, "error", sentence));
 }
 
-/* --- commands
- * -------------------------------------------------------------------------------------- */
+/* --- commands ------------------------------------------------------------------------------ */
 
 static json_t *workers_json(const struct wmcf *wmcf)
 {
@@ -191,8 +190,7 @@ static void dispatch(struct conversation *c)
                    : "a request is a JSON object with a command");
 }
 
-/* --- the socket
- * ------------------------------------------------------------------------------------ */
+/* --- the socket ---------------------------------------------------------------------------- */
 
 static void read_more(struct conversation *c);
 

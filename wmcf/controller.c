@@ -144,8 +144,19 @@ void controllers_broadcast(struct wmcf *wmcf, const char *method,
         }
 }
 
-/* --- link callbacks
- * -------------------------------------------------------------------------------- */
+void controllers_close(struct wmcf *wmcf)
+{
+    GHashTableIter iter;
+    struct controller *controller;
+    g_hash_table_iter_init(&iter, wmcf->controllers);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&controller))
+        for (guint i = 0; i < controller->links->len; i++) {
+            struct controller_link *binding = g_ptr_array_index(controller->links, i);
+            link_close(binding->link, LINK_CLOSE_DRAINING, "the media centre ends");
+        }
+}
+
+/* --- link callbacks --- */
 
 static void on_opened(struct link *link, void *user)
 {

@@ -26,3 +26,5 @@ struct link *controller_link_for(struct wmcf *wmcf, const char *identity, const 
 /* Sends to every link of every controller. `make` gives a fresh object each time. */
 void controllers_broadcast(struct wmcf *wmcf, const char *method,
                            json_t *(*make)(const struct wmcf *wmcf));
+/* Starts the closing handshake (1001) of every link. */
+void controllers_close(struct wmcf *wmcf);

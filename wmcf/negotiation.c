@@ -33,8 +33,7 @@ static bool no_offer_outstanding(struct termination *t, GError **error)
     return false;
 }
 
-/* --- our side of the transport
- * --------------------------------------------------------------------- */
+/* --- our side of the transport ------------------------------------------------------------- */
 
 #define ADDRESSES_MAX SDP_MAX_CANDIDATES
 struct candidates {
@@ -113,8 +112,7 @@ static void ensure_medias(struct termination *t, const struct sdp_description *l
     }
 }
 
-/* --- into the relay
- * -------------------------------------------------------------------------------- */
+/* --- into the relay ------------------------------------------------------------------------ */
 
 static guint copy_codecs(const GArray *codecs, struct relay_codec *out)
 {
@@ -216,8 +214,7 @@ static bool same_transport(const struct termination *t, const struct sdp_descrip
     return true;
 }
 
-/* --- the four operations
- * ----------------------------------------------------------------------------- */
+/* --- the four operations ------------------------------------------------------------------- */
 
 char *termination_make_offer(struct termination *t, const struct sdp_template *wanted,
                              GError **error)
@@ -292,8 +289,7 @@ bool termination_rollback(struct termination *t, GError **error)
     return true;
 }
 
-/* --- what is negotiated
- * -------------------------------------------------------------------------------- */
+/* --- what is negotiated -------------------------------------------------------------------- */
 
 GArray *termination_negotiated(const struct termination *t)
 {

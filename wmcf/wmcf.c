@@ -14,6 +14,8 @@
 
 #include <time.h>
 
+#define CLOSING_US G_USEC_PER_SEC
+
 static struct relay *make_relay(struct conf *conf, GError **error)
 {
     struct relay_config config = {
@@ -35,8 +37,7 @@ static struct relay *make_relay(struct conf *conf, GError **error)
     return relay_new(&config, error);
 }
 
-/* --- pages
- * ---------------------------------------------------------------------------------------- */
+/* --- pages --------------------------------------------------------------------------------- */
 
 static void page_metrics(const char *path, struct http_reply *reply, void *user)
 {
@@ -134,8 +135,7 @@ static struct http_server *make_http(struct wmcf *wmcf)
     return http;
 }
 
-/* --- the listener
- * --------------------------------------------------------------------------------- */
+/* --- the listener -------------------------------------------------------------------------- */
 
 static struct link_endpoint endpoint; /* one listener, kept by reference as link.h wants */
 
@@ -188,6 +188,25 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     return wmcf;
 }
 
+static void wait_for_releases(struct wmcf *wmcf)
+{
+    while (g_hash_table_size(wmcf->releasing))
+        g_main_context_iteration(NULL, TRUE);
+}
+
+/* The WSFs are told (1001) while everything is still there to answer them, after the answers that
+ * wait for a leg's last statistics; one that does not let go within the second is cut off. */
+static void close_links(struct wmcf *wmcf)
+{
+    wait_for_releases(wmcf);
+    gint64 end = g_get_monotonic_time() + CLOSING_US;
+    link_listener_close(wmcf->listener);
+    controllers_close(wmcf);
+    while (has_link(wmcf) && g_get_monotonic_time() < end)
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(1000);
+}
+
 void wmcf_free(struct wmcf *wmcf)
 {
     if (!wmcf)
@@ -195,24 +214,24 @@ void wmcf_free(struct wmcf *wmcf)
     GHashTableIter iter;
     void *value;
     admin_free(wmcf->admin);
+    close_links(wmcf);
+    g_hash_table_iter_init(&iter, wmcf->controllers);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        controller_free(value);
+    g_hash_table_remove_all(wmcf->controllers);
+    link_service_free(wmcf->links);
     for (;;) { /* context_free() changes the table */
         g_hash_table_iter_init(&iter, wmcf->contexts);
         if (!g_hash_table_iter_next(&iter, NULL, &value))
             break;
         context_free(value);
     }
-    while (g_hash_table_size(wmcf->releasing))
-        g_main_context_iteration(NULL, TRUE);
-    g_hash_table_iter_init(&iter, wmcf->controllers);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        controller_free(value);
-    g_hash_table_unref(wmcf->controllers);
-    link_listener_close(wmcf->listener);
-    link_service_free(wmcf->links);
+    wait_for_releases(wmcf);
     http_server_free(wmcf->http);
     relay_free(wmcf->relay);
     loop_timer_free(wmcf->load_timer);
     loop_timer_free(wmcf->drain_timer);
+    g_hash_table_unref(wmcf->controllers);
     g_hash_table_unref(wmcf->contexts);
     g_hash_table_unref(wmcf->releasing);
     g_free(wmcf);

@@ -67,8 +67,7 @@ static char *duration(double seconds)
     return g_strdup_printf("%d h %02d min", (int)seconds / 3600, (int)seconds / 60 % 60);
 }
 
-/* --- in words
- * -------------------------------------------------------------------------------------- */
+/* --- in words ------------------------------------------------------------------------------ */
 
 static void print_status(const json_t *reply)
 {
@@ -237,8 +236,7 @@ static void print_termination(const json_t *reply)
     }
 }
 
-/* --- talking
- * --------------------------------------------------------------------------------------- */
+/* --- talking ------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name, *argument, *help;

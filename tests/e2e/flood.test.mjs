@@ -6,14 +6,15 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import * as person from '../support/browser.mjs';
 import { calling, pages, receivedBy, remoteCandidate } from '../support/calls.mjs';
-import { floodMedia, floodWebSocket, slowClient } from '../support/floods.mjs';
+import { apart, slowClient } from '../support/floods.mjs';
 import { Stack } from '../support/stack.mjs';
 
 const SECONDS = 12;
 const DATAGRAMS = 10_000;
 const MESSAGES = 1000;
-// What a receiver's counters may differ by from one run to the next: a lost packet or two.
+// What a receiver's counters differ by from one quiet run to the next.
 const PACKETS = 2;
+const FREEZES = 2;
 
 let stack;
 let browser;
@@ -53,9 +54,9 @@ async function floodAll() {
         { port: new URL(control).port, path: '/eirtcw-mc/v1', subprotocol: 'eirtcw-mc.v1' },
     ].flatMap((where) => [true, false].map((afterHandshake) => slowClient(where.port, { ...where, afterHandshake })));
     const [, ...wrong] = await Promise.all([
-        floodMedia(address, port, DATAGRAMS),
-        floodWebSocket(wsf.href, 'eirtcw.v1', MESSAGES, 4),
-        floodWebSocket(control, 'eirtcw-mc.v1', MESSAGES, 4),
+        apart('floodMedia', address, port, DATAGRAMS),
+        apart('floodWebSocket', wsf.href, 'eirtcw.v1', MESSAGES, 4),
+        apart('floodWebSocket', control, 'eirtcw-mc.v1', MESSAGES, 4),
     ]);
     return { wrong: wrong.flat(), slow: await Promise.all(slow) };
 }
@@ -74,7 +75,7 @@ test('a call goes on through floods as it does without them', { timeout: 120_000
             assert.ok(lostPackets(during) <= lostPackets(before) + PACKETS,
                 `${name} loses ${lostPackets(during)} of ${kind}, ${lostPackets(before)} before`);
             if (kind === 'video')
-                assert.ok(during.freezes <= before.freezes, `${name} freezes ${during.freezes} times`);
+                assert.ok(during.freezes <= before.freezes + FREEZES, `${name} freezes ${during.freezes} times`);
         }
     const status = stack.wmcfctl('status');
     const dropped = status.workers.reduce(

@@ -207,3 +207,26 @@ test('after all this nothing is left', async () => {
     await new Promise((done) => setTimeout(done, 50));
   }
 });
+
+test('the end of the process is told with 1001', async () => {
+  const other = await Wmcf.start();
+  const wsf = await ControlLink.open(other.url);
+  await wsf.request('add', { offerTemplate });
+  const ended = other.stop();
+  assert.equal(await wsf.closed, 1001);
+  assert.equal(await ended, 0);
+});
+
+test('SIGTERM drains: no new contexts, the end with the last one', async () => {
+  const other = await Wmcf.start();
+  const wsf = await ControlLink.open(other.url);
+  const { contextId } = await wsf.request('add', { offerTemplate });
+  other.process.kill('SIGTERM');
+  const drained = async () => (await wsf.request('audit')).serviceState === 'draining';
+  while (!(await drained())) await new Promise((done) => setTimeout(done, 20));
+  assert.equal((await wsf.request('add', { offerTemplate })).problemDetails.cause, 'DRAINING');
+  await wsf.request('subtract', { contextId });
+  assert.equal(await wsf.closed, 1001);
+  assert.equal(await other.exited, 0);
+  await other.stop();
+});

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bad input in bulk: malformed messages on a WebSocket and random datagrams on a media port.
 import { randomBytes, randomInt } from 'node:crypto';
+import { fork } from 'node:child_process';
 import dgram from 'node:dgram';
 import net from 'node:net';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 
 const request = (members) => JSON.stringify({ messageType: 'request', ...members });
@@ -83,6 +86,17 @@ export function slowClient(port, { afterHandshake, path, subprotocol }) {
   });
 }
 
+// Runs floodWebSocket() or floodMedia() in a process of its own at the lowest priority: what is
+// measured beside it shall suffer from what arrives, not from the making of it.
+export function apart(name, ...args) {
+  const child = fork(fileURLToPath(import.meta.url), [name, JSON.stringify(args)]);
+  setPriority(child.pid, 19);
+  return new Promise((done, fail) => {
+    child.on('message', done);
+    child.on('exit', (code) => fail(new Error(`${name} ended with ${code}`)));
+  });
+}
+
 // `n` datagrams that look like STUN, DTLS, RTP, RTCP or nothing at all, with random content.
 export async function floodMedia(address, port, n) {
   const firsts = [[0, 3], [20, 63], [128, 191], [64, 127], [192, 255]];
@@ -99,4 +113,10 @@ export async function floodMedia(address, port, n) {
     await new Promise((done) => sockets[i % 8].send(packet, port, address, done));
   }
   await Promise.all(sockets.map((s) => new Promise((done) => s.close(done))));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [name, args] = process.argv.slice(2);
+  const result = await { floodMedia, floodWebSocket }[name](...JSON.parse(args));
+  process.send(result ?? [], () => process.exit(0));
 }
