@@ -111,7 +111,10 @@ void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
     struct link *link = leg_link(wsf, leg);
     if (!link)
         return;
-    leg->offer_deadline = loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
+    /* A person who is being called has the no-answer time; all other answers are a machine's. */
+    if (leg->caller)
+        leg->offer_deadline =
+            loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
     wsf_schedule_sessions(wsf);
     g_autofree char *offer_id = leg_offer_id(leg);
     json_t *members = json_pack("{s:s, s:s, s:s, s:s}", "mediaSessionId", leg->media_session_id,

@@ -191,8 +191,8 @@ void call_hang_up(struct wsf *wsf, struct leg *leg, enum disc_cause cause, const
         call_end(wsf, session, cause, error, leg, user_data);
         return;
     }
-    /* To end a call that still rings with NORMAL, as a page does that is closed, is to decline it for
-     * this endpoint; DECLINED does so for all endpoints of the person. */
+    /* To end a call that still rings with NORMAL, as a page does that is closed, is to decline it
+     * for this endpoint; DECLINED does so for all endpoints of the person. */
     g_autoptr(GError) own = NULL;
     if (!error)
         problem_of_cause(cause, &own);

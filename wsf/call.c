@@ -317,10 +317,20 @@ void call_check_connected(struct wsf *wsf, struct session *session)
     media_gate(wsf, caller, flow_status, on_gate);
 }
 
+/* The end of one side of the call, or of a branch that nobody has answered. */
+static void leg_failed(struct wsf *wsf, struct leg *leg, enum disc_cause cause, const GError *error)
+{
+    if (leg->caller || leg == leg->session->winner)
+        call_end(wsf, leg->session, cause, error, NULL, NULL);
+    else
+        call_branch_end(wsf, leg, cause, error, false);
+}
+
 /* --- time ----------------------------------------------------------------------------------------
  */
 
-static void time_out(struct wsf *wsf, struct session *session, enum session_timeout timeout)
+static void time_out(struct wsf *wsf, struct session *session, enum session_timeout timeout,
+                     struct leg *leg)
 {
     g_autoptr(GError) error = NULL;
     switch (timeout) {
@@ -338,6 +348,11 @@ static void time_out(struct wsf *wsf, struct session *session, enum session_time
             "an endpoint did not reach the media centre in time; its network may block UDP");
         call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
         break;
+    case SESSION_FAILURE:
+        problem_set(&error, PROBLEM_WMCF_ERROR, "%s", leg->failure);
+        /* Who is away in both ways is lost rather than in trouble with media. */
+        leg_failed(wsf, leg, leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, error);
+        break;
     case SESSION_NO_TIMEOUT:
         break;
     }
@@ -352,7 +367,7 @@ gint64 call_tick(struct wsf *wsf, gint64 now)
         struct leg *leg = NULL;
         gint64 deadline = -1;
         enum session_timeout timeout = session_due(session, now, &leg, &deadline);
-        time_out(wsf, session, timeout);
+        time_out(wsf, session, timeout, leg);
         if (timeout == SESSION_NO_TIMEOUT && deadline >= 0)
             next = next < 0 ? deadline : MIN(next, deadline);
     }

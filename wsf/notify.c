@@ -7,16 +7,20 @@
 
 #include <string.h>
 
+/* A page that is closed takes its media with it, and this event may overtake its last message: the
+ * endpoint gets a moment to say itself why. */
+#define FAILURE_GRACE G_USEC_PER_SEC
+
 static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, const char *detail)
 {
-    g_autoptr(GError) error = NULL;
     struct log_ids ids = session_ids(leg->session);
     ids.termination = leg->termination_id;
-    log_info(&ids, "%s on the leg of %s, the call ends", event, leg->webrtc_id);
-    problem_set(&error, PROBLEM_WMCF_ERROR, "%s", detail);
-    /* Who is away in both ways is lost rather than in trouble with media. */
-    bool away = leg_link(wsf, leg) == NULL;
-    call_end(wsf, leg->session, away ? DISC_PEER_LOST : DISC_MEDIA_FAILURE, error, NULL, NULL);
+    if (leg->failure)
+        return;
+    log_info(&ids, "%s on the leg of %s", event, leg->webrtc_id);
+    leg->failure = detail;
+    leg->failure_deadline = loop_now() + FAILURE_GRACE;
+    wsf_schedule_sessions(wsf);
 }
 
 static const struct {

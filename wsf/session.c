@@ -492,10 +492,12 @@ enum session_timeout session_due(const struct session *session, gint64 now, stru
         struct leg *leg = session_leg(session, i);
         if (!leg_is_live(leg))
             continue;
-        if (leg->offer_deadline && leg->offer_deadline <= now) {
-            *ret_leg = leg;
+        *ret_leg = leg;
+        if (leg->failure_deadline && leg->failure_deadline <= now)
+            return SESSION_FAILURE;
+        if (leg->offer_deadline && leg->offer_deadline <= now)
             return SESSION_OFFER;
-        }
+        consider(leg->failure_deadline, ret_next);
         consider(leg->offer_deadline, ret_next);
     }
     consider(session->no_answer_deadline, ret_next);

@@ -96,6 +96,8 @@ struct leg {
     char *termination_id;
     struct offer_template *answer; /* media that the endpoint accepted */
     bool ice_connected, gate_open;
+    const char *failure;     /* what its media have come to, static; NULL = they are well */
+    gint64 failure_deadline; /* until then the endpoint itself may say why */
 
     enum disc_cause end_cause; /* why a branch ended, when terminated */
     GError *end_error;
@@ -194,8 +196,14 @@ char *leg_offer_id(const struct leg *leg);
 /* "none", "local" or "remote" from the endpoint's view, for the auth response. */
 const char *leg_offer_pending(const struct leg *leg);
 
-enum session_timeout { SESSION_NO_TIMEOUT, SESSION_NO_ANSWER, SESSION_OFFER, SESSION_CONNECT };
-/* The deadline that is over at `now` (*ret_leg for SESSION_OFFER), and when to look again (-1
+enum session_timeout {
+    SESSION_NO_TIMEOUT,
+    SESSION_NO_ANSWER,
+    SESSION_OFFER,
+    SESSION_CONNECT,
+    SESSION_FAILURE,
+};
+/* The deadline that is over at `now` (*ret_leg for the one of a leg), and when to look again (-1
  * never). */
 enum session_timeout session_due(const struct session *session, gint64 now, struct leg **ret_leg,
                                  gint64 *ret_next);

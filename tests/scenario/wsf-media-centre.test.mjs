@@ -79,6 +79,21 @@ describe('media centre', () => {
         }
     });
 
+    test('a page that is closed: its media fail before it can say why', async () => {
+        const [alice, bob] = await start();
+        const { a } = await call(wsf, alice, bob);
+        await wsf.wmcf.notify(wsf.wmcf.terminations[1], 'dtlsFailed');
+        await alice.request('mdisc', { mediaSessionId: a });
+        let end = await bob.expect('mdisc');
+        end.reply();
+        assert.equal(end.cause, 'NORMAL');
+        await call(wsf, alice, bob);
+        await wsf.wmcf.notify(wsf.wmcf.terminations[1], 'dtlsFailed');
+        await alice.cut();
+        end = await bob.expect('mdisc');
+        assert.equal(end.cause, 'PEER_LOST');
+    });
+
     test('the link breaks for a moment: calls go on', async () => {
         const [alice, bob] = await start();
         const { a } = await call(wsf, alice, bob);

@@ -37,7 +37,7 @@ describe('resumption', () => {
     ];
     const listed = (client) => client.auth.mediaSessions;
     before(async () => {
-        wsf = await Wsf.start(['call.no_answer_time=3', 'call.offer_time=2']);
+        wsf = await Wsf.start(['call.no_answer_time=3', 'call.offer_time=1']);
     });
     after(() => wsf.stop());
     afterEach(async () => {
@@ -153,6 +153,7 @@ describe('resumption', () => {
             offerId: invitation.offerId,
         });
         assert.equal(stale.problemDetails.cause, 'INVALID_STATE');
+        await alice.expectNothing(1200); // it may ring on
         const taken = await again.request('mupdate', {
             mediaSessionId: invitation.mediaSessionId,
             sdpAnswer: answerTo(offer.sdpOffer),

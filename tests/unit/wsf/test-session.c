@@ -153,6 +153,11 @@ static void test_deadlines(struct fixture *f, gconstpointer data)
     g_assert_cmpint(next, ==, 30 * S);
     g_assert_cmpint(session_due(f->session, 30 * S, &leg, &next), ==, SESSION_OFFER);
     g_assert_true(leg == f->two);
+    f->two->failure_deadline = 31 * S;
+    f->one->failure_deadline = 32 * S;
+    g_assert_cmpint(session_due(f->session, 31 * S, &leg, &next), ==, SESSION_FAILURE);
+    g_assert_true(leg == f->two);
+    f->one->failure_deadline = 0;
     leg_set_state(f->table, f->two, SESSION_TERMINATED, "test");
     g_assert_cmpint(session_due(f->session, 30 * S, &leg, &next), ==, SESSION_NO_TIMEOUT);
     g_assert_cmpint(session_due(f->session, 60 * S, &leg, &next), ==, SESSION_NO_ANSWER);
