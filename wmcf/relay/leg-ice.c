@@ -158,7 +158,9 @@ void worker_leg_check_consent(struct worker_leg *leg, int64_t now)
         worker_leg_tell_nomination(leg, now);
     int64_t timeout = leg->worker->limits.consent_timeout;
     ask(leg, now);
-    if (leg->connected && now - leg->last_stun > timeout) {
+    struct ice_path *path = worker_leg_nominated(leg);
+    int64_t heard = path ? path->last_request : leg->last_stun;
+    if (leg->connected && now - heard > timeout) {
         leg->connected = false;
         /* RFC 7675 5.1: without consent nothing may be sent. */
         worker_leg_forget_paths(leg);

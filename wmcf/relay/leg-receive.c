@@ -96,21 +96,26 @@ static struct packet *decrypt(struct worker_leg *leg, const struct source *sourc
     return packet;
 }
 
-static bool describe(struct packet *packet, const struct media_line *line,
+/* What subscribers need to know of it. A payload type that was not negotiated is kept as a packet
+ * without format: it is forwarded to nobody, and leaves no hole either. False: broken. */
+static bool describe(struct packet *packet, const struct source *source,
                      const struct rtp_header *header, int64_t now)
 {
+    const struct media_line *line = source->line;
     int codec = line->codec_of[header->pt];
-    if (codec < 0)
-        return false;
     packet->pt = header->pt;
     packet->marker = header->marker;
     packet->padding = header->padding;
     packet->timestamp = header->timestamp;
     packet->arrival = now;
+    packet->audio_level = -1;
+    packet->key_frame = packet->entry = false;
+    packet->format = NULL;
+    packet->clock_rate = source->clock_rate;
+    if (codec < 0)
+        return true;
     packet->format = line->media.recv_codecs[codec].format;
     packet->clock_rate = line->media.recv_codecs[codec].clock_rate;
-    packet->audio_level = -1;
-    packet->key_frame = false;
     size_t length = packet->length;
     if (packet->padding) { /* RFC 3550 5.1 */
         uint8_t padding = length ? packet->payload[length - 1] : 0;
@@ -176,10 +181,15 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
     struct media_line *line = source->line;
     struct stream *stream = &line->in;
     struct worker *worker = line->leg->worker;
-    bool nack = line->media.recv_codecs[line->codec_of[packet->pt]].nack, holes = false;
-    stream_account(stream, source, packet, datagram_length, nack, &holes);
+    bool holes = false;
+    int codec = line->codec_of[packet->pt];
+    if (codec >= 0)
+        source->repairs = line->media.recv_codecs[codec].nack;
+    stream_account(stream, source, packet, datagram_length, &holes);
+    if (!line->media.receive)
+        stream->interrupted = true;
     if (!line->media.receive || !admit(line, datagram_length + overhead) ||
-        !stream_activate(stream, source, now)) {
+        (codec < 0 && source != stream->active) || !stream_activate(stream, source, now)) {
         packet_unref(worker->pool, packet);
         return;
     }
@@ -225,8 +235,11 @@ void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t 
         source = worker_leg_add_source(leg, header.ssrc, line);
     if (source)
         replay_commit(&source->replay, packet->index);
-    if (!source || !describe(packet, line, &header, now)) {
-        leg->unknown_ssrc_dropped++;
+    if (!source || !describe(packet, source, &header, now)) {
+        if (source)
+            counter_add(&leg->worker->counters.malformed, 1);
+        else
+            leg->unknown_ssrc_dropped++;
         packet_unref(leg->worker->pool, packet);
         return;
     }

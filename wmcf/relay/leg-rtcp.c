@@ -15,6 +15,7 @@
 #define REPORT_WAIT_US 5000000  /* without a publisher's report, before we invent the clock */
 #define OFFSET_RESET_US 1000000 /* a clock that jumped */
 #define OFFSET_SLEW_US 500      /* per report */
+#define CLOCK_MAX_US INT64_C(3600000000)
 #define NTP_UNIX_OFFSET UINT64_C(2208988800)
 
 static uint64_t ntp_from_us(int64_t us)
@@ -242,6 +243,8 @@ static bool sender_info(const struct subscription *subscription, int64_t now,
     if (source->has_report) {
         int64_t theirs = wall(now) - source->line->leg->clock_offset;
         int64_t passed = theirs - ntp_to_us(source->report.ntp);
+        if (ABS(passed) > CLOCK_MAX_US) /* reports that contradict one another */
+            return false;
         timestamp = source->report.timestamp +
                     (uint32_t)(passed * (int64_t)source->clock_rate / 1000000) +
                     subscription->timestamp_offset;
@@ -329,6 +332,8 @@ void stream_send_key_frame_request(struct stream *stream, int64_t now)
     struct media_line *line = stream->line;
     struct worker_leg *leg = line->leg;
     struct source *source = stream->active;
+    if (!stream->subscribers) /* nobody is waiting any more */
+        key_frame_request_satisfied(&stream->key_frames);
     if (!source || !can_send(leg))
         return;
     int codec = line->codec_of[source->pt];

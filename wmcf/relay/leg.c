@@ -22,6 +22,7 @@ struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handl
     g_strlcpy(leg->credentials.pwd, pwd, sizeof leg->credentials.pwd);
     leg->credentials.owner = leg;
     g_strlcpy(leg->cname, cname, sizeof leg->cname);
+    leg->sent = g_array_new(FALSE, FALSE, sizeof(struct sent_ssrc));
     return leg;
 }
 
@@ -117,10 +118,49 @@ static void note_announced(const struct media_line *line, bool known)
     }
 }
 
+static struct sent_ssrc *find_sent(const struct worker_leg *leg, uint32_t ssrc)
+{
+    for (guint i = 0; i < leg->sent->len; i++) {
+        struct sent_ssrc *sent = &g_array_index(leg->sent, struct sent_ssrc, i);
+        if (sent->ssrc == ssrc)
+            return sent;
+    }
+    return NULL;
+}
+
+/* The m-line is about to send with another SSRC, or not any more. */
+static void retire_ssrc(struct worker_leg *leg, const struct subscription *subscription)
+{
+    if (!subscription->ever_sent)
+        return;
+    struct sent_ssrc now = {.ssrc = subscription->ssrc,
+                            .last_index = subscription->last_index,
+                            .index_base = subscription->index_base};
+    struct sent_ssrc *sent = find_sent(leg, now.ssrc);
+    if (sent)
+        *sent = now;
+    else
+        g_array_append_val(leg->sent, now);
+}
+
+static void change_ssrc(struct worker_leg *leg, struct subscription *subscription, uint32_t ssrc)
+{
+    retire_ssrc(leg, subscription);
+    const struct sent_ssrc *sent = find_sent(leg, ssrc);
+    subscription_interrupt(subscription);
+    if (sent) {
+        subscription->last_index = sent->last_index;
+        subscription->index_base = sent->index_base;
+    } else { /* a new SSRC begins with roll-over counter 0 */
+        subscription->index_base = subscription->last_index & ~UINT64_C(0xffff);
+    }
+}
+
 static void line_free(struct media_line *line)
 {
     struct worker_leg *leg = line->leg;
     note_announced(line, false);
+    retire_ssrc(leg, &line->out);
     for (unsigned i = leg->n_sources; i-- > 0;) {
         if (leg->sources[i]->line == line)
             worker_leg_remove_source(leg, leg->sources[i]);
@@ -163,6 +203,8 @@ static void configure(struct media_line *line, const struct relay_media *media, 
     }
     if (media->receive != received)
         line->in.active_since = media->receive ? now : 0;
+    if (line->out.ssrc != media->local_ssrc)
+        change_ssrc(line->leg, &line->out, media->local_ssrc);
     subscription_configure(&line->out, &line->media);
     if (line->out.source)
         stream_refresh(line->out.source);
@@ -237,6 +279,7 @@ void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *k
     /* A new association numbers from roll-over counter 0 in both directions (RFC 5764 5.2). */
     while (leg->n_sources)
         worker_leg_remove_source(leg, leg->sources[leg->n_sources - 1]);
+    g_array_set_size(leg->sent, 0);
     for (unsigned i = 0; i < leg->n_lines; i++) {
         struct subscription *subscription = &leg->lines[i]->out;
         subscription->index_base = subscription->last_index & ~UINT64_C(0xffff);
@@ -252,6 +295,7 @@ void worker_leg_free(struct worker_leg *leg)
     g_free(leg->lines);
     g_free(leg->sources);
     g_free(leg->ssrcs);
+    g_array_unref(leg->sent);
     drop_keys(leg);
     OPENSSL_cleanse(&leg->credentials, sizeof leg->credentials);
     g_free(leg);

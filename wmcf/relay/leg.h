@@ -29,6 +29,13 @@ struct ice_path { /* an address that the endpoint has shown it receives at */
     uint8_t transaction[ICE_TRANSACTION];
 };
 
+/* Where the numbering of an SSRC stopped. It must go on there when the SSRC is used again: with the
+ * same key the same index would give the same keystream. */
+struct sent_ssrc {
+    uint32_t ssrc;
+    uint64_t last_index, index_base;
+};
+
 struct worker_leg {
     struct worker *worker;
     struct relay_leg *handle;       /* for the control thread; never looked into here */
@@ -55,6 +62,8 @@ struct worker_leg {
     uint32_t *ssrcs; /* of `sources`, kept apart for a quick look */
     struct source **sources;
     unsigned n_sources;
+
+    GArray *sent; /* struct sent_ssrc: SSRCs that have been sent with these keys and are not now */
 
     struct worker_leg *next, **link; /* in the worker's list of this report slot */
     unsigned slot;

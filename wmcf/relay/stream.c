@@ -62,7 +62,7 @@ bool stream_activate(struct stream *stream, struct source *source, int64_t now)
 }
 
 void stream_account(struct stream *stream, struct source *source, const struct packet *packet,
-                    size_t datagram_length, bool nack, bool *ret_holes)
+                    size_t datagram_length, bool *ret_holes)
 {
     stream->packets_in++;
     stream->octets_in += datagram_length;
@@ -83,7 +83,7 @@ void stream_account(struct stream *stream, struct source *source, const struct p
         stream->last_key_frame = packet->arrival;
         key_frame_request_satisfied(&stream->key_frames);
     }
-    if (!nack)
+    if (!source->repairs)
         return;
     if (!source->nack) /* once per source */
         source->nack = g_new0(struct nack_generator, 1);

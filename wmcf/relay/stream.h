@@ -20,6 +20,7 @@ struct source {
     struct packet_buffer *buffer; /* NULL while nobody asks for retransmission */
     uint8_t pt;
     uint32_t clock_rate;
+    bool repairs;         /* its codec has NACK */
     bool feedback_queued; /* in the worker's list of sources with holes */
     struct source *next_feedback;
     int64_t last_packet;
@@ -64,7 +65,7 @@ bool stream_activate(struct stream *stream, struct source *source, int64_t now);
 /* Books one authenticated packet: counters, holes, jitter, key frames. `late` packets count too.
  * *ret_holes is set when there is something to ask for. */
 void stream_account(struct stream *stream, struct source *source, const struct packet *packet,
-                    size_t datagram_length, bool nack, bool *ret_holes);
+                    size_t datagram_length, bool *ret_holes);
 /* A subscriber cannot go on without a key frame. */
 void stream_want_key_frame(struct stream *stream);
 void stream_add(struct stream *stream, struct subscription *subscription);

@@ -26,6 +26,7 @@ void subscription_configure(struct subscription *subscription, const struct rela
     subscription->n_codecs = media->n_send_codecs;
     memcpy(subscription->codecs, media->send_codecs, sizeof subscription->codecs);
     subscription->format = NULL;
+    subscription->pt = -1;
     rtp_extension_block_build(&subscription->extensions, media->mid_extmap, media->mid,
                               media->audio_level_extmap);
 }

@@ -267,6 +267,12 @@ void worker_free(struct worker *worker)
         node = node->next;
         command_free(command);
     }
+    for (unsigned i = 0; i < WORKER_REPORT_SLOTS; i++) { /* none, if all were released */
+        for (struct worker_leg *leg = worker->slots[i], *next; leg; leg = next) {
+            next = leg->next;
+            worker_leg_free(leg);
+        }
+    }
     for (unsigned i = 0; i < worker->n_sockets; i++) {
         send_batch_free(worker->batches[i]);
         media_socket_close(&worker->sockets[i]);

@@ -123,7 +123,7 @@ struct worker {
     struct stream *queued;   /* with packets of this batch */
     struct stream *wanting;  /* a key frame */
     struct source *feedback; /* with holes */
-    bool wanting_new;                /* one of them since the last look */
+    bool wanting_new;        /* one of them since the last look */
     bool feedback_new;       /* one of them in this batch */
     int64_t now;
 };

@@ -522,6 +522,60 @@ static void test_change_of_medias(void)
     scene_end(&scene);
 }
 
+/* An SSRC that is used again goes on where it stopped, or one keystream would serve twice. */
+static void test_ssrc_comes_back(void)
+{
+    struct scene scene;
+    scene_begin(&scene, NULL, 1, NULL, NULL);
+    struct relay_media to = scene_video("v", false, true, SUBSCRIBED_SSRC(0));
+    static const uint32_t ssrcs[] = {SUBSCRIBED_SSRC(0), 9001, SUBSCRIBED_SSRC(0), 9001};
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_direct_hash, g_direct_equal);
+    for (guint round = 0; round < G_N_ELEMENTS(ssrcs); round++) {
+        to.local_ssrc = ssrcs[round];
+        if (round == 2) /* by way of an m-line that was gone meanwhile */
+            relay_leg_set_medias(scene.to[0]->leg, NULL, 0);
+        relay_leg_set_medias(scene.to[0]->leg, &to, 1);
+        relay_route(scene.from->leg, "0", scene.to[0]->leg, "v");
+        endpoint_stats(scene.to[0]);
+        scene_publish(&scene, 5, true);
+        g_assert_true(scene_wait_rtp(&scene, scene.to[0], 5));
+        for (guint i = 0; i < 5; i++) {
+            g_autofree struct packet_in *packet = g_queue_pop_head(&scene.to[0]->rtp);
+            g_assert_cmpuint(rtp_ssrc(packet), ==, ssrcs[round]);
+            guint32 id = rtp_ssrc(packet) << 16 | rtp_sequence(packet);
+            g_assert_true(g_hash_table_add(seen, GUINT_TO_POINTER(id)));
+        }
+    }
+    g_assert_cmpuint(scene.to[0]->undecryptable, ==, 0);
+    scene_end(&scene);
+}
+
+/* A payload type that was not negotiated goes nowhere and leaves no hole. */
+static void test_foreign_payload(void)
+{
+    struct scene scene;
+    scene_begin(&scene, NULL, 1, NULL, NULL);
+    scene_publish(&scene, 3, true);
+    for (guint i = 0; i < 3; i++) {
+        struct rtp_out rtp = scene_rtp(scene.sequence++, scene.timestamp, delta_payload);
+        rtp.pt = 97;
+        endpoint_send_rtp(scene.from, &rtp);
+    }
+    struct rtp_out other = scene_rtp(5, 5, delta_payload); /* on an SSRC of its own */
+    other.pt = 97;
+    other.ssrc = 0x4444;
+    endpoint_send_rtp(scene.from, &other);
+    scene_publish(&scene, 3, false);
+    g_assert_true(scene_wait_rtp(&scene, scene.to[0], 6));
+    check_continuous(scene.to[0]);
+    struct relay_leg_stats stats = endpoint_stats(scene.to[0]);
+    g_assert_cmpuint(stats.medias[0].no_codec, ==, 3);
+    stats = endpoint_stats(scene.from);
+    g_assert_cmpuint(stats.medias[0].nack_sent, ==, 0);
+    g_assert_cmpuint(stats.medias[0].ssrc_in, ==, PUBLISHED_SSRC);
+    scene_end(&scene);
+}
+
 static void test_inactivity(void)
 {
     struct relay_config config = {.inactivity_ms = 300};
@@ -554,6 +608,8 @@ int main(int argc, char **argv)
     g_test_add_func("/relay/pli-throttle", test_pli_throttle);
     g_test_add_func("/relay/reports", test_reports);
     g_test_add_func("/relay/change-of-medias", test_change_of_medias);
+    g_test_add_func("/relay/ssrc-comes-back", test_ssrc_comes_back);
+    g_test_add_func("/relay/foreign-payload", test_foreign_payload);
     g_test_add_func("/relay/inactivity", test_inactivity);
     return g_test_run();
 }
