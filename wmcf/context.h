@@ -16,7 +16,7 @@ struct context {
     enum topology topology;
     GHashTable *terminations; /* terminationId → struct termination, owned */
     GPtrArray *order;         /* struct termination in order of joining, borrowed */
-    json_t *app_data;         /* opaque, NULL = none */
+    json_t *app_data;         /* of the `add` that opened it; opaque, NULL = none */
     gint64 created;           /* monotonic µs */
     guint64 events_sent;      /* `sequence` of notify */
 };

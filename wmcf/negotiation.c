@@ -23,6 +23,11 @@ struct termination_media *termination_media(struct termination *t, const char *m
     return NULL;
 }
 
+bool termination_in_force(const struct termination *t, const char *mid)
+{
+    return t->local && sdp_description_media(t->local, mid);
+}
+
 static bool no_offer_outstanding(struct termination *t, GError **error)
 {
     if (!t->pending_local)

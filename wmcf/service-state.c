@@ -120,11 +120,11 @@ static guint64 resident_mib(void)
     return (guint64)resident * sysconf(_SC_PAGESIZE) >> 20;
 }
 
-bool service_state_admit(struct wmcf *wmcf, GError **error)
+bool service_state_admit(struct wmcf *wmcf, bool new_context, GError **error)
 {
     guint limit = conf_int(wmcf->conf, "limits", "terminations");
     gint64 memory = conf_int(wmcf->conf, "limits", "memory");
-    if (wmcf->state == SERVICE_DRAINING) {
+    if (new_context && wmcf->state == SERVICE_DRAINING) {
         problem_set(error, PROBLEM_DRAINING,
                     "this media centre is being taken out of service; use another one");
         return false;

@@ -261,7 +261,7 @@ struct termination *termination_new(struct context *context, GError **error)
 {
     struct wmcf *wmcf = context->wmcf;
     guint limit = conf_int(wmcf->conf, "limits", "terminations_per_context");
-    if (!service_state_admit(wmcf, error))
+    if (!service_state_admit(wmcf, context->order->len == 0, error))
         return NULL;
     if (context->order->len >= limit) {
         problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,

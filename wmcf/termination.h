@@ -79,6 +79,8 @@ char *termination_make_answer(struct termination *termination, const char *sdp,
                               const struct sdp_template *wanted, GError **error);
 /* Withdraws the outstanding offer; INVALID_STATE when there is none. */
 bool termination_rollback(struct termination *termination, GError **error);
+/* Whether the m-line is part of the description in force, so that a rollback leaves it. */
+bool termination_in_force(const struct termination *termination, const char *mid);
 struct termination_media *termination_media(struct termination *termination, const char *mid);
 /* The `medias` array of results and of `audit`. Transfer full. */
 json_t *termination_medias_json(const struct termination *termination);

@@ -47,7 +47,8 @@ void service_state_drain(struct wmcf *wmcf, guint deadline_s, void (*done)(void 
 void service_state_undrain(struct wmcf *wmcf);
 /* Members of serviceChange and of the answer to `auth`. Transfer full. */
 json_t *service_state_json(const struct wmcf *wmcf);
-/* DRAINING or RESOURCES_UNAVAILABLE when no termination can be added now. */
-bool service_state_admit(struct wmcf *wmcf, GError **error);
+/* DRAINING or RESOURCES_UNAVAILABLE when no termination can be added now; a call that is being set
+ * up while the drain begins may still be completed. */
+bool service_state_admit(struct wmcf *wmcf, bool new_context, GError **error);
 /* A context has ended: a drain may be complete. */
 void service_state_context_ended(struct wmcf *wmcf);

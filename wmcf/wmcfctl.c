@@ -156,10 +156,12 @@ static void print_uplink(const json_t *media, bool video)
     if (number_at(up, "received") == 0) {
         printf("      from the endpoint  nothing has come\n");
     } else {
-        printf("      from the endpoint  %lld packets (SSRC %08llx, payload type %lld), %lld lost, "
-               "%lld repeated after NACK; last %.2f s ago\n",
-               number_at(up, "received"), number_at(up, "ssrc"), number_at(up, "payloadType"),
-               number_at(up, "lost"), number_at(up, "retransmitted"), real_at(up, "lastPacketAge"));
+        printf("      from the endpoint  %lld packets", number_at(up, "received"));
+        if (number_at(up, "ssrc")) /* none is in use while the gate is closed */
+            printf(" (SSRC %08llx, payload type %lld)", number_at(up, "ssrc"),
+                   number_at(up, "payloadType"));
+        printf(", %lld lost, %lld repeated after NACK; last %.2f s ago\n", number_at(up, "lost"),
+               number_at(up, "retransmitted"), real_at(up, "lastPacketAge"));
         if (video && number_at(up, "keyFrames"))
             printf("                         %lld key frames, the last %.1f s ago; %lld were asked "
                    "for\n",

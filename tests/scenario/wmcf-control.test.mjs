@@ -69,6 +69,14 @@ test('an instanceId that is no UUID is refused', async () => {
   await other.close();
 });
 
+test('auth without a token is challenged', async () => {
+  const other = await ControlLink.open(wmcf.url, { auth: false });
+  const response = await other.request('auth', { authType: 'bearer', webrtcId: 'wsf@example.org' });
+  assert.equal(response.problemDetails.cause, 'AUTHENTICATION_REQUIRED');
+  assert.match(response.wwwAuthenticate, /^Bearer/);
+  await other.close();
+});
+
 test('before auth nothing else passes', async () => {
   const other = await ControlLink.open(wmcf.url, { auth: false });
   const response = await other.request('audit');
@@ -146,6 +154,9 @@ test('what is impossible is refused and changes nothing', async () => {
       to: { terminationId, mid: '0' } }] });
   const { terminations } = await link.request('audit', { contextId });
   assert.equal(terminations[0].state, 'negotiating');
+  await refused('INVALID_MESSAGE', 'modify', { contextId, terminationId, rollback: true,
+    routes: [{ to: { terminationId, mid: '0' } }] });
+  assert.equal((await link.request('audit', { contextId })).terminations[0].offerPending, true);
   assert.equal((await link.request('modify', { contextId, terminationId, rollback: true })).success, true);
   await refused('INVALID_STATE', 'modify', { contextId, terminationId, rollback: true });
   await link.request('subtract', { contextId });
@@ -220,11 +231,13 @@ test('the end of the process is told with 1001', async () => {
 test('SIGTERM drains: no new contexts, the end with the last one', async () => {
   const other = await Wmcf.start();
   const wsf = await ControlLink.open(other.url);
-  const { contextId } = await wsf.request('add', { offerTemplate });
+  const { contextId } = await wsf.request('add', { offerTemplate, appData: 'mine' });
+  assert.equal((await wsf.request('audit')).contexts[0].appData, 'mine');
   other.process.kill('SIGTERM');
   const drained = async () => (await wsf.request('audit')).serviceState === 'draining';
   while (!(await drained())) await new Promise((done) => setTimeout(done, 20));
   assert.equal((await wsf.request('add', { offerTemplate })).problemDetails.cause, 'DRAINING');
+  assert.equal((await wsf.request('add', { contextId, offerTemplate })).success, true);
   await wsf.request('subtract', { contextId });
   assert.equal(await wsf.closed, 1001);
   assert.equal(await other.exited, 0);

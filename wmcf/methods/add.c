@@ -136,8 +136,11 @@ static json_t *run(struct wmcf *wmcf, struct link *link, struct add *add, GError
             context_free(context);
         return NULL;
     }
-    if (add->app_data)
+    if (add->app_data) {
         t->app_data = json_deep_copy(add->app_data);
+        if (!add->context_id)
+            context->app_data = json_incref(t->app_data);
+    }
     g_free(context->instance);
     context->instance = g_strdup(controller_link_instance(link));
     return json_pack("{s:s, s:s, s:s, s:o}", "contextId", context->id, "terminationId", t->id,

@@ -74,6 +74,13 @@ void handle_auth(struct wmcf *wmcf, struct link *link, struct link_transaction *
         method_fail(link, txn, NULL, error);
         return;
     }
+    if (type == 0 && !authorization) { /* RFC 6750 3: a request without credentials is challenged */
+        problem_set(&error, PROBLEM_AUTHENTICATION_REQUIRED,
+                    "authType \"bearer\" takes the token in `authorization`");
+        link_fail(txn, error, json_pack("{s:s}", "wwwAuthenticate", "Bearer realm=\"wmcf\""));
+        g_error_free(error);
+        return;
+    }
     if (!authenticate(wmcf, link, identity, authorization, type == 1)) {
         problem_set(&error, PROBLEM_AUTHENTICATION_FAILED,
                     "the identity or its credential is not right; see the [wsf] sections of the "

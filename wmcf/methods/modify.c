@@ -103,6 +103,24 @@ static bool negotiate(struct modify *m, char **ret_sdp, GError **error)
     return true;
 }
 
+/* A rollback takes the media of the withdrawn offer away; a route must not lead to one of them. */
+static bool routes_survive(const struct modify *m, const GArray *routes, GError **error)
+{
+    for (guint i = 0; m->rollback && i < routes->len; i++) {
+        const struct route *route = &g_array_index(routes, struct route, i);
+        const char *mid = route->to == m->termination     ? route->to_media->mid
+                          : route->from == m->termination ? route->from_mid
+                                                          : NULL;
+        if (!mid || termination_in_force(m->termination, mid))
+            continue;
+        g_autofree char *pointer = g_strdup_printf("/routes/%u", i);
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer,
+                          "the rollback takes mid %s of %s away", mid, m->termination->id);
+        return false;
+    }
+    return true;
+}
+
 static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, struct modify *m,
                    GError **error)
 {
@@ -110,7 +128,7 @@ static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, 
         return NULL;
     g_autoptr(GArray) routes = routes_read(m->context, message, error);
     g_autofree char *sdp = NULL;
-    if (!routes || !negotiate(m, &sdp, error))
+    if (!routes || !routes_survive(m, routes, error) || !negotiate(m, &sdp, error))
         return NULL;
     struct termination *t = m->termination;
     if (m->events_said)
@@ -118,12 +136,6 @@ static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, 
     if (m->app_data) {
         json_decref(t->app_data);
         t->app_data = json_deep_copy(m->app_data);
-    }
-    /* A rollback may have taken away media that the routes named. */
-    if (m->rollback && routes->len) {
-        g_clear_pointer(&routes, g_array_unref);
-        if (!(routes = routes_read(m->context, message, error)))
-            return NULL;
     }
     routes_apply(routes);
     termination_apply_policies(t, &m->policies);
