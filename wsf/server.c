@@ -124,6 +124,8 @@ static struct link_listener_config read_section(const struct conf *conf, const c
         .connections_max = conf_int(conf, "limits", "connections_max"),
         .connections_per_address = conf_int(conf, "limits", "connections_per_address"),
         .connect_rate_per_address = conf_int(conf, "limits", "connect_rate_per_address"),
+        .request_rate_per_address = conf_int(conf, "limits", "request_rate_per_address"),
+        .request_rate_total = conf_int(conf, "limits", "request_rate_total"),
     };
     if (!section) {
         config.address = "127.0.0.1";
