@@ -80,7 +80,7 @@ static void on_offer_response(struct link *link, const struct link_response *res
         if (saying->setup && leg->state == SESSION_INITIATING)
             leg_set_state(saying->wsf->sessions, leg, SESSION_PROCEEDING, "acknowledged");
         if (saying->setup && g_strcmp0(state, "alerting") == 0)
-            call_alerting(saying->wsf, leg, NULL);
+            call_alerting(saying->wsf, leg, json_object_get(message, "userData"));
         if (answer)
             call_answer(saying->wsf, leg, answer, json_object_get(message, "userData"), NULL);
     }

@@ -34,6 +34,8 @@ static void on_endpoint_removed(struct endpoint *endpoint, enum registrar_remova
         client->endpoint = 0;
     if (removal == REGISTRAR_EXPIRED) /* 6.3.2.5: the WSF closes the connection */
         link_close(endpoint->link, LINK_CLOSE_EXPIRED, "the registration has expired");
+    else
+        link_close(endpoint->link, LINK_CLOSE_NORMAL, "deregistered");
 }
 
 static bool on_endpoint_in_use(const struct endpoint *endpoint, void *user)
@@ -226,6 +228,7 @@ struct drain {
 static void say_goodbye(struct drain *drain)
 {
     struct wsf *wsf = drain->wsf;
+    server_close(wsf->server);
     g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
     for (guint i = 0; i < sessions->len; i++)
         call_end(wsf, g_ptr_array_index(sessions, i), DISC_OPERATOR, NULL, NULL, NULL);
@@ -264,8 +267,8 @@ void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user)
     drain->user = user;
     drain->deadline = loop_now() + conf_int(wsf->conf, "wsf", "drain_time") * G_USEC_PER_SEC;
     drain->timer = loop_timer_new("drain", on_drain_timer, drain);
+    /* Still listening: a client that loses its connection must find its call again. */
     log_info(NULL, "draining, %u calls", session_table_count(wsf->sessions));
-    server_close(wsf->server);
     loop_timer_start(drain->timer, 1);
 }
 

@@ -49,7 +49,7 @@ struct wsf *wsf_new(struct conf *conf, GError **error);
 void wsf_free(struct wsf *wsf);
 /* Reads credentials and keys again. */
 void wsf_reload(struct wsf *wsf);
-/* No new calls and connections; done() when the calls have ended or been ended. */
+/* No new calls; done() when the calls have ended or been ended. */
 void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user);
 
 /* The endpoint that this client is registered as, or NULL. */

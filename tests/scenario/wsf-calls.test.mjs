@@ -155,6 +155,8 @@ describe('calls', () => {
             const answer = await alice.request('mupdate', { mediaSessionId: a, ...members });
             assert.equal(answer.problemDetails?.cause, cause, JSON.stringify(members).slice(0, 60));
             assert.ok(answer.problemDetails.detail);
+            const missing = cause === 'EXTENSION_NOT_SUPPORTED' ? ['trickle-ice'] : undefined;
+            assert.deepEqual(answer.unsupportedExtension, missing);
             assert.equal(answer.mediaSessionId, a);
         }
         assert.equal((await bob.request('mupdate', { mediaSessionId: a })).problemDetails.cause, 'MEDIA_SESSION_NOT_FOUND');

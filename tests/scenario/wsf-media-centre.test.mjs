@@ -229,8 +229,12 @@ describe('media centre', () => {
         await wsf.until(() => wsf.log.includes('draining'));
         assert.equal((await bob.request('msetup', { resourceId: ALICE })).problemDetails.cause, 'DRAINING');
         await alice.expectNothing();
+        assert.equal((await fetch(`${wsf.base}/readyz`)).status, 503);
+        await bob.cut();
+        const again = await wsf.register(BOB, { instanceId: bob.auth.instanceId });
+        assert.equal(again.auth.mediaSessions.length, 1);
         await alice.request('mdisc', { mediaSessionId: a });
-        assert.equal((await bob.closed).code, 1001);
+        assert.equal((await again.closed).code, 1001);
         assert.equal(await wsf.exited, 0);
     });
 

@@ -33,7 +33,13 @@ void method_fail(struct client *client, struct link_transaction *txn, GError *er
     log_info(&ids, "refused: %s (%s)", error->message, problem_cause(problem_code(error)));
     /* It may be what the client said; only an id is repeated. */
     bool named = media_session_id && id_is_uuid(media_session_id);
-    link_fail(txn, error, named ? json_pack("{s:s}", "mediaSessionId", media_session_id) : NULL);
+    json_t *members = json_object();
+    if (named)
+        json_object_set_new(members, "mediaSessionId", json_string(media_session_id));
+    /* A3. The link refuses what is required by name; this is for members of an extension. */
+    if (problem_code(error) == PROBLEM_EXTENSION_NOT_SUPPORTED)
+        json_object_set_new(members, "unsupportedExtension", json_pack("[s]", TRICKLE_ICE));
+    link_fail(txn, error, members);
     g_error_free(error);
 }
 

@@ -22,6 +22,8 @@ extern const char *const method_names[];
 /* The method of this name; the one for application methods for any other. */
 const struct method *method_find(const char *name);
 
+#define TRICKLE_ICE "trickle-ice" /* the one extension whose members a handler meets */
+
 /* --- for the handlers ----------------------------------------------------------------------------
  */
 

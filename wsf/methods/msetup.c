@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `msetup` from a client (6.3.2.6.x.2.1): answered at once, always with a mediaSessionId; whatever
- * the far end says later comes as mupdate or mdisc. Here is where a resourceId is routed: today
- * every route but a registered user of the own realm ends in 404. */
+ * the far end says later comes as mupdate or mdisc. Everything is read and decided before the first
+ * request goes anywhere, so a refusal leaves nothing behind. */
 #define LOG_CATEGORY "msetup"
 #include "base/ids.h"
 #include "wsf-link/json-read.h"
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
+#include "wsf/routing.h"
 
 #include <string.h>
 
@@ -16,10 +17,9 @@ struct setup {
     struct client *client;
     const json_t *message;
     const struct endpoint *caller;
-    char *called;
+    struct route route;
     const char *asserted;
     const json_t *user_data;
-    GPtrArray *endpoints;
     struct offer_template *wanted;
     const char *wmcf;
     guint policy;
@@ -27,8 +27,7 @@ struct setup {
 
 static void setup_finish(struct setup *setup)
 {
-    g_free(setup->called);
-    g_clear_pointer(&setup->endpoints, g_ptr_array_unref);
+    route_finish(&setup->route);
     offer_template_free(setup->wanted);
 }
 
@@ -87,54 +86,16 @@ static bool read_setup(struct setup *setup, GError **error)
            read_asserted(setup, error) && read_wanted(setup, error);
 }
 
-/* --- routing -------------------------------------------------------------------------------------
+/* --- admission -----------------------------------------------------------------------------------
  */
-
-static GPtrArray *endpoints_to_ring(const struct setup *setup)
-{
-    const struct wsf *wsf = setup->client->wsf;
-    const GPtrArray *all = registrar_lookup(wsf->registrar, setup->called);
-    guint max = conf_int(wsf->conf, "call", "forks_max");
-    GPtrArray *ring = g_ptr_array_new();
-    /* Newest first: with more endpoints than may ring, the ones that are in use do. */
-    for (guint i = all ? all->len : 0; i > 0 && ring->len < max; i--) {
-        struct endpoint *endpoint = g_ptr_array_index(all, i - 1);
-        if (endpoint != setup->caller)
-            g_ptr_array_add(ring, endpoint);
-    }
-    return ring;
-}
 
 static bool route(struct setup *setup, GError **error)
 {
-    struct wsf *wsf = setup->client->wsf;
     const char *resource_id = NULL;
-    g_autofree char *realm = NULL;
     if (!json_read_string(setup->message, "", "resourceId", JSON_REQUIRED, 320, &resource_id,
                           error))
         return false;
-    if (!id_is_address(resource_id, true, &realm)) {
-        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/resourceId",
-                          "a resourceId is user@realm or type/name@realm");
-        return false;
-    }
-    if (strcmp(realm, wsf->realm) != 0) {
-        problem_set_param(error, PROBLEM_RESOURCE_NOT_FOUND, "/resourceId",
-                          "no way to the realm %s is known here", realm);
-        return false;
-    }
-    setup->called = registrar_normalise(resource_id);
-    if (!setup->called) {
-        problem_set_param(error, PROBLEM_RESOURCE_NOT_FOUND, "/resourceId",
-                          "this resource does not exist here");
-        return false;
-    }
-    setup->endpoints = endpoints_to_ring(setup);
-    /* Unknown and offline callees are one answer: nobody learns who exists. */
-    if (setup->endpoints->len == 0)
-        problem_set_param(error, PROBLEM_USER_NOT_REGISTERED, "/resourceId",
-                          "this user is not registered at the moment");
-    return setup->endpoints->len > 0;
+    return routing_find(setup->client->wsf, resource_id, setup->caller, &setup->route, error);
 }
 
 static bool admit(struct setup *setup, GError **error)
@@ -145,7 +106,7 @@ static bool admit(struct setup *setup, GError **error)
                           "this server is about to stop; try again shortly");
         return false;
     }
-    if (!session_table_admit(wsf->sessions, setup->caller->webrtc_id, setup->called, error))
+    if (!session_table_admit(wsf->sessions, setup->caller->webrtc_id, setup->route.called, error))
         return false;
     setup->wmcf = wmcf_pool_choose(wsf->pool, error);
     return setup->wmcf != NULL;
@@ -175,9 +136,9 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
     const struct call_request request = {
         .media_session_id = media_session_id,
         .caller = setup.caller,
-        .called = setup.called,
+        .called = setup.route.called,
         .asserted_caller = setup.asserted,
-        .endpoints = setup.endpoints,
+        .endpoints = setup.route.endpoints,
         .wanted = g_steal_pointer(&setup.wanted),
         .user_data = setup.user_data,
         .wmcf = setup.wmcf,
@@ -185,8 +146,8 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
     };
     call_start(client->wsf, &request);
     struct log_ids ids = {.link = link_name(client->link), .session = media_session_id};
-    log_info(&ids, "%s calls %s on %u endpoints", setup.caller->webrtc_id, setup.called,
-             setup.endpoints->len);
+    log_info(&ids, "%s calls %s on %u endpoints", setup.caller->webrtc_id, setup.route.called,
+             setup.route.endpoints->len);
     link_succeed(txn, json_pack("{s:s, s:s}", "mediaSessionId", media_session_id,
                                 "mediaSessionState", session_state_name(SESSION_PROCEEDING)));
     setup_finish(&setup);

@@ -42,7 +42,7 @@ static bool check_members(const json_t *message, const struct update *update, GE
     }
     if (json_object_get(message, "candidates") || json_object_get(message, "endOfCandidates")) {
         problem_set(error, PROBLEM_EXTENSION_NOT_SUPPORTED,
-                    "trickle-ice is not supported; a description carries all candidates");
+                    TRICKLE_ICE " is not supported; a description carries all candidates");
         return false;
     }
     return true;
@@ -125,14 +125,13 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     GError *error = NULL;
     struct leg *leg = method_leg(client, message, &error);
     const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
-    bool of_offer;
     if (!leg || !read_update(client, message, &update, &error) ||
         !check_supported(leg, &update, &error)) {
         method_fail(client, txn, error, id);
         return;
     }
     leg->acknowledged = true;
-    of_offer = update.answer || update.problem;
+    bool of_offer = update.answer || update.problem;
     if (of_offer && !leg_check_answer(leg, update.offer_id, &error)) {
         method_fail(client, txn, error, id);
     } else if (update.answer) {
