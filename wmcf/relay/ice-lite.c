@@ -92,13 +92,13 @@ static bool validate(StunAgent *agent, StunMessage *message, uint8_t *username,
     return true;
 }
 
-static bool exhausted(const struct ice_server *server, struct ice_budget *budget, gint64 now)
+static bool exhausted(struct ice_budget *budget, guint rate, gint64 now)
 {
     if (now - budget->since >= G_USEC_PER_SEC) {
         budget->since = now;
         budget->spent = 0;
     }
-    return budget->spent >= server->rate;
+    return budget->spent >= rate;
 }
 
 static bool reply_error(struct ice_server *server, StunMessage *request, StunError code,
@@ -153,12 +153,16 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
     /* Strangers share one budget, those who know a ufrag have that leg's: a flood of either kind
      * keeps nobody else from connecting. */
     struct ice_budget *budget = credentials ? &credentials->failures : &server->unknown;
-    if ((!credentials || !known_source) && exhausted(server, budget, now))
+    if ((!credentials || !known_source) && exhausted(budget, server->rate, now))
+        return false;
+    if (credentials && exhausted(&credentials->requests, ICE_REQUESTS_PER_SECOND, now))
         return false;
     StunValidationStatus status =
         stun_agent_validate(&server->agent, &request, message, length, validate, credentials);
     if (status != STUN_VALIDATION_SUCCESS)
         budget->spent++;
+    if (credentials && (known_source || status == STUN_VALIDATION_SUCCESS))
+        credentials->requests.spent++;
     switch (status) {
     case STUN_VALIDATION_SUCCESS:
         break;
@@ -178,6 +182,9 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
     if (stun_message_has_attribute(&request, STUN_ATTRIBUTE_ICE_CONTROLLED))
         return reply_error(server, &request, STUN_ERROR_ROLE_CONFLICT, ret);
     ret->credentials = credentials;
+    if (stun_message_find32(&request, STUN_ATTRIBUTE_PRIORITY, &ret->priority) !=
+        STUN_MESSAGE_RETURN_SUCCESS)
+        ret->priority = 0;
     ret->use_candidate = stun_message_has_attribute(&request, STUN_ATTRIBUTE_USE_CANDIDATE);
     reply_success(server, &request, source, ret);
     return true;

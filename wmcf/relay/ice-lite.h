@@ -7,8 +7,9 @@
 #include <glib.h>
 
 #define ICE_REPLY_MAX 512
-#define ICE_CHECK_MAX 1024 /* a Binding request of ours: two names of 256 octets */
-#define ICE_TRANSACTION 12 /* octets of a transaction id that are random (RFC 8489 5) */
+#define ICE_CHECK_MAX 1024          /* a Binding request of ours: two names of 256 octets */
+#define ICE_REQUESTS_PER_SECOND 500 /* of one leg; an agent checks a few dozen pairs */
+#define ICE_TRANSACTION 12          /* octets of a transaction id that are random (RFC 8489 5) */
 
 struct ice_budget { /* of failures per second */
     gint64 since;
@@ -17,7 +18,7 @@ struct ice_budget { /* of failures per second */
 
 /* What one leg contributes; embedded there. */
 struct ice_credentials {
-    struct ice_budget failures;
+    struct ice_budget failures, requests;
     char ufrag[257], pwd[257];               /* ours; RFC 8839 5.4: at most 256 */
     char remote_ufrag[257], remote_pwd[257]; /* empty = not known yet */
     void *owner;
@@ -35,6 +36,7 @@ void ice_server_remove(struct ice_server *server, struct ice_credentials *creden
 struct ice_request {
     struct ice_credentials *credentials; /* set for an authenticated request of that leg */
     bool use_candidate;
+    uint32_t priority;       /* of the candidate it was sent from, 0 = not said */
     const uint8_t *response; /* transaction id of an answer to something we asked; else NULL */
     uint8_t reply[ICE_REPLY_MAX];
     size_t reply_length; /* 0 = no answer */

@@ -10,6 +10,8 @@
 
 #define TELL_INTERVAL_US 100000
 #define ASK_INTERVAL_US 50000
+#define ALTERNATE_US 1000000 /* two nominations closer than that are no move */
+#define SILENT_US 10000000   /* consent is renewed every 5 s (RFC 7675 5.1) */
 
 static int find_path(const struct worker_leg *leg, const struct media_socket *socket,
                      const union socket_address *remote)
@@ -115,9 +117,32 @@ void worker_leg_prove_by_handshake(struct worker_leg *leg)
         leg->paths[leg->nominated].proven = true;
 }
 
+static void nominate(struct worker_leg *leg, int i, int64_t now)
+{
+    leg->nominated = i;
+    leg->nominations++;
+    leg->connected = true;
+    if (leg->nomination_told && now - leg->nomination_told < TELL_INTERVAL_US)
+        leg->nomination_pending = true;
+    else
+        worker_leg_tell_nomination(leg, now);
+}
+
+/* A browser names one pair, another one when it moves: the latest counts. Agents with aggressive
+ * nomination (RFC 5245 8.1.1.2) name every pair in turn: once two are seen to alternate, the one
+ * with the higher priority stays. */
+static bool supersedes(const struct worker_leg *leg, int i, int64_t now)
+{
+    if (leg->nominated < 0)
+        return true;
+    const struct ice_path *present = &leg->paths[leg->nominated], *other = &leg->paths[i];
+    return !other->last_nomination || now - present->last_nomination > ALTERNATE_US ||
+           other->priority > present->priority;
+}
+
 bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, size_t length, bool nominate,
-                         int64_t now)
+                         const union socket_address *remote, size_t length,
+                         const struct ice_request *request, int64_t now)
 {
     if (!take_over(leg, socket, remote, now))
         return false;
@@ -131,19 +156,33 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
         leg->paths[i] = (struct ice_path){.remote = *remote, .socket = socket};
         address_table_put(leg->worker->addresses, socket->index, remote, leg);
     }
-    leg->paths[i].last_request = now;
-    leg->paths[i].received += length;
-    if (nominate && leg->nominated != i) {
-        leg->nominated = i;
-        leg->nominations++;
-        leg->connected = true;
-        if (leg->nomination_told && now - leg->nomination_told < TELL_INTERVAL_US)
-            leg->nomination_pending = true;
-        else
-            worker_leg_tell_nomination(leg, now);
+    struct ice_path *path = &leg->paths[i];
+    path->last_request = now;
+    path->received += length;
+    path->priority = request->priority;
+    if (request->use_candidate) {
+        if (leg->nominated != i && supersedes(leg, i, now))
+            nominate(leg, i, now);
+        path->last_nomination = now;
     }
     ask(leg, now);
     return true;
+}
+
+/* The nominated pair has fallen silent and another one that was nominated has not: the endpoint
+ * has settled there. */
+static void follow(struct worker_leg *leg, int64_t now)
+{
+    const struct ice_path *present = worker_leg_nominated(leg);
+    if (!present || now - present->last_request < SILENT_US)
+        return;
+    for (unsigned i = 0; i < leg->n_paths; i++) {
+        const struct ice_path *path = &leg->paths[i];
+        if (path->last_nomination && now - path->last_request < SILENT_US / 2) {
+            nominate(leg, (int)i, now);
+            return;
+        }
+    }
 }
 
 void worker_leg_forget_paths(struct worker_leg *leg)
@@ -157,6 +196,7 @@ void worker_leg_check_consent(struct worker_leg *leg, int64_t now)
     if (leg->nomination_pending)
         worker_leg_tell_nomination(leg, now);
     int64_t timeout = leg->worker->limits.consent_timeout;
+    follow(leg, now);
     ask(leg, now);
     struct ice_path *path = worker_leg_nominated(leg);
     int64_t heard = path ? path->last_request : leg->last_stun;

@@ -11,6 +11,7 @@
 
 #define RTCP_MAX 1200           /* octets of a compound, before the trailer */
 #define RECEIVED_PER_SECOND 500 /* of one leg */
+#define NACKED_PER_PACKET 512
 #define NACK_SEQUENCES_MAX 128  /* in one request */
 #define REPORT_WAIT_US 5000000  /* without a publisher's report, before we invent the clock */
 #define OFFSET_RESET_US 1000000 /* a clock that jumped */
@@ -47,6 +48,7 @@ static int64_t wall(int64_t now)
 struct received {
     struct worker_leg *leg;
     int64_t now;
+    unsigned nacks; /* sequence numbers asked for in this packet */
 };
 
 static void on_sender_report(void *user, uint32_t ssrc, const struct rtcp_sender_info *info)
@@ -97,7 +99,7 @@ static void on_nack(void *user, uint32_t media, uint16_t sequence)
 {
     struct received *received = user;
     struct media_line *line = worker_leg_line_by_local_ssrc(received->leg, media);
-    if (line)
+    if (line && received->nacks++ < NACKED_PER_PACKET)
         router_resend(&line->out, sequence, received->now);
 }
 

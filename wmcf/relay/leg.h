@@ -23,6 +23,8 @@ struct ice_path { /* an address that the endpoint has shown it receives at */
     union socket_address remote;
     struct media_socket *socket;
     int64_t last_request;
+    int64_t last_nomination; /* request with USE-CANDIDATE, 0 = never */
+    uint32_t priority;       /* of the endpoint's candidate */
     bool proven;             /* it has answered us, so it is really there; until then: */
     uint64_t received, sent; /* octets */
     int64_t asked;           /* when we asked last, 0 = never */
@@ -129,8 +131,8 @@ void stream_send_key_frame_request(struct stream *stream, int64_t now);
 /* --- leg-ice.c -------------------------------------------------------------------------------- */
 /* A Binding request has been authenticated. False: the address is another leg's. */
 bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, size_t length, bool nominate,
-                         int64_t now);
+                         const union socket_address *remote, size_t length,
+                         const struct ice_request *request, int64_t now);
 /* A STUN answer from an address of the leg. False: to nothing that was asked. */
 bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
                          const union socket_address *remote, const uint8_t *transaction);

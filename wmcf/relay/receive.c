@@ -56,7 +56,7 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
     if (request.response)
         good = known && worker_leg_answered(known, socket, source, request.response);
     if (request.credentials && !worker_leg_validate(request.credentials->owner, socket, source,
-                                                    length, request.use_candidate, worker->now)) {
+                                                    length, &request, worker->now)) {
         good = false;
         request.reply_length = 0;
     }

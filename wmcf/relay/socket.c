@@ -24,6 +24,19 @@ static bool add(GArray *list, union socket_address address)
     return true;
 }
 
+/* Tentative and deprecated addresses are listed but cannot be bound. */
+static bool usable(const union socket_address *address)
+{
+    int fd = socket(address->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    union socket_address any_port = *address;
+    socket_address_set_port(&any_port, 0);
+    bool ret = bind(fd, &any_port.any, socket_address_length(&any_port)) == 0;
+    close(fd);
+    return ret;
+}
+
 static void add_interfaces(GArray *list, int family, bool loopback)
 {
     struct ifaddrs *all = NULL;
@@ -43,7 +56,8 @@ static void add_interfaces(GArray *list, int family, bool loopback)
         } else {
             continue;
         }
-        add(list, address);
+        if (usable(&address))
+            add(list, address);
     }
     freeifaddrs(all);
 }

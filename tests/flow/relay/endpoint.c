@@ -235,7 +235,7 @@ void endpoint_stun(struct endpoint *endpoint, unsigned flags)
                                             flags & STUN_BAD_REMOTE ? "x" : "");
     const char *password = flags & STUN_BAD_PASSWORD ? "not the password" : endpoint->remote_pwd;
     stun_agent_init_request(&endpoint->agent, &message, buffer, sizeof buffer, STUN_BINDING);
-    stun_message_append32(&message, STUN_ATTRIBUTE_PRIORITY, 1);
+    stun_message_append32(&message, STUN_ATTRIBUTE_PRIORITY, endpoint->priority);
     stun_message_append64(&message,
                           flags & STUN_CONTROLLED ? STUN_ATTRIBUTE_ICE_CONTROLLED
                                                   : STUN_ATTRIBUTE_ICE_CONTROLLING,

@@ -26,9 +26,10 @@ struct endpoint {
     unsigned stun_success, stun_error, undecryptable;
     int last_stun_error;
     bool releasing;
-    bool roams;      /* more than one address: do not check the one that is told */
-    bool silent;     /* does not answer the relay's checks */
-    unsigned checks; /* received */
+    bool roams;        /* more than one address: do not check the one that is told */
+    bool silent;       /* does not answer the relay's checks */
+    uint32_t priority; /* of the candidate it checks from */
+    unsigned checks;   /* received */
     struct sockaddr_storage mapped;
 
     struct relay_leg *leg; /* the relay's side */

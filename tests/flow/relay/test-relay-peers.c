@@ -89,6 +89,43 @@ static void test_moves(void)
     scene_end(&scene);
 }
 
+/* Aggressive nomination (RFC 5245): every pair is nominated again and again; the best one stays. */
+static void test_aggressive_nomination(void)
+{
+    struct scene scene;
+    scene_begin(&scene, NULL, 1, NULL, NULL);
+    struct endpoint *to = scene.to[0];
+    int first = to->fd, second = endpoint_socket(to);
+    to->roams = true;
+    for (guint i = 0; i < 10; i++) {
+        to->fd = i % 2 ? first : second;
+        to->priority = i % 2 ? 1000 : 100;
+        unsigned answers = to->stun_success;
+        endpoint_stun(to, STUN_NOMINATE);
+        g_assert_true(wait_count(to, &to->stun_success, answers + 1));
+    }
+    g_assert_cmpuint(to->connected, <=, 3);
+    to->fd = first;
+    struct relay_leg_stats stats = endpoint_stats(to);
+    struct sockaddr_in own;
+    socklen_t length = sizeof own;
+    getsockname(first, (struct sockaddr *)&own, &length);
+    g_assert_cmpuint(((struct sockaddr_in *)&stats.remote)->sin_port, ==, own.sin_port);
+    scene_publish(&scene, 5, true);
+    g_assert_true(scene_wait_rtp(&scene, to, 5));
+    /* it moves for good: after a moment the lower one is believed */
+    scene_wait(&scene, NULL, NULL, 1100);
+    to->fd = second;
+    to->priority = 100;
+    endpoint_stun(to, STUN_NOMINATE);
+    scene_wait(&scene, NULL, NULL, 20);
+    guint have = to->rtp.length;
+    scene_publish(&scene, 5, true);
+    g_assert_true(scene_wait_rtp(&scene, to, have + 5));
+    close(first);
+    scene_end(&scene);
+}
+
 /* Somebody who nominates an address that never answers gets little sent there. */
 static void test_forged_address(void)
 {
@@ -585,6 +622,7 @@ int main(int argc, char **argv)
     loop_init(1000);
     g_test_add_func("/peers/stun", test_stun);
     g_test_add_func("/peers/moves", test_moves);
+    g_test_add_func("/peers/aggressive-nomination", test_aggressive_nomination);
     g_test_add_func("/peers/forged-address", test_forged_address);
     g_test_add_func("/peers/take-over", test_take_over);
     g_test_add_func("/peers/many-addresses", test_many_addresses);
