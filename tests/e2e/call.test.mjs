@@ -3,32 +3,21 @@
 // both ways, and after the call nothing of it is left in the media centre.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pages, receivedBy, remoteCandidate } from '../support/calls.mjs';
-import { Stack } from '../support/stack.mjs';
+import { calling, receivedBy, remoteCandidate, scene } from '../support/calls.mjs';
 
 const SECONDS = 10;
 const LEAST_FPS = 10;
 const MOST_LOSS = 0.005;
 const SAMPLE_RATE = 48_000;
 
-let stack;
-let browser;
 let alice;
 let bob;
-const log = [];
-
-before(async () => {
-    [stack, browser] = await Promise.all([Stack.start(), person.launch()]);
-    [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
-});
-after(async () => {
-    await browser?.close();
-    await stack?.stop();
-});
-afterEach((t) => {
-    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
+const things = scene({
+    begin: async ({ pages }) => {
+        [alice, bob] = await pages('alice', 'bob');
+    },
 });
 
 test('sound and picture in both directions for ten seconds, through the media centre', async (t) => {
@@ -54,10 +43,14 @@ test('sound and picture in both directions for ten seconds, through the media ce
 
     for (const page of [alice, bob]) {
         const { address, protocol } = await remoteCandidate(page);
-        assert.equal(address, stack.address, 'the other end of the path is the media centre');
+        assert.equal(
+            address,
+            things.stack.address,
+            'the other end of the path is the media centre',
+        );
         assert.equal(protocol, 'udp');
     }
-    const [context, ...others] = stack.contexts();
+    const [context, ...others] = things.stack.contexts();
     assert.equal(others.length, 0);
     assert.deepEqual(context.states.length, 2);
 });
@@ -67,15 +60,15 @@ test('the caller hangs up: the call of the other ends, the media centre is empty
     await person.atHome(alice);
     await person.sentence(bob, /^alice@example\.org hung up\. The call lasted \d\d:\d\d\.$/);
     await person.atHome(bob);
-    await stack.contextsBecome(0);
-    assert.deepEqual(stack.contexts(), []);
+    await things.stack.contextsBecome(0);
+    assert.deepEqual(things.stack.contexts(), []);
 });
 
 test('the called side hangs up', async () => {
     await calling(bob, alice, 'alice@example.org');
     await person.hangUp(alice);
     await person.sentence(bob, /^alice@example\.org hung up\./);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('sound alone, when there is no camera', async () => {
@@ -100,12 +93,12 @@ test('sound alone, when there is no camera', async () => {
     }, tracks);
     await person.hangUp(bob);
     await person.atHome(alice);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('nothing went wrong on the pages', () => {
     assert.deepEqual(
-        log.filter((line) => /^(error|warning):/.test(line)),
+        things.log.filter((line) => /^(error|warning):/.test(line)),
         [],
     );
 });

@@ -3,36 +3,24 @@
 // plain sentence on the page, and leaves nothing behind.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pages, pictureMoves } from '../support/calls.mjs';
-import { Stack, USERS, until } from '../support/stack.mjs';
+import { calling, pictureMoves, scene } from '../support/calls.mjs';
+import { USERS, until } from '../support/stack.mjs';
 
 const NO_ANSWER_S = 8;
 const PASSWORD = USERS['alice@example.org'];
 
-let stack;
-let browser;
-const log = [];
-
-before(async () => {
-    [stack, browser] = await Promise.all([
-        Stack.start({
-            wsf: [`call.no_answer_time=${NO_ANSWER_S}`, 'registration.disconnection_ttl_default=8'],
-        }),
-        person.launch(),
-    ]);
-});
-after(async () => {
-    await browser?.close();
-    await stack?.stop();
-});
-afterEach(async (t) => {
-    await Promise.all(browser.contexts().map((context) => context.close()));
-    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
+const things = scene({
+    stack: {
+        wsf: [`call.no_answer_time=${NO_ANSWER_S}`, 'registration.disconnection_ttl_default=8'],
+    },
 });
 
-const open = (options) => person.openPage(browser, stack.url, { log, ...options });
+afterEach(() => Promise.all(things.browser.contexts().map((context) => context.close())));
+
+const open = (options) =>
+    person.openPage(things.browser, things.stack.url, { log: things.log, ...options });
 
 test('a wrong password and an unknown user: the same sentence', async () => {
     const page = await open();
@@ -47,60 +35,60 @@ test('a wrong password and an unknown user: the same sentence', async () => {
 });
 
 test('an unknown callee', async () => {
-    const [alice] = await pages(browser, stack, ['alice'], log);
+    const [alice] = await things.pages('alice');
     await person.call(alice, 'nobody');
     await person.sentence(alice, /nobody@example\.org/);
     await person.atHome(alice);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a callee who is not signed in', async () => {
-    const [alice] = await pages(browser, stack, ['alice'], log);
+    const [alice] = await things.pages('alice');
     await person.call(alice, 'carol');
     await person.sentence(alice, /carol@example\.org cannot be reached/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('declined', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await person.call(alice, 'bob');
     await person.ringing(bob);
     await alice.waitForSelector('#stage[data-state="alerting"]');
     await person.decline(bob);
     await person.sentence(alice, /^bob@example\.org declined the call\.$/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('nobody answers', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await person.call(alice, 'bob');
     await person.ringing(bob);
     await person.sentence(alice, /^bob@example\.org did not answer\.$/);
     await person.sentence(bob, /^You missed a call from alice@example\.org\.$/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('the caller gives up while it rings', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await person.call(alice, 'bob');
     await person.ringing(bob);
     await person.hangUp(alice);
     await person.sentence(bob, /^You missed a call from alice@example\.org\.$/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a callee in another call', async () => {
-    const [alice, bob, carol] = await pages(browser, stack, ['alice', 'bob', 'carol'], log);
+    const [alice, bob, carol] = await things.pages('alice', 'bob', 'carol');
     await calling(alice, bob, 'bob');
     await person.call(carol, 'bob');
     await person.sentence(carol, /^bob@example\.org is in another call\.$/);
     await pictureMoves(bob);
     await person.hangUp(alice);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('two tabs of one user: both ring, the first answer wins', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     const other = await open({ context: bob.context() });
     await person.signedIn(other, 'bob@example.org', USERS['bob@example.org']);
     await person.call(alice, 'bob');
@@ -111,11 +99,11 @@ test('two tabs of one user: both ring, the first answer wins', async () => {
     await pictureMoves(other);
     await person.hangUp(other);
     await person.atHome(alice);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a duplicated tab is another endpoint and leaves the first alone', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     const [copy] = await Promise.all([
         alice.context().waitForEvent('page'),
@@ -130,51 +118,51 @@ test('a duplicated tab is another endpoint and leaves the first alone', async ()
     await person.answer(copy);
     await person.sentence(alice, /answered on another/);
     await person.hangUp(bob);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a page reloaded in a call: the other is told, the next call works', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     await alice.reload();
     await person.sentence(bob, /^alice@example\.org hung up\./);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
     await person.signedIn(alice, 'alice@example.org', PASSWORD);
     await calling(bob, alice, 'alice');
     await person.hangUp(bob);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a page that dies in a call: the other is told once the time to live is over', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     const session = await alice.context().newCDPSession(alice);
     session.send('Page.crash').catch(() => {});
     await person.sentence(bob, /^alice@example\.org lost the connection and did not come back\./);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('a page reloaded without a word: its browser ends the media, and so the call', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     await alice.evaluate(() => {
         window.testSilent = true;
     });
     await alice.reload();
     await person.sentence(bob, /^alice@example\.org lost the connection/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
     await person.signedIn(alice, 'alice@example.org', PASSWORD);
     await calling(bob, alice, 'alice');
     await person.hangUp(alice);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
 });
 
 test('signed out in a call', async () => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     await alice.close({ runBeforeUnload: true });
     await person.sentence(bob, /^alice@example\.org (hung up|signed out)/);
-    await stack.contextsBecome(0);
+    await things.stack.contextsBecome(0);
     await until(
         async () => {
             await person.call(bob, 'alice');

@@ -3,10 +3,10 @@
 // the threads, descriptors and contexts that it had before, and has hardly grown.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pages } from '../support/calls.mjs';
-import { Stack, pause, until } from '../support/stack.mjs';
+import { calling, scene } from '../support/calls.mjs';
+import { pause, until } from '../support/stack.mjs';
 
 const CALLS = 50;
 /** Until then caches and pools fill. */
@@ -14,23 +14,10 @@ const WARM = 10;
 const CALL_MS = 1000;
 const MOST_KB_PER_CALL = 100;
 
-let stack;
-let browser;
-const log = [];
-
-before(async () => {
-    [stack, browser] = await Promise.all([Stack.start(), person.launch()]);
-});
-after(async () => {
-    await browser?.close();
-    await stack?.stop();
-});
-afterEach((t) => {
-    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
-});
+const things = scene();
 
 test('fifty calls leave nothing behind', async (t) => {
-    const [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
+    const [alice, bob] = await things.pages('alice', 'bob');
     let warm;
     let before;
     for (let call = 1; call <= CALLS; call++) {
@@ -39,7 +26,7 @@ test('fifty calls leave nothing behind', async (t) => {
         await pause(CALL_MS); // the length of the call
         await person.hangUp(call % 3 ? caller : called);
         await Promise.all([person.atHome(alice), person.atHome(bob)]);
-        await stack.contextsBecome(0);
+        await things.stack.contextsBecome(0);
         if (call === 1) before = await quiet();
         if (call === WARM) warm = await quiet();
     }
@@ -57,12 +44,12 @@ test('fifty calls leave nothing behind', async (t) => {
 
 /** The resources once threads that are on their way out are gone. */
 async function quiet(threads = 0) {
-    let last = stack.wmcf.resources();
+    let last = things.stack.wmcf.resources();
     await until(
         async () => {
             const before = last;
             await pause(300);
-            last = stack.wmcf.resources();
+            last = things.stack.wmcf.resources();
             return (
                 last.threads === before.threads &&
                 last.fds === before.fds &&

@@ -3,36 +3,25 @@
 // the program that stayed.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pages, pictureMoves, received } from '../support/calls.mjs';
-import { Stack } from '../support/stack.mjs';
+import { calling, pictureMoves, received, scene } from '../support/calls.mjs';
 
 const ORPHAN_S = 8;
 const TOLD_MS = 10_000;
 
 let stack;
-let browser;
 let alice;
 let bob;
-const log = [];
-
-before(async () => {
-    [stack, browser] = await Promise.all([
-        Stack.start({
-            wsf: [`media.orphan_ttl=${ORPHAN_S}`, 'media.audit_interval=5'],
-            wmcf: [`control.disconnection_ttl=${ORPHAN_S}`],
-        }),
-        person.launch(),
-    ]);
-    [alice, bob] = await pages(browser, stack, ['alice', 'bob'], log);
-});
-after(async () => {
-    await browser?.close();
-    await stack?.stop();
-});
-afterEach((t) => {
-    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
+scene({
+    stack: {
+        wsf: [`media.orphan_ttl=${ORPHAN_S}`, 'media.audit_interval=5'],
+        wmcf: [`control.disconnection_ttl=${ORPHAN_S}`],
+    },
+    begin: async (things) => {
+        ({ stack } = things);
+        [alice, bob] = await things.pages('alice', 'bob');
+    },
 });
 
 const registered = (page) =>

@@ -2,50 +2,33 @@
 // A page loses its connection to the service and comes back within its time to live, or not: the calls
 // on both screens say so (protocol A6, resumption).
 
-import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pictureMoves } from '../support/calls.mjs';
+import { calling, pages, pictureMoves, scene } from '../support/calls.mjs';
 import { Proxy } from '../support/proxy.mjs';
-import { Stack, USERS } from '../support/stack.mjs';
 
 const TTL_S = 10;
 
+const things = scene({
+    stack: { wsf: [`registration.disconnection_ttl_default=${TTL_S}`, 'limits.keepalive=2'] },
+});
 let stack;
-let browser;
 let proxy;
 let alice;
 let bob;
-const log = [];
 
-before(async () => {
-    [stack, browser] = await Promise.all([
-        Stack.start({
-            wsf: [`registration.disconnection_ttl_default=${TTL_S}`, 'limits.keepalive=2'],
-        }),
-        person.launch(),
-    ]);
-});
 beforeEach(async () => {
+    ({ stack } = things);
     proxy = await Proxy.start(stack.url);
     // Alice comes through the relay, Bob does not.
-    [alice, bob] = await Promise.all(
-        [proxy.url, stack.url].map((url) => person.openPage(browser, url, { log })),
-    );
-    await Promise.all(
-        [alice, bob].map((page, index) => {
-            const user = ['alice@example.org', 'bob@example.org'][index];
-            return person.signedIn(page, user, USERS[user]);
-        }),
-    );
+    [[alice], [bob]] = await Promise.all([
+        pages(things.browser, proxy, ['alice'], things.log),
+        things.pages('bob'),
+    ]);
 });
-afterEach(async (t) => {
-    if (t.passed === false) console.error(stack.logs(), log.join('\n'));
-    await Promise.all(browser.contexts().map((context) => context.close()));
+afterEach(async () => {
+    await Promise.all(things.browser.contexts().map((context) => context.close()));
     await proxy.stop();
-});
-after(async () => {
-    await browser?.close();
-    await stack?.stop();
 });
 
 const away = (page) => page.waitForSelector('#banner:not([hidden])');

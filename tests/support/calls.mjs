@@ -1,8 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two people at their pages and what they hear and see of each other, for tests with the real programs.
 
+import { after, afterEach, before } from 'node:test';
 import * as person from './browser.mjs';
-import { USERS, pause } from './stack.mjs';
+import { Stack, USERS, pause } from './stack.mjs';
+
+/**
+ * The real programs and a browser for all tests of a file; what they logged is shown where a test fails.
+ * `pages` signs these users in. `begin` runs when all is there (hooks of a file run side by side).
+ * @param {{ stack?: object, browser?: object, begin?: (things: object) => Promise<void> }} [options]
+ */
+export function scene(options = {}) {
+    const things = {
+        log: [],
+        pages: (...names) => pages(things.browser, things.stack, names, things.log),
+    };
+    before(async () => {
+        [things.stack, things.browser] = await Promise.all([
+            Stack.start(options.stack),
+            person.launch(options.browser),
+        ]);
+        await options.begin?.(things);
+    });
+    afterEach((t) => {
+        if (t.passed === false) console.error(things.stack?.logs(), things.log.join('\n'));
+    });
+    after(async () => {
+        await things.browser?.close();
+        await things.stack?.stop();
+    });
+    return things;
+}
 
 /** Pages of these users, signed in. */
 export function pages(browser, stack, names, log = []) {
