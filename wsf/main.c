@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program: options, configuration, start, signals, end. SIGTERM and SIGINT drain, a second one
+/* The program: start, signals, end; --add-user. SIGTERM and SIGINT drain, a second one
  * ends at once; SIGHUP reads credentials and keys again. */
 #define LOG_CATEGORY "main"
-#include "base/conf.h"
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/program.h"
 #include "base/sd-notify.h"
 #include "wsf/auth-basic.h"
 #include "wsf/server.h"
@@ -18,7 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_FILE "/etc/wmcf/wsf.conf"
 #define PASSWORD_BITS 96 /* of a generated one: 16 characters */
 
 static const struct conf_key keys[] = {
@@ -27,32 +26,30 @@ static const struct conf_key keys[] = {
 #undef CONF_KEY
 };
 
-static struct {
-    char *file;
-    char **sets;
-    gboolean check, dump, sample, version;
-    char *fsm, *add_user;
-} options;
+static char *user_to_add;
 
-static const GOptionEntry entries[] = {
-    {"config", 'c', 0, G_OPTION_ARG_FILENAME, &options.file,
-     "Configuration file (default " DEFAULT_FILE ", where it exists)", "FILE"},
-    {"set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &options.sets,
-     "Set one key over all files, e.g. -s call.no_answer_time=30", "SECTION.KEY=VALUE"},
-    {"check-config", 0, 0, G_OPTION_ARG_NONE, &options.check, "Check the configuration and exit",
-     NULL},
-    {"dump-config", 0, 0, G_OPTION_ARG_NONE, &options.dump,
-     "Print every value in force and where it comes from, and exit", NULL},
-    {"sample-config", 0, 0, G_OPTION_ARG_NONE, &options.sample,
-     "Print a commented file with every key, and exit", NULL},
-    {"add-user", 0, 0, G_OPTION_ARG_STRING, &options.add_user,
+static const GOptionEntry options[] = {
+    {"add-user", 0, 0, G_OPTION_ARG_STRING, &user_to_add,
      "Add or replace a user of the credentials file and exit; the password is the first line of "
      "stdin, or generated and printed when there is none",
      "USER@REALM"},
-    {"print-fsm", 0, 0, G_OPTION_ARG_STRING, &options.fsm,
-     "Print a state machine as graphviz text (session), and exit", "NAME"},
-    {"version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version and exit", NULL},
     {NULL},
+};
+
+static bool add_user_verb(const struct conf *conf, int *ret_status);
+
+static const struct program_fsm fsms[] = {{"session", session_print_fsm}, {NULL}};
+
+static const struct program program = {
+    .name = "wsf",
+    .summary = "WebRTC Signalling Function: registers clients, routes their calls and drives the\n"
+               "media centres that carry them.",
+    .default_file = "/etc/wmcf/wsf.conf",
+    .keys = keys,
+    .n_keys = G_N_ELEMENTS(keys),
+    .options = options,
+    .fsms = fsms,
+    .verb = add_user_verb,
 };
 
 static struct wsf *the_wsf;
@@ -79,34 +76,6 @@ static gboolean on_hangup(gpointer user)
     return G_SOURCE_CONTINUE;
 }
 
-static bool apply_log(struct conf *conf, GError **error)
-{
-    static const char *const formats[] = {"auto", "text", "json", "journal"};
-    const char *format = conf_string(conf, "log", "format");
-    for (size_t i = 0; i < G_N_ELEMENTS(formats); i++)
-        if (strcmp(format, formats[i]) == 0)
-            log_init("wsf", (enum log_format)i, LOG_INFO);
-    const char *const *levels = conf_list(conf, "log", "level");
-    for (size_t i = 0; levels && levels[i]; i++)
-        if (!log_set_level_text(levels[i], error))
-            return false;
-    return true;
-}
-
-static int print_and_exit(char *text)
-{
-    fputs(text, stdout);
-    g_free(text);
-    return EXIT_SUCCESS;
-}
-
-static int complain(GError *error)
-{
-    fprintf(stderr, "wsf: %s\n", error->message);
-    g_error_free(error);
-    return EXIT_FAILURE;
-}
-
 /* The first line of stdin when it is not a terminal, else NULL. */
 static char *read_password(void)
 {
@@ -126,17 +95,17 @@ static int add_user(const struct conf *conf)
     if (!file) {
         problem_set(&error, PROBLEM_INVALID_MESSAGE,
                     "set auth.credentials_file, the file that the user is added to");
-        return complain(error);
+        return program_complain(&program, error);
     }
     char *password = read_password();
     bool generated = !password;
     if (generated)
         password = id_token(PASSWORD_BITS);
-    bool added = auth_basic_add_user(file, options.add_user, password, &error);
+    bool added = auth_basic_add_user(file, user_to_add, password, &error);
     if (added && generated)
         printf("%s\n", password);
     auth_secret_free(password);
-    return added ? EXIT_SUCCESS : complain(error);
+    return added ? EXIT_SUCCESS : program_complain(&program, error);
 }
 
 static int serve(struct conf *conf)
@@ -145,7 +114,7 @@ static int serve(struct conf *conf)
     loop_init(conf_int(conf, "log", "slow_handler"));
     the_wsf = wsf_new(conf, &error);
     if (!the_wsf)
-        return complain(error);
+        return program_complain(&program, error);
     g_autofree char *where = server_describe(the_wsf->server);
     log_info(NULL, "wsf " WMCF_VERSION " is in service: realm %s on %s", the_wsf->realm, where);
     guint hangup = g_unix_signal_add(SIGHUP, on_hangup, NULL);
@@ -159,46 +128,20 @@ static int serve(struct conf *conf)
     return EXIT_SUCCESS;
 }
 
+static bool add_user_verb(const struct conf *conf, int *ret_status)
+{
+    if (user_to_add)
+        *ret_status = add_user(conf);
+    return user_to_add != NULL;
+}
+
 int main(int argc, char **argv)
 {
-    GError *error = NULL;
-    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
-    g_option_context_set_summary(
-        context,
-        "WebRTC Signalling Function: registers clients, routes their calls and drives the\n"
-        "media centres that carry them.");
-    g_option_context_add_main_entries(context, entries, NULL);
-    if (!g_option_context_parse(context, &argc, &argv, &error))
-        return complain(error);
-    if (argc > 1) {
-        fprintf(stderr, "wsf: \"%s\" is not an option; try --help\n", argv[1]);
-        return EXIT_FAILURE;
-    }
-    if (options.version)
-        return print_and_exit(g_strdup("wsf " WMCF_VERSION "\n"));
-    if (options.sample)
-        return print_and_exit(conf_sample("wsf", keys, G_N_ELEMENTS(keys)));
-    if (options.fsm) {
-        if (strcmp(options.fsm, "session") == 0)
-            return print_and_exit(session_print_fsm());
-        fprintf(stderr, "wsf: the state machine is \"session\", not \"%s\"\n", options.fsm);
-        return EXIT_FAILURE;
-    }
-    log_init("wsf", LOG_FORMAT_AUTO, LOG_INFO);
-    struct conf *conf =
-        conf_load("wsf", keys, G_N_ELEMENTS(keys), options.file ? options.file : DEFAULT_FILE,
-                  !options.file, (const char *const *)options.sets, &error);
-    if (!conf || !apply_log(conf, &error))
-        return complain(error);
     int status;
-    if (options.add_user)
-        status = add_user(conf);
-    else if (options.dump)
-        status = print_and_exit(conf_dump(conf));
-    else if (options.check)
-        status = print_and_exit(g_strdup("the configuration is valid\n"));
-    else
+    struct conf *conf = program_start(&program, argc, argv, &status);
+    if (conf) {
         status = serve(conf);
-    conf_free(conf);
+        conf_free(conf);
+    }
     return status;
 }
