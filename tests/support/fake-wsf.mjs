@@ -264,10 +264,6 @@ export class FakeWsf {
             return;
         }
         caller.branches = [];
-        caller.timer = setTimeout(() => {
-            for (const leg of [caller, ...caller.branches]) this.disconnect(leg, 'NO_ANSWER');
-        }, this.noAnswerTime);
-        caller.timer.unref();
         for (const endpoint of endpoints) {
             const leg = {
                 id: randomUUID(),
@@ -293,6 +289,11 @@ export class FakeWsf {
                     this.disconnect(caller, 'BUSY', response.problemDetails);
             }
         }
+        if (caller.ended || caller.peer) return;
+        caller.timer = setTimeout(() => {
+            for (const leg of [caller, ...caller.branches]) this.disconnect(leg, 'NO_ANSWER');
+        }, this.noAnswerTime);
+        caller.timer.unref();
     }
 
     on_mupdate(connection, { mediaSessionId, mediaSessionState, sdpAnswer }) {

@@ -11,7 +11,9 @@ import { Session, endOf } from './session.js';
 
 export class Client extends EventTarget {
     #registration;
+    /** @type {import('./index.js').SessionHost} */
     #host;
+    #asksForServers;
     /** Sessions that the network has named. @type {Map<string, Session>} */
     #sessions = new Map();
     /** Outgoing sessions that it has not named yet. @type {Set<Session>} */
@@ -49,6 +51,7 @@ export class Client extends EventTarget {
             remember: (/** @type {Session} */ session) => this.#remember(session),
             forget: (/** @type {Session} */ session) => this.#forget(session),
         };
+        this.#asksForServers = iceServers === undefined;
         const registration = this.#registration;
         registration.addEventListener('registered', (event) => this.#onRegistered(detailOf(event)));
         registration.addEventListener('lost', () => this.#onLost());
@@ -99,7 +102,7 @@ export class Client extends EventTarget {
     }
 
     /**
-     * Calls somebody, or joins a resource of the network. The session is returned at once; its events
+     * Calls somebody, or joins a resource of the network. The session is there at once; its events
      * tell how it goes, also when it could not even be asked for.
      * @param {string} resourceId
      * @param {import('./index.js').CallOptions} [options]
@@ -242,7 +245,16 @@ export class Client extends EventTarget {
             if (typeof id === 'string' && !this.#sessions.has(id) && !this.#ending.has(id))
                 this.#disconnect(id, 'NORMAL');
         }
+        if (this.#asksForServers) void this.#takeServers();
         this.#emit('registered', { instanceId: this.instanceId, webrtcId: this.webrtcId });
+    }
+
+    /** STUN and TURN servers of the operator; most have none: the media centre is reachable. */
+    async #takeServers() {
+        const { iceServers } = await this.getInfo(['iceServers']).catch(() => ({
+            iceServers: undefined,
+        }));
+        if (Array.isArray(iceServers)) this.#host.media.iceServers = iceServers;
     }
 
     #onLost() {

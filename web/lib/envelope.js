@@ -74,5 +74,6 @@ export function encodeResponse(method, transactionId, success, members) {
  */
 function encode(head, transactionId, members) {
     const rest = JSON.stringify(members).slice(1);
-    return `${JSON.stringify(head).slice(0, -1)},"transactionId":${transactionId}${rest === '}' ? rest : `,${rest}`}`;
+    const start = `${JSON.stringify(head).slice(0, -1)},"transactionId":${transactionId}`;
+    return rest === '}' ? `${start}}` : `${start},${rest}`;
 }

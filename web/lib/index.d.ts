@@ -58,6 +58,7 @@ export interface ClientOptions {
     RTCPeerConnection?: typeof globalThis.RTCPeerConnection;
     /** This endpoint's UUID; by default one per tab, kept over reloads. */
     instanceId?: string | (() => Promise<string>);
+    /** Instead of those that the network names. */
     iceServers?: RTCIceServer[];
     /** Longest wait for candidates in milliseconds (2000). */
     gatheringTimeout?: number;

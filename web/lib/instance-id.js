@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One instanceId per tab (protocol A5). sessionStorage keeps it over a reload, but a duplicated tab
-// copies sessionStorage and would push the original out (4409). A Web Lock named after the id is held
-// as long as the page lives: who cannot get it is the duplicate and takes a new id. A reloaded page
-// may run before the old document has let go, so it waits a moment for the lock.
+// copies sessionStorage and would push the original out (4409). A Web Lock named after the id is
+// held as long as the page lives: who cannot get it is the duplicate and takes a new id. A reloaded
+// page may run before the old document has let go, so it waits a moment for the lock.
 
 const KEY = 'eirtcw.instanceId';
 const RELEASE_MS = 400;
@@ -28,8 +28,8 @@ export async function tabInstanceId({
 }
 
 /**
- * Resolves once the lock is held (for the life of the page) or cannot be had. Without Web Locks, which
- * need a secure context, a duplicate cannot be told and the stored id is used.
+ * Resolves once the lock is held (for the life of the page) or cannot be had. Without Web Locks,
+ * which need a secure context, a duplicate cannot be told and the stored id is used.
  * @param {Pick<LockManager, 'request'> | undefined} locks
  * @param {string} id
  * @param {number} patience

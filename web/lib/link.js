@@ -29,7 +29,10 @@ export class Link extends EventTarget {
     #keepAlive;
     /** @type {Map<string, Pending>} */
     #pending = new Map();
-    /** Requests of the peer: the response's text, or null while it is in progress. @type {Map<string, string | null>} */
+    /**
+     * Requests of the peer: the response's text, or null while it is in progress.
+     * @type {Map<string, string | null>}
+     */
     #answered = new Map();
     #answeredBytes = 0;
     /** @type {Promise<void>} */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The RTCPeerConnection of one media session. The network makes every offer; this side answers. A
-// pre-offer tells codecs and directions and comes from a throw-away connection, because Chromium does
-// not reuse transceivers made beforehand for a remote offer and would then answer without simulcast:
+// pre-offer tells codecs and directions and comes from a throw-away connection, because Chromium
+// does not reuse transceivers made beforehand for a remote offer and would answer without simulcast:
 // so the offer is applied to a connection without tracks, and the tracks are attached afterwards.
 
 const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all candidates
@@ -38,7 +38,11 @@ export class Negotiation extends EventTarget {
     #options;
     /** @type {RTCPeerConnection | null} */
     #connection = null;
-    #stream = new MediaStreamHolder();
+    /**
+     * The msid that our tracks share: the far side keeps sound and picture in step by it.
+     * @type {MediaStream | undefined}
+     */
+    #stream;
     #closed = false;
 
     /**
@@ -52,7 +56,7 @@ export class Negotiation extends EventTarget {
         this.#options = options;
     }
 
-    /** The connection, for applications that need more than this library offers; null before the first offer. */
+    /** For applications that need more than this library offers; null before the first offer. */
     get connection() {
         return this.#connection;
     }
@@ -144,7 +148,7 @@ export class Negotiation extends EventTarget {
                 .map((sender) => sender.track)
                 .filter(Boolean),
         );
-        const stream = this.#stream.of(tracks);
+        if (tracks.length > 0 && globalThis.MediaStream) this.#stream ??= new MediaStream();
         for (const transceiver of connection.getTransceivers()) {
             const kind = transceiver.receiver.track.kind;
             const offered = wanted.get(transceiver.mid ?? '');
@@ -156,7 +160,7 @@ export class Negotiation extends EventTarget {
                 const track = tracks.find((one) => one.kind === kind && !placed.has(one));
                 if (track) {
                     placed.add(track);
-                    if (stream) transceiver.sender.setStreams?.(stream);
+                    if (this.#stream) transceiver.sender.setStreams?.(this.#stream);
                     await transceiver.sender.replaceTrack(track);
                 } else {
                     sends = false;
@@ -224,7 +228,7 @@ export function mediaDirections(sdp) {
 }
 
 /**
- * One word for the whole path: a failed ICE or DTLS counts as failed, whichever the browser tells first.
+ * One word for the whole path: failed ICE or DTLS is `failed`, whichever the browser tells first.
  * @param {RTCPeerConnection} connection
  */
 function pathState(connection) {
@@ -238,17 +242,4 @@ function discard(connection) {
     connection.onconnectionstatechange = null;
     connection.oniceconnectionstatechange = null;
     connection.close();
-}
-
-/** The msid that our tracks share, so that the far side's browser keeps sound and picture in step. */
-class MediaStreamHolder {
-    /** @type {MediaStream | undefined} */
-    #stream;
-
-    /** @param {MediaStreamTrack[]} tracks */
-    of(tracks) {
-        if (!this.#stream && tracks.length > 0 && globalThis.MediaStream)
-            this.#stream = new MediaStream();
-        return this.#stream;
-    }
 }

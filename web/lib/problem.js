@@ -29,7 +29,10 @@ export class ProblemError extends Error {
         this.retryAfter = problem.retryAfter;
         this.invalidParams = problem.invalidParams;
         this.unsupportedExtension = problem.unsupportedExtension;
-        /** The failed response, where there was one. @type {import('./index.js').Message | undefined} */
+        /**
+         * The failed response, where there was one.
+         * @type {import('./index.js').Message | undefined}
+         */
         this.response = undefined;
     }
 

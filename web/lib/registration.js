@@ -81,7 +81,7 @@ export class Registration extends EventTarget {
         this.#again();
     }
 
-    /** Gives the registration back. What is sent leaves before this returns, so a page may call it while unloading. */
+    /** Gives the registration back. All is sent before this returns, so a leaving page may call it. */
     stop() {
         const link = this.#link;
         if (this.#state === 'registered' && link && this.#account) {
@@ -155,7 +155,8 @@ export class Registration extends EventTarget {
                     error.cause !== 'REAUTH_INVALID'
                 )
                     throw error;
-                this.#reAuthCredential = undefined; // on the same connection, with the person's credential
+                // Then on the same connection, with the person's credential.
+                this.#reAuthCredential = undefined;
             }
         }
         const { authType, authorization } = (await this.#account?.credential()) ?? {};

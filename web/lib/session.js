@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One media session (protocol A6): state machine, the network's offers, the end of the call. The
-// session outlives a connection to the service, so it never keeps the link itself but asks its owner,
-// the client, to send. Offers are answered one after the other; an answer that comes too late for the
-// state of things is dropped.
+// session outlives a connection to the service, so it never keeps the link itself but asks its
+// owner, the client, to send. Offers are answered one after the other; an answer that comes too late
+// for the state of things is dropped.
 
 import { ProblemError, isObject } from './problem.js';
 import { Negotiation, createPreOffer } from './negotiation.js';
@@ -35,7 +35,10 @@ export class Session extends EventTarget {
     #receive = ['audio', 'video'];
     #negotiation;
     #answering = Promise.resolve();
-    /** The network's offer that waits for the person to answer. @type {{ sdp: string, offerId?: unknown } | null} */
+    /**
+     * The network's offer that waits for the person to answer.
+     * @type {{ sdp: string, offerId?: unknown } | null}
+     */
     #waitingOffer = null;
     #wantsAnswer = false;
     /** Counts connections to the service: what was begun on a former one is void. */
@@ -57,7 +60,11 @@ export class Session extends EventTarget {
     /**
      * Made by the client alone.
      * @param {import('./index.js').SessionHost} host
-     * @param {{ direction: 'outgoing' | 'incoming', peer?: string, mediaSessionId?: string, userData?: unknown }} start
+     * @param {object} start
+     * @param {'outgoing' | 'incoming'} start.direction
+     * @param {string} [start.peer]
+     * @param {string} [start.mediaSessionId]
+     * @param {unknown} [start.userData]
      */
     constructor(host, { direction, peer, mediaSessionId, userData }) {
         super();
@@ -81,7 +88,7 @@ export class Session extends EventTarget {
         return this.#state;
     }
 
-    /** Whether sound and picture have a path: new, connecting, connected, disconnected, failed, closed. */
+    /** Whether sound and picture have a path; the states of RTCPeerConnection. */
     get pathState() {
         return this.#pathState;
     }
@@ -119,7 +126,7 @@ export class Session extends EventTarget {
     }
 
     /**
-     * Refuses an incoming call: for all of this person's endpoints with DECLINED, for this one with BUSY.
+     * Refuses an incoming call: DECLINED for all endpoints of this person, BUSY for this one.
      * @param {'DECLINED' | 'BUSY'} [cause]
      */
     decline(cause = 'DECLINED') {
@@ -127,7 +134,7 @@ export class Session extends EventTarget {
     }
 
     /**
-     * Ends the session, in any state; also while there is no connection, then the network is told later.
+     * Ends the session in any state; without a connection the network is told later.
      * @param {string} [cause]
      */
     hangUp(cause = 'NORMAL') {
@@ -417,7 +424,7 @@ export class Session extends EventTarget {
         );
     }
 
-    /** An offer whose candidates cannot be used leaves ICE in `new` for ever; that is a failure too. */
+    /** An offer whose candidates are of no use leaves ICE in `new` for ever: a failure too. */
     #expectMedia() {
         if (this.#pathState === 'connected') return;
         this.#mediaTimer = setTimeout(() => this.hangUp('MEDIA_FAILURE'), MEDIA_TIMEOUT_MS);

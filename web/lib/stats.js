@@ -117,7 +117,10 @@ function address(candidate) {
     );
 }
 
-/** getStats tells the version as four hex digits: FEFD is DTLS 1.2, FEFC 1.3. @param {string | undefined} hex */
+/**
+ * getStats tells the version as four hex digits: FEFD is DTLS 1.2, FEFC 1.3.
+ * @param {string | undefined} hex
+ */
 function tlsVersion(hex) {
     if (!hex) return undefined;
     return { FEFF: '1.0', FEFD: '1.2', FEFC: '1.3' }[hex.toUpperCase()] ?? hex;

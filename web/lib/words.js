@@ -38,7 +38,7 @@ export const SENTENCES = {
     TOO_MANY_REQUESTS: 'Too many attempts; please wait {seconds} and try again.',
     INTERNAL_ERROR: 'Something went wrong inside the service; please try again.',
     PEER_WSF_ERROR: 'The other operator’s service failed; please try again later.',
-    WMCF_ERROR: 'The media centre failed, so the call ended. You can call again.',
+    WMCF_ERROR: 'The media centre failed; please call again in a moment.',
     RESOURCES_UNAVAILABLE: 'The service is full at the moment; please try again later.',
     QOS_RESOURCES_UNAVAILABLE: 'The network has no room for this call at the moment.',
     DRAINING: 'The service is about to restart; please try again in a minute.',
@@ -48,7 +48,7 @@ export const SENTENCES = {
     CONNECTION_LOST: 'The connection to the service was lost.',
     SESSION_LOST: 'The call ended while the connection to the service was lost.',
     SUPERSEDED:
-        'You signed in again somewhere else with this tab’s identity, so this page was signed out.',
+        'You signed in somewhere else with this tab’s identity, so this page was signed out.',
     SIGNED_OUT: 'You have signed out.',
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The call on the screen, from the first ring to the end: pictures, what is going on in one word, the
-// clock, the controls. It lives as long as one session and undoes its listeners at the end of it.
+// The call on the screen, from the first ring to the end: pictures, what is going on in one word,
+// the clock, the controls. It lives as long as one session and undoes its listeners at the end.
 
 import { button, element, shortName, show, video } from './dom.js';
 import { StatsDrawer } from './stats-drawer.js';

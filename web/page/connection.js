@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the page says about its connection to the service: a dot beside the address, and a banner with
-// a countdown while it is away.
+// What the page says about its connection to the service: a dot beside the address, and a banner
+// with a countdown while it is away.
 
 import { button, element } from './dom.js';
 
@@ -15,6 +15,10 @@ export function watchConnection(client) {
         element('retry').hidden = !waiting;
         element('banner').hidden = text === '';
     };
+    // Read aloud once, not every second.
+    const announce = (/** @type {string} */ text) => {
+        element('banner-said').textContent = text;
+    };
 
     client.addEventListener('statechange', ({ detail: { state } }) => {
         const away = state === 'reconnecting';
@@ -22,6 +26,7 @@ export function watchConnection(client) {
         element('link-text').textContent = away ? 'not connected' : 'connected';
         document.body.dataset.link = state;
         if (away) return;
+        if (why) announce('Connected again.');
         clearInterval(countdown);
         why = '';
         say('', false);
@@ -34,6 +39,7 @@ export function watchConnection(client) {
                     ? 'The service is restarting.'
                     : 'The connection to the service is lost.';
             if (client.sessions.length > 0) why += ' Your call goes on.';
+            announce(why);
         }
         const end = performance.now() + delay * 1000;
         const tick = () => {

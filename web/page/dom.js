@@ -26,7 +26,10 @@ export function show(view) {
     document.body.dataset.view = view;
 }
 
-/** bob@example.org → bob: short, where the realm says nothing new. @param {string | undefined} id */
+/**
+ * bob@example.org → bob: short, where the realm says nothing new.
+ * @param {string | undefined} id
+ */
 export function shortName(id) {
     return id?.split('@')[0] || 'Somebody';
 }

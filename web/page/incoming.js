@@ -7,6 +7,9 @@ import { ring, silence } from './tones.js';
 const dialog = /** @type {HTMLDialogElement} */ (element('incoming'));
 // Escape would decline by accident.
 dialog.addEventListener('cancel', (event) => event.preventDefault());
+dialog.addEventListener('keydown', (event) => {
+    if (event.key === 'Escape') event.preventDefault();
+});
 
 /**
  * @param {import('../lib/index.js').Session} session
@@ -41,7 +44,7 @@ export function askToAnswer(session) {
             { signal },
         );
         session.addEventListener('ended', () => finish(false), { signal });
-        // A second Escape closes although `cancel` was prevented.
+        // A browser may close it although `cancel` was prevented.
         dialog.addEventListener('close', () => dialog.showModal(), { signal });
     });
 }

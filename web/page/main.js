@@ -13,7 +13,10 @@ const REMEMBERED = 'eirtcw.user';
 const TITLE = 'eiRTCW Call';
 
 const client = new Client({ url: serviceUrl() });
-/** The session on the screen or ringing; a second caller hears "busy". @type {import('../lib/index.js').Session | undefined} */
+/**
+ * The session on the screen or ringing; a second caller hears "busy".
+ * @type {import('../lib/index.js').Session | undefined}
+ */
 let current;
 /** Between the click and the first message: the browser asks for the camera. */
 let preparing = false;

@@ -16,9 +16,9 @@ export async function openMedia() {
         return {
             stream: undefined,
             sentence:
-                'This page was not opened over a secure connection, so the browser gives it neither microphone ' +
-                'nor camera. Open it with https:// (or as http://localhost on the same machine). ' +
-                'You see and hear the other side, but are not seen or heard.',
+                'This page was not opened over a secure connection, so the browser gives it neither ' +
+                'microphone nor camera. Open it with https:// (or as http://localhost on the same ' +
+                'machine). You see and hear the other side, but are not seen or heard.',
         };
     }
     const both = await ask({ audio: AUDIO, video: VIDEO });
@@ -77,8 +77,8 @@ function withoutBoth(reason) {
     switch (reason) {
         case 'NotAllowedError':
             return (
-                'The browser does not allow microphone and camera. Allow them with the symbol beside the address, ' +
-                'then call again. Until then you see and hear the other side only.'
+                'The browser does not allow microphone and camera. Allow them with the symbol beside ' +
+                'the address, then call again. Until then you see and hear the other side only.'
             );
         case 'NotReadableError':
             return 'Microphone and camera are used by another program. You see and hear the other side only.';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one sentence that tells what happened. It stays until it is dismissed or the next thing happens.
+// The one sentence that tells what happened. It stays until dismissed, or until the next thing happens.
 
 import { button, element } from './dom.js';
 

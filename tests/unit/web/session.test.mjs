@@ -545,6 +545,15 @@ test('replaceTrack on a sending m-line', async () => {
     assert.equal(await session.replaceTrack('audio', null), false);
 });
 
+test('servers that the network names are used, unless the application names its own', async () => {
+    assert.deepEqual(FakeSocket.last.lastRequest('getinfo').resources, ['iceServers']);
+    const iceServers = [{ urls: ['turn:turn.example.org'], username: 'u', credential: 'c' }];
+    FakeSocket.last.answer('getinfo', { resources: { iceServers } });
+    await settle();
+    const { connection } = await established();
+    assert.deepEqual(connection.configuration.iceServers, iceServers);
+});
+
 test('directions of an offer', () => {
     assert.deepEqual(
         [
