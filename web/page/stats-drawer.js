@@ -54,8 +54,8 @@ export class StatsDrawer {
             ]),
             figure('Encryption', dtls?.state ?? '', [
                 ['DTLS', dtls?.version && [dtls.version, dtls.role].filter(Boolean).join(', ')],
-                ['DTLS cipher', dtls?.cipher?.replace(/^TLS_/, '')],
-                ['SRTP cipher', dtls?.srtpCipher?.replace(/^SRTP_/, '')],
+                ['DTLS cipher', words(dtls?.cipher?.replace(/^TLS_/, ''))],
+                ['SRTP cipher', words(dtls?.srtpCipher?.replace(/^SRTP_/, ''))],
             ]),
         ];
         for (const one of media) {
@@ -151,6 +151,14 @@ function candidate(one) {
     if (!one) return undefined;
     const host = one.address?.includes(':') ? `[${one.address}]` : (one.address ?? 'hidden');
     return `${host}:${one.port} ${one.protocol} ${one.type}`;
+}
+
+/**
+ * AES128_CM_… breaks over lines between its words.
+ * @param {string | undefined} name
+ */
+function words(name) {
+    return name?.replaceAll('_', ' ');
 }
 
 /** @param {number | undefined} bits per second */
