@@ -349,9 +349,9 @@ static void time_out(struct wsf *wsf, struct session *session, enum session_time
         call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
         break;
     case SESSION_FAILURE:
-        problem_set(&error, PROBLEM_WMCF_ERROR, "%s", leg->failure);
-        /* Who is away in both ways is lost rather than in trouble with media. */
-        leg_failed(wsf, leg, leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, error);
+        /* The cause says it; no problem of ours or of the media centre is behind it. Who is away in
+         * both ways is lost rather than in trouble with media. */
+        leg_failed(wsf, leg, leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, NULL);
         break;
     case SESSION_NO_TIMEOUT:
         break;

@@ -11,13 +11,14 @@
  * endpoint gets a moment to say itself why. */
 #define FAILURE_GRACE G_USEC_PER_SEC
 
-static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, const char *detail)
+static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, const char *detail,
+                         const char *reason)
 {
     struct log_ids ids = session_ids(leg->session);
     ids.termination = leg->termination_id;
     if (leg->failure)
         return;
-    log_info(&ids, "%s on the leg of %s", event, leg->webrtc_id);
+    log_info(&ids, "%s on the leg of %s: %s (%s)", event, leg->webrtc_id, detail, reason);
     leg->failure = detail;
     leg->failure_deadline = loop_now() + FAILURE_GRACE;
     wsf_schedule_sessions(wsf);
@@ -27,7 +28,7 @@ static const struct {
     const char *event, *detail;
 } failures[] = {
     {"iceFailed", "no path between an endpoint and the media centre works"},
-    {"dtlsFailed", "the media encryption with an endpoint could not be set up"},
+    {"dtlsFailed", "the media encryption with an endpoint has ended or could not be set up"},
     {"consentExpired", "an endpoint's media path has gone silent"},
     {"hangingTermination", "an endpoint never connected to the media centre"},
     {"resourceFailure", "the media centre has lost a resource of the call"},
@@ -45,7 +46,8 @@ static void on_event(struct wsf *wsf, struct leg *leg, const char *event, const 
     }
     for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
         if (strcmp(event, failures[i].event) == 0) {
-            media_failed(wsf, leg, event, failures[i].detail);
+            const char *reason = json_string_value(json_object_get(details, "reason"));
+            media_failed(wsf, leg, event, failures[i].detail, reason ? reason : "no reason given");
             return;
         }
 }
