@@ -15,7 +15,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric;
 
-/* Registers a family. `name` without the program's prefix and without _total ("wsf_link_requests"),
+/* Registers a family. `name` without the program's prefix and without _total ("link_requests"),
  * `help` a sentence, `labels` the comma-separated label names ("method,result") or NULL, `unit`
  * NULL or "seconds"/"bytes". Idempotent by name. Never freed. */
 struct metric *metric_register(enum metric_kind kind, const char *name, const char *unit,

@@ -16,7 +16,7 @@ void link_count_open(enum link_role role, int delta)
 {
     static struct metric *metric;
     if (!metric)
-        metric = metric_register(METRIC_GAUGE, "wsf_link_open", NULL,
+        metric = metric_register(METRIC_GAUGE, "link_open", NULL,
                                  "Links that are open now, by our role.", "role");
     const char *const labels[] = {role_label(role)};
     metric_add(metric, delta, labels);
@@ -26,7 +26,7 @@ void link_count_closed(enum link_role role, int code)
 {
     static struct metric *metric;
     if (!metric)
-        metric = metric_register(METRIC_COUNTER, "wsf_link_closed", NULL,
+        metric = metric_register(METRIC_COUNTER, "link_closed", NULL,
                                  "Links that ended, by our role and close code.", "role,code");
     /* The codes of other makers are any number from 3000 to 4999. */
     bool known = (code >= 1000 && code <= 1015) || code == LINK_CLOSE_MALFORMED ||
@@ -43,7 +43,7 @@ void link_count_octets(bool received, gsize octets)
 {
     static struct metric *metric;
     if (!metric)
-        metric = metric_register(METRIC_COUNTER, "wsf_link", "bytes",
+        metric = metric_register(METRIC_COUNTER, "link", "bytes",
                                  "Octets of messages sent and received over links.", "direction");
     const char *const labels[] = {received ? "received" : "sent"};
     metric_add(metric, (double)octets, labels);
@@ -98,11 +98,11 @@ void link_count_request(const struct link *link, bool request_of_peer, const cha
 {
     static struct metric *received, *sent;
     if (!received) {
-        received = metric_register(METRIC_COUNTER, "wsf_link_requests", NULL,
+        received = metric_register(METRIC_COUNTER, "link_requests", NULL,
                                    "Requests of peers that were answered, by method and result.",
                                    "method,result");
         sent =
-            metric_register(METRIC_COUNTER, "wsf_link_calls", NULL,
+            metric_register(METRIC_COUNTER, "link_calls", NULL,
                             "Requests of ours that ended, by method and result.", "method,result");
     }
     const char *const labels[] = {method_label(link->protocol, method),

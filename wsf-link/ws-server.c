@@ -95,7 +95,7 @@ static void count_refused(void)
 {
     static struct metric *metric;
     if (!metric)
-        metric = metric_register(METRIC_COUNTER, "wsf_link_refused", NULL,
+        metric = metric_register(METRIC_COUNTER, "link_refused", NULL,
                                  "Connections that were turned away by a limit.", NULL);
     metric_add(metric, 1, NULL);
 }

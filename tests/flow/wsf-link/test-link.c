@@ -291,11 +291,11 @@ static void test_metrics(void)
 {
     g_autofree char *text = metrics_text("wsf");
     static const char *const wanted[] = {
-        "wsf_wsf_link_requests_total{method=\"echo\",result=\"success\"}",
-        "wsf_wsf_link_requests_total{method=\"other\",result=\"METHOD_NOT_SUPPORTED\"}",
-        "wsf_wsf_link_requests_total{method=\"application\",result=\"success\"}",
-        "wsf_wsf_link_calls_total{method=\"fail\",result=\"USER_BUSY\"}",
-        "wsf_wsf_link_open{role=\"server\"}",
+        "wsf_link_requests_total{method=\"echo\",result=\"success\"}",
+        "wsf_link_requests_total{method=\"other\",result=\"METHOD_NOT_SUPPORTED\"}",
+        "wsf_link_requests_total{method=\"application\",result=\"success\"}",
+        "wsf_link_calls_total{method=\"fail\",result=\"USER_BUSY\"}",
+        "wsf_link_open{role=\"server\"}",
         "code=\"4401\"}",
         "direction=\"received\"}",
     };
