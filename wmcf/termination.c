@@ -138,11 +138,6 @@ static void on_dtls(void *user, GBytes *datagram)
 static void on_first_media(void *user, const char *mid)
 {
     struct termination *t = user;
-    if (!t->context)
-        return;
-    struct termination_media *media = termination_media(t, mid);
-    if (media)
-        media->first_media_seen = true;
     event_notify(t, EVENT_FIRST_MEDIA, mid, NULL);
 }
 

@@ -32,7 +32,6 @@ struct termination_media {
     struct qos_flow *flow;
     struct termination *source; /* who feeds what we send here; borrowed, cleared when it leaves */
     char source_mid[SDP_MAX_MID + 1];
-    bool first_media_seen;
 };
 
 struct termination {

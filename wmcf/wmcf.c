@@ -79,28 +79,28 @@ static void page_readyz(const char *path, struct http_reply *reply, void *user)
 
 static void collect(void *user)
 {
-    static struct metric *contexts, *terminations, *threads, *packets, *octets, *dropped;
+    static struct metric *contexts, *terminations, *pipelines, *packets, *octets, *dropped;
     const struct wmcf *wmcf = user;
     if (!contexts) {
         contexts = metric_register(METRIC_GAUGE, "contexts", NULL, "Contexts that exist.", NULL);
         terminations =
             metric_register(METRIC_GAUGE, "terminations", NULL, "Terminations that exist.", NULL);
-        threads =
+        pipelines =
             metric_register(METRIC_GAUGE, "pipelines", NULL,
                             "webrtcbin pipelines: running, or waiting for the reaper.", "state");
         packets =
-            metric_register(METRIC_GAUGE, "media_packets", NULL,
+            metric_register(METRIC_COUNTER, "media_packets", NULL,
                             "Packets on the media ports since the start.", "worker,direction");
-        octets = metric_register(METRIC_GAUGE, "media_octets", "bytes",
+        octets = metric_register(METRIC_COUNTER, "media_octets", "bytes",
                                  "Octets on the media ports since the start.", "worker,direction");
-        dropped = metric_register(METRIC_GAUGE, "media_dropped", NULL,
+        dropped = metric_register(METRIC_COUNTER, "media_dropped", NULL,
                                   "Datagrams dropped before a leg was known, by reason.",
                                   "worker,reason");
     }
     metric_set(contexts, g_hash_table_size(wmcf->contexts), NULL);
     metric_set(terminations, wmcf->n_terminations, NULL);
-    metric_set(threads, pl_legs_count(), (const char *const[]){"running"});
-    metric_set(threads, pl_reaper_pending(), (const char *const[]){"reaping"});
+    metric_set(pipelines, pl_legs_count(), (const char *const[]){"running"});
+    metric_set(pipelines, pl_reaper_pending(), (const char *const[]){"reaping"});
     for (guint i = 0; i < relay_workers(wmcf->relay); i++) {
         struct relay_worker_stats s;
         char worker[12];
@@ -166,8 +166,52 @@ static bool listen_for_wsfs(struct wmcf *wmcf, GError **error)
     return wmcf->listener != NULL;
 }
 
+/* A WSF whose credential cannot be checked would only ever see "authentication failed": better to
+ * say at the start what is wrong and where. */
+static bool check_wsf(const struct conf *conf, const char *section, GError **error)
+{
+    g_autoptr(GError) failed = NULL;
+    g_autofree char *token = conf_secret(conf, section, "token_file", &failed);
+    if (failed) {
+        g_propagate_error(error, g_steal_pointer(&failed));
+        return false;
+    }
+    const char *missing = NULL;
+    if (!conf_string(conf, section, "webrtc_id"))
+        missing = "webrtc_id";
+    else if (!token && !conf_string(conf, section, "certificate_name"))
+        missing = "token_file or certificate_name";
+    if (missing) {
+        problem_set(error, PROBLEM_MISSING_PARAMETER, "section [%s] needs %s", section, missing);
+        return false;
+    }
+    size_t length = token ? strlen(token) : 0;
+    if (token)
+        explicit_bzero(token, length);
+    if (token && length < WSF_TOKEN_MIN) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "the token of section [%s] has fewer than %u characters; make a longer one",
+                    section, WSF_TOKEN_MIN);
+        return false;
+    }
+    return true;
+}
+
+static bool check_wsfs(const struct conf *conf, GError **error)
+{
+    const char *const *sections = conf_instances(conf, "wsf*");
+    if (!sections || !sections[0])
+        log_warning(NULL, "no [wsf \"name\"] section: nobody can drive this media centre");
+    for (size_t i = 0; sections && sections[i]; i++)
+        if (!check_wsf(conf, sections[i], error))
+            return false;
+    return true;
+}
+
 struct wmcf *wmcf_new(struct conf *conf, GError **error)
 {
+    if (!check_wsfs(conf, error))
+        return NULL;
     struct wmcf *wmcf = g_new0(struct wmcf, 1);
     wmcf->conf = conf;
     wmcf->started = g_get_monotonic_time();

@@ -11,6 +11,8 @@
 #include "wsf-link/http.h"
 #include "wsf-link/link.h"
 
+#define WSF_TOKEN_MIN 16 /* characters of a WSF's bearer token */
+
 enum service_state { SERVICE_IN_SERVICE, SERVICE_OVERLOADED, SERVICE_DRAINING, SERVICE_OUT };
 const char *service_state_name(enum service_state state);
 

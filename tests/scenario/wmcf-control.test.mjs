@@ -219,6 +219,24 @@ test('after all this nothing is left', async () => {
   }
 });
 
+test('a WSF whose credential cannot be checked is told at the start', async () => {
+  const sentence = async (setting) => {
+    const failed = await Wmcf.start([setting]).then(() => null, (error) => error);
+    assert.ok(failed, `${setting} was accepted`);
+    return failed.message;
+  };
+  assert.match(await sentence('wsf "test".token_file=/nowhere/token'), /\/nowhere\/token/);
+  assert.match(await sentence('wsf "test".token_file=/dev/null'), /fewer than 16/);
+  assert.match(await sentence('wsf "test".webrtc_id='), /needs webrtc_id/);
+});
+
+test('metrics are counters where they only grow', async () => {
+  const page = await (await fetch(`http://127.0.0.1:${wmcf.port}/metrics`)).text();
+  assert.match(page, /# TYPE wmcf_media_packets counter/);
+  assert.match(page, /wmcf_media_packets_total\{worker="0",direction="in"\} \d+/);
+  assert.ok(page.endsWith('# EOF\n'));
+});
+
 test('the end of the process is told with 1001', async () => {
   const other = await Wmcf.start();
   const wsf = await ControlLink.open(other.url);

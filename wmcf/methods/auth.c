@@ -7,14 +7,13 @@
 #include "wmcf/methods/methods.h"
 #include "wsf-link/json-read.h"
 
-#define TOKEN_MIN 16
-
 static bool token_matches(struct wmcf *wmcf, const char *section, const char *authorization)
 {
     if (!authorization || g_ascii_strncasecmp(authorization, "Bearer ", 7) != 0)
         return false;
     g_autofree char *token = conf_secret(wmcf->conf, section, "token_file", NULL);
-    bool equal = token && strlen(token) >= TOKEN_MIN && id_secret_equal(token, authorization + 7);
+    bool equal =
+        token && strlen(token) >= WSF_TOKEN_MIN && id_secret_equal(token, authorization + 7);
     if (token)
         explicit_bzero(token, strlen(token));
     return equal;
