@@ -48,7 +48,15 @@ static void endpoint_free(struct endpoint *endpoint)
     g_free(endpoint->webrtc_id);
     g_free(endpoint->instance_id);
     g_free(endpoint->address);
+    g_free(endpoint->peer);
+    g_strfreev(endpoint->extensions);
     g_free(endpoint);
+}
+
+bool endpoint_supports(const struct endpoint *endpoint, const char *extension)
+{
+    const char *const *known = (const char *const *)endpoint->extensions;
+    return known && g_strv_contains(known, extension);
 }
 
 struct registrar *registrar_new(guint registrations_max, guint endpoints_per_identity,

@@ -23,8 +23,20 @@ struct ended_session {
     json_t *mdisc;     /* members of the unacknowledged request, or NULL */
 };
 
+/* What a registered endpoint is: decides whom it is trusted to speak for and how it is anchored. */
+enum endpoint_kind {
+    ENDPOINT_CLIENT,   /* Rs-u: a user's client */
+    ENDPOINT_PROVIDER, /* Rs-a: a content provider's server */
+    ENDPOINT_OPERATOR, /* Rs-n: another operator's WSF */
+    ENDPOINT_WSF,      /* Rs-i: another WSF of the own network */
+};
+
 struct endpoint {
     guint64 number; /* unique in the process, never 0 */
+    enum endpoint_kind kind;
+    char *peer;        /* name of the configuration's [peer "name"], NULL for a client */
+    bool dialed;       /* we are the WebSocket client side of its connection */
+    char **extensions; /* supportedExtension of its auth (A3), NULL-terminated, or NULL */
     char *webrtc_id;
     char *instance_id; /* UUID in lower case */
     struct link *link; /* NULL while lost */
@@ -35,6 +47,19 @@ struct endpoint {
     struct reauth reauth;
     GQueue ended; /* struct ended_session, newest first, bounded */
 };
+
+/* A server may be ICE-lite itself and lives at a public address: its legs are anchored with iceMode
+ * "full". */
+static inline bool endpoint_is_server(const struct endpoint *endpoint)
+{
+    return endpoint->kind != ENDPOINT_CLIENT;
+}
+/* The other side is a signalling function: it names the sessions that it asks for, and offers. */
+static inline bool endpoint_is_wsf(const struct endpoint *endpoint)
+{
+    return endpoint->kind == ENDPOINT_OPERATOR || endpoint->kind == ENDPOINT_WSF;
+}
+bool endpoint_supports(const struct endpoint *endpoint, const char *extension);
 
 enum registrar_removal {
     REGISTRAR_DEREGISTERED, /* expirationTime 0 or a normal close */

@@ -59,5 +59,6 @@ bool routing_find(const struct wsf *wsf, const char *resource_id, const struct e
 void route_finish(struct route *route)
 {
     g_clear_pointer(&route->called, g_free);
+    g_clear_pointer(&route->resource, g_free);
     g_clear_pointer(&route->endpoints, g_ptr_array_unref);
 }
