@@ -46,8 +46,10 @@ static void on_request(struct link *link, struct link_transaction *transaction, 
         method_fail(client, transaction, error, NULL);
         return;
     }
-    if (!auth)
+    if (!auth && endpoint->reauth.has_former) {
         reauth_confirm(&endpoint->reauth); /* A6: the first request on the new connection */
+        endpoint_changed(endpoint);
+    }
     method->handle(client, transaction);
 }
 

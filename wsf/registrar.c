@@ -130,6 +130,7 @@ void registrar_remove(struct registrar *registrar, struct endpoint *endpoint,
     g_ptr_array_remove(endpoints, endpoint);
     if (endpoints->len == 0)
         g_hash_table_remove(registrar->identities, endpoint->webrtc_id);
+    endpoint_changed(endpoint);
     guint64 number = endpoint->number; /* the key lives inside the value */
     g_hash_table_remove(registrar->endpoints, &number);
 }
@@ -148,13 +149,13 @@ static void evict_lost(struct registrar *registrar, const GPtrArray *endpoints)
     registrar_remove(registrar, oldest, REGISTRAR_EVICTED);
 }
 
-static struct endpoint *endpoint_new(struct registrar *registrar,
-                                     const struct registration_request *request, GError **error)
+static struct endpoint *endpoint_new(struct registrar *registrar, const char *webrtc_id,
+                                     const char *instance_id, GError **error)
 {
-    const GPtrArray *endpoints = registrar_lookup(registrar, request->webrtc_id);
+    const GPtrArray *endpoints = registrar_lookup(registrar, webrtc_id);
     if (endpoints && endpoints->len >= registrar->endpoints_per_identity) {
         evict_lost(registrar, endpoints);
-        endpoints = registrar_lookup(registrar, request->webrtc_id);
+        endpoints = registrar_lookup(registrar, webrtc_id);
     }
     if (endpoints && endpoints->len >= registrar->endpoints_per_identity) {
         problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 30,
@@ -169,10 +170,10 @@ static struct endpoint *endpoint_new(struct registrar *registrar,
         return NULL;
     }
     struct endpoint *endpoint = g_new0(struct endpoint, 1);
+    endpoint->registrar = registrar;
     endpoint->number = registrar->next_number++;
-    endpoint->webrtc_id = g_strdup(request->webrtc_id);
-    endpoint->instance_id =
-        request->instance_id ? g_ascii_strdown(request->instance_id, -1) : id_uuid();
+    endpoint->webrtc_id = g_strdup(webrtc_id);
+    endpoint->instance_id = instance_id ? g_ascii_strdown(instance_id, -1) : id_uuid();
     g_queue_init(&endpoint->ended);
     g_hash_table_insert(registrar->endpoints, &endpoint->number, endpoint);
     GPtrArray *list = g_hash_table_lookup(registrar->identities, endpoint->webrtc_id);
@@ -193,7 +194,7 @@ struct endpoint *registrar_register(struct registrar *registrar,
         endpoint = registrar_find(registrar, request->webrtc_id, request->instance_id);
     bool resumed = endpoint != NULL;
     if (!endpoint)
-        endpoint = endpoint_new(registrar, request, error);
+        endpoint = endpoint_new(registrar, request->webrtc_id, request->instance_id, error);
     if (!endpoint)
         return NULL;
     /* 6.3.2.5: only one WebSocket connection between two endpoints. */
@@ -205,6 +206,20 @@ struct endpoint *registrar_register(struct registrar *registrar,
     endpoint->expires_at = now + (gint64)request->expiration_s * G_USEC_PER_SEC;
     g_free(endpoint->address);
     endpoint->address = g_strdup(request->address);
+    endpoint_changed(endpoint);
+    return endpoint;
+}
+
+struct endpoint *registrar_restore(struct registrar *registrar, const char *webrtc_id,
+                                   const char *instance_id, gint64 now, GError **error)
+{
+    if (registrar_find(registrar, webrtc_id, instance_id)) {
+        problem_set(error, PROBLEM_INVALID_STATE, "this endpoint is registered already");
+        return NULL;
+    }
+    struct endpoint *endpoint = endpoint_new(registrar, webrtc_id, instance_id, error);
+    if (endpoint)
+        registrar_lost(endpoint, now);
     return endpoint;
 }
 
@@ -243,6 +258,13 @@ gint64 registrar_tick(struct registrar *registrar, gint64 now)
     return next;
 }
 
+void endpoint_changed(const struct endpoint *endpoint)
+{
+    const struct registrar *registrar = endpoint->registrar;
+    if (registrar->ops->changed)
+        registrar->ops->changed(endpoint, registrar->user);
+}
+
 void endpoint_add_ended(struct endpoint *endpoint, const char *media_session_id, const char *cause,
                         json_t *mdisc)
 {
@@ -253,6 +275,7 @@ void endpoint_add_ended(struct endpoint *endpoint, const char *media_session_id,
     g_queue_push_head(&endpoint->ended, ended);
     if (g_queue_get_length(&endpoint->ended) > ENDED_MAX)
         ended_free(g_queue_pop_tail(&endpoint->ended));
+    endpoint_changed(endpoint);
 }
 
 struct ended_session *endpoint_find_ended(const struct endpoint *endpoint,
@@ -269,6 +292,8 @@ struct ended_session *endpoint_find_ended(const struct endpoint *endpoint,
 void endpoint_acknowledge_ended(struct endpoint *endpoint, const char *media_session_id)
 {
     struct ended_session *ended = endpoint_find_ended(endpoint, media_session_id);
-    if (ended)
-        g_clear_pointer(&ended->mdisc, json_decref);
+    if (!ended || !ended->mdisc)
+        return;
+    g_clear_pointer(&ended->mdisc, json_decref);
+    endpoint_changed(endpoint);
 }

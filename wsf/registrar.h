@@ -32,7 +32,8 @@ enum endpoint_kind {
 };
 
 struct endpoint {
-    guint64 number; /* unique in the process, never 0 */
+    struct registrar *registrar; /* up */
+    guint64 number;              /* unique in the process, never 0 */
     enum endpoint_kind kind;
     char *peer;        /* name of the configuration's [peer "name"], NULL for a client */
     bool dialed;       /* we are the WebSocket client side of its connection */
@@ -74,6 +75,8 @@ struct registrar_ops {
     void (*removed)(struct endpoint *endpoint, enum registrar_removal removal, void *user);
     /* True when a lost endpoint still has calls: then it is not evicted for a newcomer. */
     bool (*in_use)(const struct endpoint *endpoint, void *user);
+    /* Something that outlives the process has changed; after `removed` once more. May be NULL. */
+    void (*changed)(const struct endpoint *endpoint, void *user);
 };
 
 struct registration_request {
@@ -100,6 +103,10 @@ struct endpoint *registrar_register(struct registrar *registrar,
                                     const struct registration_request *request, gint64 now,
                                     struct link **ret_superseded, bool *ret_resumed,
                                     GError **error);
+/* An endpoint of the process' former life, lost since `now` and without anything but its names; the
+ * caller fills in the rest. NULL and *error when it is there already or at a limit. Borrowed. */
+struct endpoint *registrar_restore(struct registrar *registrar, const char *webrtc_id,
+                                   const char *instance_id, gint64 now, GError **error);
 struct endpoint *registrar_endpoint(const struct registrar *registrar, guint64 number);
 struct endpoint *registrar_find(const struct registrar *registrar, const char *webrtc_id,
                                 const char *instance_id);
@@ -113,6 +120,8 @@ void registrar_remove(struct registrar *registrar, struct endpoint *endpoint,
 /* Removes what is due; returns the time of the next deadline or -1. */
 gint64 registrar_tick(struct registrar *registrar, gint64 now);
 
+/* Whoever changes a field that outlives the process says so. */
+void endpoint_changed(const struct endpoint *endpoint);
 /* Remembers an ended session; `mdisc` (stolen, may be NULL) until endpoint_acknowledge_ended(). */
 void endpoint_add_ended(struct endpoint *endpoint, const char *media_session_id, const char *cause,
                         json_t *mdisc);

@@ -9,6 +9,8 @@
 #include "base/metrics.h"
 #include "wsf/call.h"
 #include "wsf/server.h"
+#include "wsf/store-keeper.h"
+#include "wsf/store-restore.h"
 
 #include <string.h>
 
@@ -45,8 +47,13 @@ static bool on_endpoint_in_use(const struct endpoint *endpoint, void *user)
     return legs->len > 0;
 }
 
-static const struct registrar_ops registrar_ops = {.removed = on_endpoint_removed,
-                                                   .in_use = on_endpoint_in_use};
+static void on_endpoint_changed(const struct endpoint *endpoint, void *user)
+{
+    store_mark_endpoint(user, endpoint);
+}
+
+static const struct registrar_ops registrar_ops = {
+    .removed = on_endpoint_removed, .in_use = on_endpoint_in_use, .changed = on_endpoint_changed};
 
 static void on_leg_changed(const struct leg *leg, enum session_state from, const char *reason,
                            void *user)
@@ -110,14 +117,17 @@ void wsf_schedule_sessions(struct wsf *wsf)
 static void collect(void *user)
 {
     const struct wsf *wsf = user;
-    static struct metric *registrations, *sessions;
+    static struct metric *registrations, *sessions, *waiting;
     if (!registrations) {
         registrations = metric_register(METRIC_GAUGE, "registrations", NULL,
                                         "Registered endpoints, lost ones included.", NULL);
         sessions = metric_register(METRIC_GAUGE, "sessions", NULL, "Calls of this moment.", NULL);
+        waiting = metric_register(METRIC_GAUGE, "store_waiting", NULL,
+                                  "Registrations and calls changed and not yet stored.", NULL);
     }
     metric_set(registrations, registrar_count(wsf->registrar), NULL);
     metric_set(sessions, session_table_count(wsf->sessions), NULL);
+    metric_set(waiting, store_keeper_waiting(wsf->keeper), NULL);
 }
 
 static void read_limits(struct wsf *wsf)
@@ -164,7 +174,7 @@ static bool start(struct wsf *wsf, GError **error)
         session_table_new(conf_int(conf, "call", "sessions_max"),
                           conf_int(conf, "call", "sessions_per_identity"), &session_ops, wsf);
     wsf->links = link_service_new(conf_string(conf, "wsf", "trace_file"), error);
-    if (!wsf->links)
+    if (!wsf->links || !store_restore(wsf, error))
         return false;
     wsf->pool = wmcf_pool_new(conf, identity, wsf->links, &notify_wmcf_ops, wsf, error);
     return wsf->pool && (wsf->server = server_new(wsf, error));
@@ -194,6 +204,7 @@ void wsf_free(struct wsf *wsf)
     wmcf_pool_free(wsf->pool);
     server_free(wsf->server);
     link_service_free(wsf->links);
+    store_keeper_free(wsf->keeper);
     session_table_free(wsf->sessions);
     registrar_free(wsf->registrar);
     policy_free(wsf->policy);

@@ -25,8 +25,9 @@ struct wsf {
     struct registrar *registrar;
     struct session_table *sessions;
     struct wmcf_pool *pool;
-    struct server *server; /* listeners and pages */
-    GHashTable *clients;   /* number of the link → struct client, owned */
+    struct server *server;       /* listeners and pages */
+    struct store_keeper *keeper; /* what survives a restart */
+    GHashTable *clients;         /* number of the link → struct client, owned */
     struct loop_timer *registration_timer, *session_timer;
     const char *realm; /* lower case */
     char *realm_owned;
