@@ -35,10 +35,12 @@ class Program {
     /** @type {import('node:child_process').ChildProcess | undefined} */
     child;
 
-    constructor(name, args, ready) {
+    /** `prefix`: a command that runs the program somewhere, e.g. in another network namespace. */
+    constructor(name, args, ready, prefix = []) {
         this.name = name;
         this.args = args;
         this.ready = ready;
+        this.prefix = prefix;
     }
 
     get pid() {
@@ -48,7 +50,8 @@ class Program {
     async start() {
         const binary = join(BUILD, this.name, this.name);
         if (!existsSync(binary)) throw new Error(`${binary} is not built`);
-        const child = spawn(binary, this.args, { stdio: ['ignore', 'pipe', 'pipe'] });
+        const [command, ...args] = [...this.prefix, binary, ...this.args];
+        const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
         this.child = child;
         const from = this.log.length;
         await new Promise((resolve, reject) => {
@@ -103,11 +106,16 @@ export class Stack {
      * @param {string[]} [options.wmcf]
      * @param {Record<string, string>} [options.users]
      * @param {boolean} [options.tls] a second listener with TLS on the media address: `secureUrl`
+     * @param {string} [options.realm]
+     * @param {string} [options.conf] more sections of wsf.conf; paths are relative to the folder
+     * @param {Record<string, string>} [options.files] name → text, in the folder
+     * @param {Namespace} [options.namespace] where both programs run (namespace.mjs)
      */
-    static async start({ wsf = [], wmcf = [], users = USERS, tls = false } = {}) {
+    static async start({ namespace, ...options } = {}) {
         const stack = new Stack();
+        stack.namespace = namespace;
         try {
-            await stack.#prepare(wsf, wmcf, users, tls);
+            await stack.#prepare(options);
             await stack.wmcf.start();
             await stack.wsf.start();
             await stack.ready();
@@ -118,9 +126,17 @@ export class Stack {
         return stack;
     }
 
-    async #prepare(wsfSettings, wmcfSettings, users, tls) {
+    async #prepare({
+        wsf: wsfSettings = [],
+        wmcf: wmcfSettings = [],
+        users = USERS,
+        tls = false,
+        realm = 'example.org',
+        conf = '',
+        files = {},
+    }) {
         this.folder = mkdtempSync(join(tmpdir(), 'stack-'));
-        this.address = mediaAddress();
+        this.address = this.namespace?.address ?? mediaAddress();
         const [web, control] = [await freeTcp(), await freeTcp()];
         this.url = `http://localhost:${web}/`;
         const file = (name, text) => {
@@ -128,10 +144,11 @@ export class Stack {
             return join(this.folder, name);
         };
         file('token', `${'0123456789abcdef'.repeat(2)}\n`);
+        for (const [name, text] of Object.entries(files)) file(name, text);
         const wmcfConf = file(
             'wmcf.conf',
             `[control]\nport = ${control}\ntrace_file = wmcf.trace\n` +
-                `[wsf "test"]\nwebrtc_id = wsf@example.org\ntoken_file = token\n` +
+                `[wsf "test"]\nwebrtc_id = wsf@${realm}\ntoken_file = token\n` +
                 `[media]\nbind = ${this.address}\nport = 0\n` +
                 `[admin]\nsocket = wmcf.sock\n`,
         );
@@ -147,11 +164,12 @@ export class Stack {
         }
         const wsfConf = file(
             'wsf.conf',
-            `[wsf]\nrealm = example.org\nweb_folder = ${join(ROOT, 'web')}\ntrace_file = wsf.trace\n` +
+            `[wsf]\nrealm = ${realm}\nweb_folder = ${join(ROOT, 'web')}\ntrace_file = wsf.trace\n` +
                 `[listen "test"]\naddress = 127.0.0.1\nport = ${web}\n` +
                 secure +
                 `[auth]\ncredentials_file = users\n` +
-                `[wmcf "test"]\nurl = ws://127.0.0.1:${control}/eirtcw-mc/v1\ntoken_file = token\n`,
+                `[wmcf "test"]\nurl = ws://127.0.0.1:${control}/eirtcw-mc/v1\ntoken_file = token\n` +
+                conf,
         );
         const sets = (settings) => settings.flatMap((one) => ['--set', one]);
         for (const [user, password] of Object.entries(users)) addUser(wsfConf, user, password);
@@ -159,19 +177,33 @@ export class Stack {
             'wmcf',
             ['--config', wmcfConf, ...sets(wmcfSettings)],
             /in service/,
+            this.namespace?.prefix,
         );
-        this.wsf = new Program('wsf', ['--config', wsfConf, ...sets(wsfSettings)], /in service/);
+        this.wsf = new Program(
+            'wsf',
+            ['--config', wsfConf, ...sets(wsfSettings)],
+            /in service/,
+            this.namespace?.prefix,
+        );
     }
 
     /** Waits until wsf has a media centre, which is when it takes calls. */
     async ready(timeout = 20_000) {
         const end = Date.now() + timeout;
         for (;;) {
-            const reply = await fetch(`${this.url}readyz`).catch(() => null);
-            if (reply?.ok) return;
+            if (await this.#isReady()) return;
             if (Date.now() > end) throw new Error(`wsf is not ready\n${this.logs()}`);
             await pause(100);
         }
+    }
+
+    async #isReady() {
+        if (this.namespace) {
+            const look = `fetch('${this.url}readyz').then((r) => process.exit(r.ok ? 0 : 1))`;
+            return this.namespace.run(process.execPath, '-e', look).status === 0;
+        }
+        const reply = await fetch(`${this.url}readyz`).catch(() => null);
+        return reply?.ok === true;
     }
 
     /** What wmcfctl says, as an object. */
