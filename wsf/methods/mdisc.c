@@ -51,6 +51,8 @@ void handle_mdisc(struct client *client, struct link_transaction *txn)
         return;
     }
     g_autoptr(GError) problem = read_problem(message);
+    json_auto_t *kept =
+        user_data ? json_deep_copy(user_data) : NULL; /* the answer ends the message */
     succeed(txn, leg->media_session_id);
-    call_hang_up(client->wsf, leg, cause, problem, user_data);
+    call_hang_up(client->wsf, leg, cause, problem, kept);
 }

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions of the ladder language: name → (scene, texts of the arguments, evaluate) → value.
+
+import { randomUUID } from 'node:crypto';
+import { makeAnswer, makeOffer, readMedias } from './sdp.mjs';
+
+const fold = (base64) => base64.replace(/=+$/, '');
+
+export const FUNCTIONS = {
+    uuid: () => randomUUID(),
+
+    /** basic(A) or basic(A, "another password") */
+    basic(scene, [party, password], evaluate) {
+        const { id, password: own } = scene.party(party).user;
+        if (own === undefined) throw new Error(`no password of ${id} is known`);
+        return `Basic ${Buffer.from(`${id}:${password ? evaluate(password) : own}`).toString('base64')}`;
+    },
+
+    /** bearer(A) or bearer(A, {"exp": -60}): claims over the good ones; times count from now. */
+    bearer(scene, [party, claims], evaluate) {
+        return `Bearer ${scene.target.token(scene.party(party).user, claims ? evaluate(claims) : {})}`;
+    },
+
+    /** offer(A, audio opus, video VP8 recvonly); offer(A, new ice, …) after an ICE restart */
+    offer(scene, [party, ...medias]) {
+        const { sdp } = scene.party(party);
+        if (medias[0] === 'new ice') {
+            sdp.restart();
+            medias.shift();
+        }
+        return makeOffer(sdp, readMedias(medias));
+    },
+
+    /** answer(A, $A.offer) or answer(A, $A.offer, audio, video rejected) */
+    answer(scene, [party, offer, ...medias], evaluate) {
+        return makeAnswer(scene.party(party).sdp, evaluate(offer), readMedias(medias));
+    },
+
+    /** live-answer(A, $A.offer): of a generated peer that sends and receives media */
+    'live-answer': (scene, [party, offer], evaluate) => scene.party(party).liveAnswer(evaluate(offer)),
+
+    repeat: (scene, [text, times], evaluate) => evaluate(text).repeat(evaluate(times)),
+    hex: (scene, [octets], evaluate) => Buffer.from(evaluate(octets).replace(/\s/g, ''), 'hex'),
+    json: (scene, [value], evaluate) => JSON.stringify(evaluate(value)),
+    base64: (scene, [text], evaluate) => fold(Buffer.from(evaluate(text)).toString('base64')),
+    upper: (scene, [text], evaluate) => evaluate(text).toUpperCase(),
+};

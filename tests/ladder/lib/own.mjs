@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our own programs as what is tested: a wsf with a configuration and users of its own for each set of
+// `configured` lines, all at one wmcf unless a scenario does something to it.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { checkTrace } from '../../schema/check-trace.mjs';
+import { Connection } from './connection.mjs';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const BUILD = resolve(ROOT, process.env.BUILD ?? 'build-check');
+const START_MS = 30_000;
+const USERS = 400;
+const PASSWORD = 'correct horse';
+const TOKEN = 'a-token-for-the-ladders-0123456789';
+const REALM = 'example.org';
+
+/** A program of ours in a folder of its own. */
+class Program {
+    log = '';
+
+    constructor(name, folder, ready) {
+        this.name = name;
+        this.folder = folder;
+        this.ready = ready;
+    }
+
+    async start() {
+        const binary = join(BUILD, this.name, this.name);
+        if (!existsSync(binary)) throw new Error(`${binary} is not built; BUILD names the build directory`);
+        const from = this.log.length;
+        const child = spawn(binary, ['--config', join(this.folder, `${this.name}.conf`)],
+            { stdio: ['ignore', 'ignore', 'pipe'] });
+        this.child = child;
+        this.exited = new Promise((done) => child.on('exit', (code, signal) => done(signal ?? code)));
+        child.stderr.on('data', (data) => {
+            this.log += data;
+        });
+        this.match = await this.says(this.ready, from);
+    }
+
+    /** The match of what the program has logged or logs. */
+    async says(pattern, from = 0) {
+        const end = Date.now() + START_MS;
+        for (;;) {
+            const match = pattern.exec(this.log.slice(from));
+            if (match) return match;
+            if (this.child.exitCode !== null || this.child.signalCode !== null || Date.now() > end)
+                throw new Error(`${this.name} does not say ${pattern}:\n${this.log.slice(-4000)}`);
+            await new Promise((done) => setTimeout(done, 10));
+        }
+    }
+
+    async stop(signal = 'SIGTERM') {
+        if (!this.child || this.child.exitCode !== null || this.child.signalCode !== null) return undefined;
+        this.child.kill(signal);
+        const insist = setTimeout(() => this.child.kill('SIGKILL'), 15_000);
+        const how = await this.exited;
+        clearTimeout(insist);
+        return how;
+    }
+}
+
+const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+let passwordHash;
+
+/** A JWT (RFC 7519) by the ladders' own key. */
+function jwt(claims) {
+    const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const now = Math.floor(Date.now() / 1000);
+    const times = Object.fromEntries(Object.entries(claims)
+        .map(([name, value]) => [name, ['exp', 'nbf'].includes(name) ? now + value : value]));
+    const body = `${part({ alg: 'ES256', kid: 'ladders' })}.` +
+        part({ iss: 'https://login.example.org', aud: 'wsf', exp: now + 600, ...times });
+    const signature = createSign('sha256').update(body).sign({ key: keys.privateKey, dsaEncoding: 'ieee-p1363' });
+    return `${body}.${signature.toString('base64url')}`;
+}
+
+class MediaCentre extends Program {
+    static async start(parent, identities) {
+        const folder = mkdtempSync(join(parent, 'wmcf-'));
+        const centre = new MediaCentre('wmcf', folder, /in service[^\n]*/);
+        writeFileSync(join(folder, 'token'), `${TOKEN}\n`, { mode: 0o600 });
+        const rows = identities.map((name) =>
+            `[wsf "${name}"]\nwebrtc_id = ${name}@${REALM}\ntoken_file = token`);
+        writeFileSync(join(folder, 'wmcf.conf'), [
+            ...rows,
+            '[control]\nport = 0\ntrace_file = trace.jsonl',
+            '[media]\nport = 0',
+            `[admin]\nsocket = ${folder}/wmcf.sock`,
+            '[log]\nformat = text\n',
+        ].join('\n'));
+        await centre.start();
+        return centre;
+    }
+
+    async start() {
+        await super.start();
+        const { stdout } = spawnSync(join(BUILD, 'wmcf/wmcfctl'), ['-s', join(this.folder, 'wmcf.sock'), '-j', 'status'],
+            { encoding: 'utf8' });
+        this.port = JSON.parse(stdout).controlPort;
+        this.url = `ws://127.0.0.1:${this.port}/eirtcw-mc/v1`;
+    }
+}
+
+/** One wsf, and what scenarios want to know of what they test. */
+export class OwnTarget {
+    tidies = false;
+    features = new Set(['basic', 'bearer', 'token-claims', 'reauth', 'media', 'configuration', 'control']);
+    #handed = 0;
+
+    constructor(set, name, configured) {
+        this.set = set;
+        this.name = name;
+        this.configured = configured;
+        this.procedures = set.procedures;
+        this.variables = { realm: REALM, 'nobody.id': `nobody@${REALM}`, 'foreign.realm': 'other.example' };
+    }
+
+    async start(centre) {
+        this.centre = centre;
+        const folder = mkdtempSync(join(this.set.folder, 'wsf-'));
+        this.program = new Program('wsf', folder, /in service: .*http:\/\/127\.0\.0\.1:(\d+)/);
+        const jwk = { ...keys.publicKey.export({ format: 'jwk' }), kid: 'ladders', use: 'sig' };
+        const file = (name, text) => writeFileSync(join(folder, name), text, { mode: 0o600 });
+        file('token', `${TOKEN}\n`);
+        file('jwks.json', JSON.stringify({ keys: [jwk] }));
+        const lines = this.configured.filter((line) => !/^[a-z_]+\.[a-z_]+=/.test(line));
+        const settings = this.configured.filter((line) => /^[a-z_]+\.[a-z_]+=/.test(line)).map((line) => {
+            const [, section, key, value] = /^([a-z_]+)\.([a-z_]+)=(.*)$/.exec(line);
+            return `[${section}]\n${key} = ${value}`;
+        });
+        file('wsf.conf', [
+            `[wsf]\nrealm = ${REALM}\nidentity = ${this.name}@${REALM}\ntrace_file = trace.jsonl`,
+            '[listen "ladders"]\nport = 0',
+            '[auth]\ncredentials_file = users\njwk_set_file = jwks.json\n' +
+                'issuer = https://login.example.org\naudience = wsf\n' +
+                'failures_free_identity = 100\nfailures_free_address = 1000',
+            '[limits]\nrequest_rate_unauthenticated = 100\nconnect_rate_per_address = 1000',
+            `[wmcf "ladders"]\nurl = ${centre.url}\ntoken_file = token`,
+            '[media]\nbackoff_max = 1',
+            '[log]\nlevel = debug\nformat = text',
+            ...settings,
+            ...lines,
+            '',
+        ].join('\n'));
+        file('users', this.#credentials(join(folder, 'wsf.conf'), join(folder, 'users')));
+        await this.#run();
+    }
+
+    /** One hash for all: making one takes long on purpose. */
+    #credentials(config, users) {
+        if (!passwordHash) {
+            const { status, stderr } = spawnSync(join(BUILD, 'wsf/wsf'),
+                ['--config', config, '--add-user', `one@${REALM}`], { input: `${PASSWORD}\n`, encoding: 'utf8' });
+            if (status !== 0) throw new Error(`--add-user: ${stderr}`);
+            passwordHash = readFileSync(users, 'utf8').trim().replace(/^[^:]*:/, '');
+        }
+        return Array.from({ length: USERS }, (_, index) => `u${index}@${REALM}:${passwordHash}\n`).join('');
+    }
+
+    async #run() {
+        await this.program.start();
+        this.base = `http://127.0.0.1:${this.program.match[1]}`;
+        const end = Date.now() + START_MS;
+        while ((await fetch(`${this.base}/readyz`)).status !== 200) {
+            if (Date.now() > end) throw new Error(`wsf is not ready\n${this.program.log.slice(-4000)}`);
+            await new Promise((done) => setTimeout(done, 10));
+        }
+    }
+
+    /** Users that nobody else has: roles → users. Nothing has to be given back. */
+    async take(roles) {
+        return new Map(roles.map((role) => {
+            const id = `u${this.#handed++}@${REALM}`;
+            if (this.#handed > USERS) throw new Error('more users are needed than there are');
+            return [role, { id, name: id.split('@')[0], password: PASSWORD, realm: REALM }];
+        }));
+    }
+
+    release() {}
+
+    token({ id }, claims) {
+        return jwt({ sub: id, ...claims });
+    }
+
+    credentials({ kind, user }) {
+        if (kind === 'controller')
+            return { authType: 'bearer', webrtcId: `${this.name}-script@${REALM}`, authorization: `Bearer ${TOKEN}` };
+        return { authType: 'bearer', webrtcId: user.id, authorization: `Bearer ${this.token(user, {})}` };
+    }
+
+    open({ kind }, path, options) {
+        const [base, own] = kind === 'controller'
+            ? [this.centre.url, '/eirtcw-mc/v1']
+            : [this.base.replace('http', 'ws'), '/eirtcw/v1'];
+        return Connection.open(new URL(path ?? own, base).href, options);
+    }
+
+    async fetch(path) {
+        const response = await fetch(this.base + path);
+        return { status: response.status, body: await response.text() };
+    }
+
+    async control(server, what) {
+        const program = { W: this.program, C: this.centre }[server];
+        if (!program) throw new Error(`there is no ${server}`);
+        if (what === 'is killed') await program.stop('SIGKILL');
+        else if (what === 'stops') program.child.kill('SIGTERM');
+        else if (what === 'reads its configuration again') program.child.kill('SIGHUP');
+        else if (server === 'W') await this.#run();
+        else await program.start();
+    }
+
+    /** Ends it; what its own side said on any link must be as the schemas say. */
+    async stop() {
+        const how = await this.program.stop();
+        const faults = [];
+        const trace = join(this.program.folder, 'trace.jsonl');
+        if (existsSync(trace)) faults.push(...checkTrace(trace, { sentOnly: true }).faults);
+        if (/Sanitizer|runtime error/.test(this.program.log)) faults.push(this.program.log.slice(-6000));
+        if (how !== 0 && how !== undefined) faults.push(`wsf ended with ${how}`);
+        return faults;
+    }
+}
+
+/** The programs for a set of scenarios, started when the first of them needs them. */
+export class OwnPrograms {
+    #groups = new Map();
+    #count = 0;
+
+    constructor(procedures, groups) {
+        this.procedures = procedures;
+        this.folder = mkdtempSync(join(tmpdir(), 'ladders-'));
+        this.names = Array.from({ length: groups }, (_, index) => `wsf-${index}`);
+    }
+
+    /** Why a scenario cannot run here, or undefined. */
+    lacks() {
+        return undefined;
+    }
+
+    /** The target of scenarios with these `configured` lines; with `alone` nobody else's. */
+    target(configured, alone) {
+        const key = alone ? `alone ${this.#count}` : JSON.stringify(configured);
+        if (!this.#groups.has(key)) this.#groups.set(key, this.#start(configured, alone));
+        return this.#groups.get(key);
+    }
+
+    async #start(configured, alone) {
+        const name = this.names[this.#count++];
+        const target = new OwnTarget(this, name, configured);
+        this.#centre ??= alone ? undefined : MediaCentre.start(this.folder, this.#identities());
+        await target.start(alone ? await this.#ownCentre(target) : await this.#centre);
+        return target;
+    }
+
+    #centre;
+    #centres = [];
+
+    #identities() {
+        return this.names.flatMap((name) => [name, `${name}-script`]);
+    }
+
+    async #ownCentre() {
+        const centre = await MediaCentre.start(this.folder, this.#identities());
+        this.#centres.push(centre);
+        return centre;
+    }
+
+    async stop() {
+        const targets = await Promise.allSettled([...this.#groups.values()]);
+        const faults = (await Promise.all(targets.filter(({ value }) => value).map(({ value }) => value.stop()))).flat();
+        const shared = await this.#centre?.catch(() => undefined);
+        for (const centre of [shared, ...this.#centres].filter(Boolean)) {
+            await centre.stop('SIGINT');
+            const trace = join(centre.folder, 'trace.jsonl');
+            if (existsSync(trace)) faults.push(...checkTrace(trace, { sentOnly: true }).faults);
+        }
+        if (!process.env.LADDER_KEEP) rmSync(this.folder, { recursive: true, force: true });
+        return faults;
+    }
+}

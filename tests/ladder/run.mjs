@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs ladders: all scenarios side by side, those with the same configuration at one WSF.
+
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Foreign } from './lib/foreign.mjs';
+import { OwnPrograms } from './lib/own.mjs';
+import { readLadder } from './lib/parse.mjs';
+import { Scene } from './lib/scene.mjs';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const AT_ONCE = 12;
+const USAGE = `usage: tests/ladder/run [OPTION…] [FILE|FOLDER…]
+
+Plays ladders (all of tests/ladder without FILE) against our own programs, which it starts, or
+against another WSF.
+  --url wss://…        the WSF to test
+  --profile FILE       JSON: url, users, features … (docs/conformance.md)
+  --user ID --password P   instead of a profile's users; may be repeated
+  --only TEXT          scenarios whose title or place has this text
+  --tap                results as TAP
+  --list               what there is, nothing is run
+  --verbose            what was said, also where all went well
+Environment: BUILD, the build directory of our own programs; EIRTCW_TRANSPORT=h2, WebSocket over HTTP/2;
+LADDER_PATIENCE, a factor for the times that are waited.`;
+
+function ladderFiles(places) {
+    return (places.length ? places : [HERE]).flatMap((place) =>
+        statSync(place).isDirectory()
+            ? readdirSync(place).filter((name) => name.endsWith('.ladder')).sort().map((name) => join(place, name))
+            : [resolve(place)]);
+}
+
+function readProfile({ url, profile, user = [], password = [] }) {
+    if (!url && !profile) return undefined;
+    const read = profile ? JSON.parse(readFileSync(profile, 'utf8')) : {};
+    if (url) read.url = url;
+    if (user.length) read.users = user.map((webrtcId, index) => ({ webrtcId, password: password[index] ?? password[0] }));
+    if (!read.url || !read.users?.length) throw new Error('another WSF needs an URL and users');
+    return read;
+}
+
+/** What the ladders share: the procedures of every file that has no scenario. */
+export function readAll(files) {
+    const shared = readLadder(join(HERE, 'procedures.ladder'));
+    const ladders = files.filter((file) => !file.endsWith('/procedures.ladder')).map(readLadder);
+    return { ladders, procedures: shared.procedures };
+}
+
+const touches = (steps) => steps.some((step) => step.kind === 'control' ||
+    (step.steps && touches(step.steps)) || (step.branches ?? []).some((branch) => touches(branch.steps)));
+
+async function playOne(scenario, programs) {
+    const reason = programs.lacks(scenario);
+    if (reason) return { skipped: reason };
+    let scene;
+    let target;
+    let users;
+    try {
+        target = await programs.target(scenario.configured, touches(scenario.steps));
+        users = await target.take([...new Set(scenario.parties.map(({ kind, role }) => `${kind} ${role}`))]);
+        scene = new Scene(scenario, target, users);
+        await scene.play();
+        return { scene };
+    } catch (error) {
+        return { error, scene };
+    } finally {
+        if (users) target.release(users);
+    }
+}
+
+async function main() {
+    const { values, positionals } = parseArgs({
+        allowPositionals: true,
+        options: {
+            url: { type: 'string' }, profile: { type: 'string' }, only: { type: 'string' },
+            user: { type: 'string', multiple: true }, password: { type: 'string', multiple: true },
+            tap: { type: 'boolean' }, list: { type: 'boolean' }, verbose: { type: 'boolean' },
+            help: { type: 'boolean', short: 'h' },
+        },
+    });
+    if (values.help) {
+        console.log(USAGE);
+        return 0;
+    }
+    const { ladders, procedures } = readAll(ladderFiles(positionals));
+    const name = ({ ladder, title }) => `${ladder.clause}: ${title}`;
+    const scenarios = ladders.flatMap((ladder) => ladder.scenarios)
+        .filter((one) => !values.only || `${name(one)} ${one.at}`.includes(values.only));
+    if (values.list) {
+        for (const one of scenarios) console.log(`${one.at}  ${name(one)}`);
+        return 0;
+    }
+    const profile = readProfile(values);
+    const programs = profile ? new Foreign(procedures, profile) : new OwnPrograms(procedures, scenarios.length);
+    const began = Date.now();
+    const results = new Map();
+    const left = [...scenarios];
+    await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+        for (let one; (one = left.shift());) results.set(one, await playOne(one, programs));
+    }));
+    const faults = await programs.stop();
+    return report(scenarios, results, faults, { ...values, seconds: (Date.now() - began) / 1000, name });
+}
+
+function report(scenarios, results, faults, { tap, verbose, seconds, name }) {
+    const indent = (text) => text.split('\n').map((line) => `${tap ? '#' : ''}    ${line}`).join('\n');
+    let failed = 0;
+    let skipped = 0;
+    if (tap) console.log(`1..${scenarios.length + 1}`);
+    scenarios.forEach((one, index) => {
+        const { error, skipped: reason, scene } = results.get(one);
+        const line = `${index + 1} - ${name(one)}`;
+        if (error) failed++;
+        if (reason) skipped++;
+        if (tap) console.log(`${error ? 'not ok' : 'ok'} ${line}${reason ? ` # SKIP ${reason}` : ''}`);
+        else console.log(`${error ? 'FAILED ' : reason ? 'skipped' : 'passed '} ${name(one)}${reason ? `: ${reason}` : ''}`);
+        if (error) console.log(indent(error.at ? error.message : (error.stack ?? error.message)));
+        if ((error || verbose) && scene) console.log(indent(scene.transcript.join('\n')));
+    });
+    const silent = faults.length ? 'not ok' : 'ok';
+    if (tap) console.log(`${silent} ${scenarios.length + 1} - every message of our programs is as the schemas say`);
+    if (faults.length) console.log(indent(faults.slice(0, 20).join('\n')));
+    if (!tap)
+        console.log(`\n${scenarios.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`);
+    return failed || faults.length ? 1 : 0;
+}
+
+if (process.argv[1] && existsSync(process.argv[1]) && import.meta.url.endsWith('/ladder/run.mjs'))
+    process.exitCode = await main().catch((error) => {
+        console.error(error.message);
+        return 2;
+    });
