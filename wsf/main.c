@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The program: start, signals, end; --add-user. SIGTERM and SIGINT drain, a second one
- * ends at once; SIGHUP reads credentials and keys again. */
+/* The program: start, signals, end; --add-user. SIGTERM ends for a restart or drains, as
+ * configured, SIGINT drains, a second one ends at once; SIGHUP reads credentials and keys again. */
 #define LOG_CATEGORY "main"
 #include "base/ids.h"
 #include "base/log.h"
@@ -65,8 +65,12 @@ static void on_signal(int signo)
         loop_quit();
         return;
     }
-    sd_notify_send("STOPPING=1\nSTATUS=Draining");
-    wsf_drain(the_wsf, on_drained, NULL);
+    sd_notify_send("STOPPING=1\nSTATUS=Stopping");
+    const char *sigterm = conf_string(the_wsf->conf, "wsf", "sigterm");
+    if (signo == SIGTERM && strcmp(sigterm, "restart") == 0)
+        wsf_suspend(the_wsf, on_drained, NULL);
+    else
+        wsf_drain(the_wsf, on_drained, NULL);
 }
 
 static gboolean on_hangup(gpointer user)
@@ -112,6 +116,7 @@ static int serve(struct conf *conf)
 {
     GError *error = NULL;
     loop_init(conf_int(conf, "log", "slow_handler"));
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of the store, not our end */
     the_wsf = wsf_new(conf, &error);
     if (!the_wsf)
         return program_complain(&program, error);

@@ -233,21 +233,31 @@ struct drain {
     void *user;
     gint64 deadline;
     struct loop_timer *timer;
+    bool keep; /* calls stay in the store */
     bool said_goodbye;
 };
+
+static void close_clients(const struct wsf *wsf, enum link_close code, const char *reason)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, wsf->clients);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        link_close(((struct client *)value)->link, code, reason);
+}
 
 static void say_goodbye(struct drain *drain)
 {
     struct wsf *wsf = drain->wsf;
     server_close(wsf->server);
-    g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
-    for (guint i = 0; i < sessions->len; i++)
-        call_end(wsf, g_ptr_array_index(sessions, i), DISC_OPERATOR, NULL, NULL, NULL);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, wsf->clients);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        link_close(((struct client *)value)->link, LINK_CLOSE_DRAINING, "the server is stopping");
+    if (drain->keep) {
+        close_clients(wsf, LINK_CLOSE_RESTART, "the server is restarting");
+    } else {
+        g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
+        for (guint i = 0; i < sessions->len; i++)
+            call_end(wsf, g_ptr_array_index(sessions, i), DISC_OPERATOR, NULL, NULL, NULL);
+        close_clients(wsf, LINK_CLOSE_DRAINING, "the server is stopping");
+    }
     drain->said_goodbye = true;
     loop_timer_start(drain->timer, GOODBYE_MS);
 }
@@ -255,7 +265,8 @@ static void say_goodbye(struct drain *drain)
 static void on_drain_timer(void *data)
 {
     struct drain *drain = data;
-    bool over = session_table_count(drain->wsf->sessions) == 0 || loop_now() >= drain->deadline;
+    bool over = drain->keep || session_table_count(drain->wsf->sessions) == 0 ||
+                loop_now() >= drain->deadline;
     if (drain->said_goodbye) {
         drain->done(drain->user);
         loop_timer_free(drain->timer);
@@ -267,20 +278,33 @@ static void on_drain_timer(void *data)
     }
 }
 
-void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user)
+static void begin_drain(struct wsf *wsf, bool keep, void (*done)(void *user), void *user)
 {
     if (wsf->draining)
         return;
     wsf->draining = true;
     struct drain *drain = g_new0(struct drain, 1);
     drain->wsf = wsf;
+    drain->keep = keep;
     drain->done = done;
     drain->user = user;
     drain->deadline = loop_now() + conf_int(wsf->conf, "wsf", "drain_time") * G_USEC_PER_SEC;
     drain->timer = loop_timer_new("drain", on_drain_timer, drain);
     /* Still listening: a client that loses its connection must find its call again. */
-    log_info(NULL, "draining, %u calls", session_table_count(wsf->sessions));
+    log_info(NULL, keep ? "stopping for a restart, %u calls go on" : "draining, %u calls",
+             session_table_count(wsf->sessions));
     loop_timer_start(drain->timer, 1);
+}
+
+void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user)
+{
+    begin_drain(wsf, false, done, user);
+}
+
+void wsf_suspend(struct wsf *wsf, void (*done)(void *user), void *user)
+{
+    /* What is not in the store would be lost: then the calls are better ended in good order. */
+    begin_drain(wsf, store_keeper_is_well(wsf->keeper), done, user);
 }
 
 json_t *problem_json(const GError *error)

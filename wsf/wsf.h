@@ -52,6 +52,9 @@ void wsf_free(struct wsf *wsf);
 void wsf_reload(struct wsf *wsf);
 /* No new calls; done() when the calls have ended or been ended. */
 void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user);
+/* For a restart: clients are sent away with 1012 and calls stay in the store; without a store that
+ * can be written as wsf_drain(). */
+void wsf_suspend(struct wsf *wsf, void (*done)(void *user), void *user);
 
 /* The endpoint that this client is registered as, or NULL. */
 struct endpoint *client_endpoint(const struct client *client);
