@@ -4,6 +4,8 @@
 // network does not list has ended, one that only the network has is ended, an `mdisc` that got no
 // answer is sent again (protocol A6, resumption).
 
+import { discover } from './discovery.js';
+import { PRE_OFFER_AS_OFFER, listed as listedExtensions, supported } from './extensions.js';
 import { tabInstanceId } from './instance-id.js';
 import { ProblemError } from './problem.js';
 import { Registration } from './registration.js';
@@ -14,6 +16,11 @@ export class Client extends EventTarget {
     /** @type {import('./index.js').SessionHost} */
     #host;
     #asksForServers;
+    #directMedia;
+    /** What the network can do, undefined as long as it has not said. @type {string[] | undefined} */
+    #known;
+    /** The application's own methods. @type {Map<string, import('./index.js').MethodHandler>} */
+    #methods = new Map();
     /** Sessions that the network has named. @type {Map<string, Session>} */
     #sessions = new Map();
     /** Outgoing sessions that it has not named yet. @type {Set<Session>} */
@@ -31,14 +38,17 @@ export class Client extends EventTarget {
             instanceId = tabInstanceId,
             iceServers,
             gatheringTimeout,
+            directMedia = false,
         } = options;
+        const extensions = options.extensions ?? supported({ directMedia });
+        this.#directMedia = directMedia;
         this.#registration = new Registration({
-            url,
+            urls: url === undefined ? (realm) => discover(realm) : async () => [url].flat(),
             WebSocket,
             instanceId: typeof instanceId === 'function' ? instanceId : async () => instanceId,
             handler: (message, respond) => this.#onRequest(message, respond),
             liveSessions: () => this.#sessions.size,
-            extensions: [],
+            extensions,
             disconnectionTtl: options.disconnectionTtl,
             expirationTime: options.expirationTime,
             connectTimeout: options.connectTimeout,
@@ -46,6 +56,9 @@ export class Client extends EventTarget {
         });
         this.#host = {
             media: { RTCPeerConnection, iceServers, gatheringTimeout },
+            extensions,
+            supports: this.#supports.bind(this),
+            connected: () => this.#registration.link !== null,
             request: this.request.bind(this),
             disconnect: this.#disconnect.bind(this),
             remember: (/** @type {Session} */ session) => this.#remember(session),
@@ -108,7 +121,10 @@ export class Client extends EventTarget {
      * @param {import('./index.js').CallOptions} [options]
      * @returns {Session}
      */
-    call(resourceId, { userData, preferredOriginatingId, signal, ...media } = {}) {
+    call(
+        resourceId,
+        { userData, preferredOriginatingId, requiredExtension, signal, ...media } = {},
+    ) {
         const session = new Session(this.#host, {
             direction: 'outgoing',
             peer: resourceId,
@@ -119,7 +135,7 @@ export class Client extends EventTarget {
         signal?.addEventListener('abort', onAbort, { once: true });
         session.addEventListener('ended', () => signal?.removeEventListener('abort', onAbort));
         // Listeners are added by the caller after this returns.
-        queueMicrotask(() => session._start(media, { preferredOriginatingId }));
+        queueMicrotask(() => session._start(media, { preferredOriginatingId, requiredExtension }));
         return session;
     }
 
@@ -154,6 +170,42 @@ export class Client extends EventTarget {
         return link.request(method, members, options);
     }
 
+    /**
+     * Answers an application's own method, e.g. `chat.example.org`: what the handler gives goes back
+     * as user data, what it throws as a problem.
+     * @param {string} method
+     * @param {import('./index.js').MethodHandler | null} handler null: the method is unknown again
+     */
+    handle(method, handler) {
+        if (!isApplicationMethod(method)) throw new TypeError(`not method.authority: ${method}`);
+        if (handler) this.#methods.set(method, handler);
+        else this.#methods.delete(method);
+    }
+
+    /**
+     * Publishes other attributes of this endpoint (protocol A7).
+     * @param {Record<string, unknown>} attributes
+     */
+    async setAttributes(attributes) {
+        await this.#registration.setAttributes(attributes);
+    }
+
+    /**
+     * Other endpoints and resources whose attributes match, as far as this person may see them.
+     * @param {Record<string, unknown>} [match]
+     * @returns {Promise<unknown[]>}
+     */
+    async directory(match) {
+        const { directory } = await this.getInfo(['directory'], { match });
+        return Array.isArray(directory) ? directory : [];
+    }
+
+    /** The machine has another network: calls look for a new path, a lost connection is mended. */
+    networkChanged() {
+        this.#registration.retryNow();
+        for (const session of this.#sessions.values()) session._networkChanged();
+    }
+
     /** Connects at once while `reconnecting`, e.g. when the browser says that it is online again. */
     reconnectNow() {
         this.#registration.retryNow();
@@ -168,6 +220,7 @@ export class Client extends EventTarget {
     /**
      * @param {import('./index.js').Message} message
      * @param {(members?: Record<string, unknown>) => void} respond
+     * @returns {void | Promise<void>}
      */
     #onRequest(message, respond) {
         switch (message.method) {
@@ -178,8 +231,7 @@ export class Client extends EventTarget {
                 this.#onSetup(message, respond);
                 return;
             case 'mupdate':
-                this.#find(message)._onUpdate(message, respond);
-                return;
+                return this.#find(message)._onUpdate(message, respond);
             case 'mdisc': {
                 const session = this.#find(message);
                 respond({ mediaSessionId: session.mediaSessionId });
@@ -187,10 +239,25 @@ export class Client extends EventTarget {
                 return;
             }
             default:
-                throw String(message.method).includes('.')
-                    ? new ProblemError({ status: 404, cause: 'APP_METHOD_UNKNOWN' })
-                    : new ProblemError({ status: 501, cause: 'METHOD_NOT_SUPPORTED' });
+                if (String(message.method).includes('.')) return this.#onMethod(message, respond);
+                throw new ProblemError({ status: 501, cause: 'METHOD_NOT_SUPPORTED' });
         }
+    }
+
+    /**
+     * @param {import('./index.js').Message} message
+     * @param {(members?: Record<string, unknown>) => void} respond
+     */
+    async #onMethod(message, respond) {
+        const handler = this.#methods.get(String(message.method));
+        if (!handler) throw new ProblemError({ status: 404, cause: 'APP_METHOD_UNKNOWN' });
+        const session =
+            message.mediaSessionId === undefined ? undefined : this.#find(message);
+        const userData = await handler(message.userData, { session, message });
+        respond({
+            ...(session ? { mediaSessionId: session.mediaSessionId } : {}),
+            ...(userData === undefined ? {} : { userData }),
+        });
     }
 
     /**
@@ -222,12 +289,17 @@ export class Client extends EventTarget {
             session._terminate({ cause: 'BUSY', remote: false });
             throw new ProblemError({ status: 409, cause: 'USER_BUSY' });
         }
-        respond({ mediaSessionId });
+        const { extensions } = this.#host;
+        respond({
+            mediaSessionId,
+            ...(extensions.length > 0 ? { supportedExtension: extensions } : {}),
+        });
         session._alert();
     }
 
     /** @param {Record<string, any>} response to `auth` */
     #onRegistered(response) {
+        this.#known = listedExtensions(response) ?? this.#known;
         /** @type {any[]} */
         const sessions = Array.isArray(response.mediaSessions) ? response.mediaSessions : [];
         const listed = new Map(
@@ -247,6 +319,16 @@ export class Client extends EventTarget {
         }
         if (this.#asksForServers) void this.#takeServers();
         this.#emit('registered', { instanceId: this.instanceId, webrtcId: this.webrtcId });
+    }
+
+    /**
+     * Whether the network does an extension too. A network that does not say what it can is asked in
+     * the first message that would use it; direct media is worth the try, the rest is not.
+     * @param {string} name
+     */
+    #supports(name) {
+        if (!this.#host.extensions.includes(name)) return false;
+        return this.#known?.includes(name) ?? (this.#directMedia && name === PRE_OFFER_AS_OFFER);
     }
 
     /** STUN and TURN servers of the operator; most have none: the media centre is reachable. */
@@ -321,6 +403,11 @@ export class Client extends EventTarget {
 function basic(webrtcId, password) {
     const bytes = new TextEncoder().encode(`${webrtcId}:${password}`);
     return `Basic ${btoa(String.fromCharCode(...bytes))}`;
+}
+
+/** A method part without a dot, then an authority of at least two labels. @param {string} name */
+function isApplicationMethod(name) {
+    return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9-]+){2,}$/.test(name);
 }
 
 /** @param {unknown} value a value, or a function that gives it when it is needed */

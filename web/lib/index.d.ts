@@ -52,8 +52,8 @@ export function sentenceFor(
 ): string;
 
 export interface ClientOptions {
-    /** wss://host/eirtcw/v1 */
-    url: string;
+    /** wss://host/eirtcw/v1, or several in order of preference; by default the realm is asked. */
+    url?: string | string[];
     WebSocket?: typeof globalThis.WebSocket;
     RTCPeerConnection?: typeof globalThis.RTCPeerConnection;
     /** This endpoint's UUID; by default one per tab, kept over reloads. */
@@ -68,6 +68,10 @@ export interface ClientOptions {
     disconnectionTtl?: number;
     /** Seconds that a registration shall last; it is refreshed in time. */
     expirationTime?: number;
+    /** Media may run straight between the two clients, which shows each the other's addresses. */
+    directMedia?: boolean;
+    /** Instead of the extensions that the library knows. */
+    extensions?: string[];
     /** Source of the jitter, for tests. */
     random?: () => number;
 }
@@ -90,11 +94,25 @@ export interface MediaChoice {
     stream?: MediaStream;
     tracks?: MediaStreamTrack[];
     receive?: ('audio' | 'video')[];
+    /** Codecs in order of preference, e.g. { video: ['VP9', 'VP8'] }. */
+    codecs?: CodecPreference;
+}
+
+export interface CodecPreference {
+    audio?: string[];
+    video?: string[];
+}
+
+/** What may change in a call. */
+export interface MediaChange extends MediaChoice {
+    held?: boolean;
 }
 
 export interface CallOptions extends MediaChoice {
     userData?: unknown;
     preferredOriginatingId?: string;
+    /** Names of extensions without which the call shall not be. */
+    requiredExtension?: string[];
     /** Aborting hangs up. */
     signal?: AbortSignal;
 }
@@ -117,6 +135,12 @@ export interface ClientEventMap {
     error: CustomEvent<unknown>;
 }
 
+/** Gives the user data of the response; throws a ProblemError to refuse. */
+export type MethodHandler = (
+    userData: unknown,
+    context: { session: Session | undefined; message: Message },
+) => unknown;
+
 /** One registered endpoint. */
 export class Client extends EventTarget {
     constructor(options: ClientOptions);
@@ -135,6 +159,11 @@ export class Client extends EventTarget {
         members?: Record<string, unknown>,
         options?: { signal?: AbortSignal; timeout?: number },
     ): Promise<Message>;
+    /** Answers an application's own method, `name.authority`; null: unknown again. */
+    handle(method: string, handler: MethodHandler | null): void;
+    setAttributes(attributes: Record<string, unknown>): Promise<void>;
+    directory(match?: Record<string, unknown>): Promise<unknown[]>;
+    networkChanged(): void;
     reconnectNow(): void;
     close(): void;
     addEventListener<K extends keyof ClientEventMap>(
@@ -166,6 +195,8 @@ export interface SessionEventMap {
         transceiver: RTCRtpTransceiver;
         stream: MediaStream | null;
     }>;
+    /** This side or the other has put the call on hold, or has taken it back. */
+    holdchange: CustomEvent<{ held: boolean; heldByPeer: boolean }>;
     /** Names, participants or user data changed. */
     update: CustomEvent<{ message: Message }>;
     ended: CustomEvent<SessionEnd>;
@@ -177,6 +208,11 @@ export class Session extends EventTarget {
     readonly direction: 'outgoing' | 'incoming';
     readonly state: SessionState;
     readonly pathState: RTCPeerConnectionState;
+    /** Put on hold by this side. */
+    readonly held: boolean;
+    /** Put on hold by the other side. */
+    readonly heldByPeer: boolean;
+    readonly tracks: MediaStreamTrack[];
     readonly mediaSessionId: string | undefined;
     /** Who is at the other end, as far as the network tells. */
     readonly peer: string | undefined;
@@ -188,7 +224,20 @@ export class Session extends EventTarget {
     answer(media?: MediaChoice): void;
     decline(cause?: 'DECLINED' | 'BUSY'): void;
     hangUp(cause?: string): void;
+    /** These resolve when the other side has agreed, and reject when it refused. */
+    hold(): Promise<void>;
+    resume(): Promise<void>;
+    addVideo(track: MediaStreamTrack): Promise<void>;
+    removeVideo(): Promise<void>;
+    addTrack(track: MediaStreamTrack): Promise<void>;
+    removeTrack(track: MediaStreamTrack): Promise<void>;
+    setCodecs(kind: 'audio' | 'video', names: string[]): Promise<void>;
+    change(change: MediaChange, options?: { byNetwork?: boolean }): Promise<void>;
+    restartIce(): Promise<void>;
+    changeResource(resourceId: string): Promise<void>;
+    setReceive(kinds: ('audio' | 'video')[]): void;
     replaceTrack(kind: 'audio' | 'video', track: MediaStreamTrack | null): Promise<boolean>;
+    request(method: string, userData?: unknown): Promise<unknown>;
     getStats(): Promise<RTCStatsReport | null>;
     addEventListener<K extends keyof SessionEventMap>(
         type: K,
@@ -268,6 +317,43 @@ export function tabInstanceId(environment?: {
     patience?: number;
 }): Promise<string>;
 
+/** The addresses of a realm's service, from its /.well-known/eirtcw. */
+export function discover(
+    realm: string,
+    environment?: { fetch?: typeof globalThis.fetch },
+): Promise<string[]>;
+
+/** @internal What is wanted of a call. */
+export interface Wants {
+    tracks: MediaStreamTrack[];
+    receive: ('audio' | 'video')[];
+    held: boolean;
+    codecs: CodecPreference;
+}
+
+/** @internal */
+export interface TrickledCandidate {
+    candidate: string;
+    sdpMid?: string;
+    usernameFragment?: string;
+}
+
+/** @internal What the exchange of offers and answers needs of its session. */
+export interface ExchangePort {
+    negotiation: any;
+    wants: Wants;
+    send(method: string, members: Record<string, unknown>): Promise<Message>;
+    ended(): boolean;
+    ready(): Promise<void>;
+    trickles(): boolean;
+    pause(seconds: number): Promise<void>;
+    nextAnswer(): Promise<void>;
+    modifying(): () => void;
+    answering(): void;
+    agreed(): void;
+    failed(problem: ProblemError, by: { remote: boolean }): void;
+}
+
 /** @internal */
 export type RequestHandler = (
     message: Message,
@@ -283,7 +369,7 @@ export interface Account {
 
 /** @internal */
 export interface RegistrationOptions {
-    url: string;
+    urls: (realm: string) => Promise<string[]>;
     WebSocket: typeof globalThis.WebSocket;
     instanceId: () => Promise<string>;
     handler: RequestHandler;
@@ -302,6 +388,11 @@ export interface SessionHost {
         iceServers?: RTCIceServer[];
         gatheringTimeout?: number;
     };
+    /** What this side can do. */
+    extensions: string[];
+    /** What both sides can do. */
+    supports(extension: string): boolean;
+    connected(): boolean;
     request(method: string, members?: Record<string, unknown>): Promise<Message>;
     disconnect(mediaSessionId: string, cause: string): void;
     remember(session: any): void;

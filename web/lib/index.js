@@ -6,4 +6,5 @@ export { Session } from './session.js';
 export { ProblemError } from './problem.js';
 export { SENTENCES, sentenceFor } from './words.js';
 export { summarizeStats } from './stats.js';
+export { discover } from './discovery.js';
 export { tabInstanceId } from './instance-id.js';

@@ -5,6 +5,7 @@
 // owns it opens a new one.
 
 import { decode, encodeRequest, encodeResponse } from './envelope.js';
+import { overreach } from './extensions.js';
 import { ProblemError } from './problem.js';
 
 export const SUBPROTOCOL = 'eirtcw.v1';
@@ -14,6 +15,7 @@ const KEPT_BYTES = 64 * 1024;
 
 /**
  * @typedef {object} Pending
+ * @property {unknown} offered supportedExtension of the request
  * @property {(message: import('./index.js').Message) => void} resolve
  * @property {(error: unknown) => void} reject
  */
@@ -104,6 +106,7 @@ export class Link extends EventTarget {
             };
             signal?.addEventListener('abort', onAbort);
             this.#pending.set(id, {
+                offered: members.supportedExtension,
                 resolve: (message) => settle(() => resolve(message)),
                 reject: (error) => settle(() => reject(error)),
             });
@@ -177,7 +180,12 @@ export class Link extends EventTarget {
         }
         const pending = this.#pending.get(message.transactionId);
         if (!pending) return; // late, or a second response to a retransmitted request
-        if (message.success === true) {
+        const unasked = overreach(message, pending.offered);
+        if (unasked !== undefined) {
+            pending.reject(
+                new ProblemError({ cause: 'PROTOCOL_ERROR', detail: `${unasked} is required` }),
+            );
+        } else if (message.success === true) {
             pending.resolve(message);
         } else {
             const problem = ProblemError.fromMessage(message);

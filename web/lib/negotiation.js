@@ -1,48 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The RTCPeerConnection of one media session. The network makes every offer; this side answers. A
-// pre-offer tells codecs and directions and comes from a throw-away connection, because Chromium
-// does not reuse transceivers made beforehand for a remote offer and would answer without simulcast:
-// so the offer is applied to a connection without tracks, and the tracks are attached afterwards.
+// The RTCPeerConnection of one media session: descriptions in and out, nothing of the protocol. A
+// first offer of the network is applied to a connection without tracks and the tracks are attached
+// afterwards, because Chromium does not reuse transceivers made beforehand and would answer without
+// simulcast; so a pre-offer that only tells codecs and directions comes from a throw-away connection.
+// A pre-offer that may be answered (`pre-offer-as-offer`) keeps its connection until that is known.
+
+import { RemoteCandidates } from './candidates.js';
+import { shapeAnswer, shapeBack, shapeOffer } from './shape.js';
 
 const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all candidates
-const KINDS = /** @type {const} */ (['audio', 'video']);
+const TRICKLING_MS = 200; // what is there by then goes into SDP, the rest follows
 
-/**
- * Codecs and directions that this browser would like, as SDP.
- * @param {MediaStreamTrack[]} tracks what will be sent
- * @param {object} options
- * @param {typeof globalThis.RTCPeerConnection} options.RTCPeerConnection
- * @param {string[]} [options.receive] media kinds to receive
- * @returns {Promise<string>}
- */
-export async function createPreOffer(tracks, { RTCPeerConnection, receive = [...KINDS] }) {
-    const connection = new RTCPeerConnection();
-    try {
-        for (const kind of KINDS) {
-            const sends = tracks.some((track) => track.kind === kind);
-            const receives = receive.includes(kind);
-            if (!sends && !receives) continue;
-            const direction = sends && receives ? 'sendrecv' : sends ? 'sendonly' : 'recvonly';
-            connection.addTransceiver(kind, { direction });
-        }
-        return (await connection.createOffer()).sdp ?? '';
-    } finally {
-        connection.close();
-    }
-}
-
-/**
- * Events: `track` {track, stream, transceiver}, `connectionstate` {state}.
- */
+/** Events: `track` {track, streams, transceiver}, `connectionstate` {state}, `candidate` {candidate}. */
 export class Negotiation extends EventTarget {
     #options;
     /** @type {RTCPeerConnection | null} */
     #connection = null;
+    /** That of a pre-offer which the network may answer. @type {RTCPeerConnection | null} */
+    #early = null;
+    #candidates = new RemoteCandidates();
     /**
      * The msid that our tracks share: the far side keeps sound and picture in step by it.
      * @type {MediaStream | undefined}
      */
-    #stream;
+    #stream = globalThis.MediaStream && new MediaStream();
     #closed = false;
 
     /**
@@ -62,33 +43,118 @@ export class Negotiation extends EventTarget {
     }
 
     /**
+     * Codecs and directions that are wanted, as SDP. In a call it tells all m-lines there are.
+     * @param {import('./index.js').Wants} wants
+     * @param {{ asks?: string[] }} [options]
+     */
+    async preOffer(wants, { asks } = {}) {
+        if (this.#connection) {
+            await shapeOffer(this.#connection, wants, { stream: this.#stream, asks });
+            return (await this.#connection.createOffer()).sdp ?? '';
+        }
+        const connection = new this.#options.RTCPeerConnection();
+        try {
+            await shapeOffer(connection, { ...wants, held: false }, { asks: wants.receive });
+            return (await connection.createOffer()).sdp ?? '';
+        } finally {
+            connection.close();
+        }
+    }
+
+    /**
+     * A pre-offer that may be answered: a whole offer.
+     * @param {import('./index.js').Wants} wants
+     * @param {{ trickle?: boolean }} [options]
+     */
+    async earlyOffer(wants, { trickle = false } = {}) {
+        const connection = this.#open();
+        this.#early = connection;
+        await shapeOffer(connection, wants, { stream: this.#stream, asks: wants.receive });
+        await connection.setLocalDescription();
+        await this.#gathered(connection, trickle);
+        return connection.localDescription?.sdp ?? '';
+    }
+
+    /**
      * Applies the network's offer and makes the answer. In a call the connection is kept, so that
-     * m-lines, tracks and the remote stream stay.
+     * m-lines, tracks and the remote stream stay; an offer of our own is rolled back by the browser.
      * @param {string} sdp
-     * @param {MediaStreamTrack[]} tracks what to send, at most one of a kind is used
-     * @param {string[]} receive media kinds to receive
+     * @param {import('./index.js').Wants} wants
      * @returns {Promise<string>} the answer with the candidates gathered
      */
-    async answer(sdp, tracks, receive = [...KINDS]) {
+    async answer(sdp, wants) {
+        this.#dropEarly();
         const connection = (this.#connection ??= this.#open());
-        // Applying an offer while one of ours is open would roll it back by itself; we make none.
         await connection.setRemoteDescription({ type: 'offer', sdp });
-        await this.#attach(connection, tracks, receive);
+        await this.#candidates.apply(connection);
+        await shapeAnswer(connection, wants, this.#stream);
         await connection.setLocalDescription();
         await this.#gathered(connection);
         return connection.localDescription?.sdp ?? '';
     }
 
-    /** Withdraws an offer that was applied but whose answer never counted. */
-    async rollback() {
-        const connection = this.#connection;
-        if (connection?.signalingState === 'have-remote-offer') {
-            await connection.setRemoteDescription({ type: 'rollback' });
+    /**
+     * An offer of our own in a call.
+     * @param {import('./index.js').Wants} wants
+     * @param {{ iceRestart?: boolean, asks?: string[] }} [options]
+     */
+    async offer(wants, { iceRestart = false, asks } = {}) {
+        const connection = this.#needed();
+        await shapeOffer(connection, wants, { stream: this.#stream, asks });
+        await connection.setLocalDescription(await connection.createOffer({ iceRestart }));
+    }
+
+    /**
+     * The offer as it is to be sent, once candidates are gathered.
+     * @param {{ trickle?: boolean }} [options]
+     */
+    async offered({ trickle = false } = {}) {
+        const connection = this.#needed();
+        await this.#gathered(connection, trickle);
+        return connection.localDescription?.sdp ?? '';
+    }
+
+    /**
+     * The network's answer to an offer of ours, or to the pre-offer.
+     * @param {string} sdp
+     */
+    async accept(sdp) {
+        if (!this.#connection) {
+            this.#connection = this.#early;
+            this.#early = null;
         }
+        const connection = this.#needed();
+        await connection.setRemoteDescription({ type: 'answer', sdp });
+        await this.#candidates.apply(connection);
+    }
+
+    /** Whether a pre-offer waits for its answer. */
+    get early() {
+        return this.#early !== null;
+    }
+
+    /**
+     * Withdraws an offer of either side that is not answered.
+     * @param {import('./index.js').Wants} [wants] what was wanted before
+     */
+    async rollback(wants) {
+        const connection = this.#connection;
+        if (connection?.signalingState === 'have-remote-offer')
+            await connection.setRemoteDescription({ type: 'rollback' });
+        else if (connection?.signalingState === 'have-local-offer')
+            await connection.setLocalDescription({ type: 'rollback' });
+        if (connection && wants && connection.signalingState === 'stable')
+            await shapeBack(connection, wants, this.#stream);
+    }
+
+    /** @param {import('./index.js').Message} message with candidates of the far side */
+    takeCandidates(message) {
+        return this.#candidates.take(message, this.#connection);
     }
 
     /** Forgets everything, for a first offer that the network will make anew. */
     reset() {
+        this.#dropEarly();
         const connection = this.#connection;
         this.#connection = null;
         if (connection) discard(connection);
@@ -115,116 +181,54 @@ export class Negotiation extends EventTarget {
         this.reset();
     }
 
+    #needed() {
+        if (!this.#connection || this.#closed) throw new Error('there is no connection');
+        return this.#connection;
+    }
+
+    #dropEarly() {
+        if (this.#early) discard(this.#early);
+        this.#early = null;
+    }
+
     #open() {
         const { RTCPeerConnection, iceServers = [] } = this.#options;
         // No iceCandidatePoolSize and always one bundle: the network offers a single transport.
         const connection = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' });
-        connection.ontrack = ({ track, transceiver, streams }) => {
-            this.dispatchEvent(
-                new CustomEvent('track', { detail: { track, transceiver, streams } }),
-            );
-        };
-        const report = () =>
-            this.dispatchEvent(
-                new CustomEvent('connectionstate', { detail: { state: pathState(connection) } }),
-            );
+        const tell = (/** @type {string} */ type, /** @type {object} */ detail) =>
+            this.dispatchEvent(new CustomEvent(type, { detail }));
+        connection.ontrack = ({ track, transceiver, streams }) =>
+            tell('track', { track, transceiver, streams });
+        connection.onicecandidate = ({ candidate }) => tell('candidate', { candidate });
+        const report = () => tell('connectionstate', { state: pathState(connection) });
         connection.onconnectionstatechange = report;
         connection.oniceconnectionstatechange = report;
         return connection;
     }
 
     /**
-     * Each m-line on which the network wants to receive gets our track of its kind; the first of a
-     * kind wins. A track already on the connection stays where it is.
      * @param {RTCPeerConnection} connection
-     * @param {MediaStreamTrack[]} tracks
-     * @param {string[]} receive
+     * @param {boolean} [trickle]
      */
-    async #attach(connection, tracks, receive) {
-        const wanted = mediaDirections(connection.remoteDescription?.sdp ?? '');
-        const placed = new Set(
-            connection
-                .getSenders()
-                .map((sender) => sender.track)
-                .filter(Boolean),
-        );
-        if (tracks.length > 0 && globalThis.MediaStream) this.#stream ??= new MediaStream();
-        for (const transceiver of connection.getTransceivers()) {
-            const kind = transceiver.receiver.track.kind;
-            const offered = wanted.get(transceiver.mid ?? '');
-            if (!offered || transceiver.direction === 'stopped') continue;
-            const receives =
-                receive.includes(kind) && (offered === 'sendrecv' || offered === 'sendonly');
-            let sends = offered === 'sendrecv' || offered === 'recvonly';
-            if (sends && !transceiver.sender.track) {
-                const track = tracks.find((one) => one.kind === kind && !placed.has(one));
-                if (track) {
-                    placed.add(track);
-                    if (this.#stream) transceiver.sender.setStreams?.(this.#stream);
-                    await transceiver.sender.replaceTrack(track);
-                } else {
-                    sends = false;
-                }
-            }
-            transceiver.direction =
-                sends && receives
-                    ? 'sendrecv'
-                    : sends
-                      ? 'sendonly'
-                      : receives
-                        ? 'recvonly'
-                        : 'inactive';
-        }
-    }
-
-    /** @param {RTCPeerConnection} connection */
-    #gathered(connection) {
+    #gathered(connection, trickle = false) {
         if (connection.iceGatheringState === 'complete' || this.#closed) return;
         const { gatheringTimeout = GATHERING_MS } = this.#options;
         return /** @type {Promise<void>} */ (
             new Promise((resolve) => {
-                const done = () => {
-                    if (
-                        connection.iceGatheringState === 'gathering' &&
-                        connection.signalingState !== 'closed'
-                    )
-                        return;
+                const finish = () => {
                     clearTimeout(timer);
-                    connection.removeEventListener('icegatheringstatechange', done);
+                    connection.removeEventListener('icegatheringstatechange', look);
                     resolve();
                 };
-                const timer = setTimeout(() => {
-                    connection.removeEventListener('icegatheringstatechange', done);
-                    resolve();
-                }, gatheringTimeout);
-                connection.addEventListener('icegatheringstatechange', done);
+                const look = () => {
+                    const { iceGatheringState, signalingState } = connection;
+                    if (iceGatheringState === 'complete' || signalingState === 'closed') finish();
+                };
+                const timer = setTimeout(finish, trickle ? TRICKLING_MS : gatheringTimeout);
+                connection.addEventListener('icegatheringstatechange', look);
             })
         );
     }
-}
-
-/**
- * Direction per mid as the offer says it, seen from the offerer. A refused m-line (port 0 outside a
- * bundle) is left out.
- * @param {string} sdp
- * @returns {Map<string, string>}
- */
-export function mediaDirections(sdp) {
-    /** @type {Map<string, string>} */
-    const directions = new Map();
-    const [session, ...medias] = sdp.split(/\r?\n(?=m=)/);
-    const fallback =
-        /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(session)?.[1] ?? 'sendrecv';
-    for (const media of medias) {
-        const mid = /^a=mid:(\S+)/m.exec(media)?.[1];
-        const refused = /^m=\S+ 0 /.test(media) && !/^a=bundle-only\s*$/m.test(media);
-        if (mid === undefined || refused) continue;
-        directions.set(
-            mid,
-            /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(media)?.[1] ?? fallback,
-        );
-    }
-    return directions;
 }
 
 /**
@@ -239,6 +243,7 @@ function pathState(connection) {
 /** @param {RTCPeerConnection} connection */
 function discard(connection) {
     connection.ontrack = null;
+    connection.onicecandidate = null;
     connection.onconnectionstatechange = null;
     connection.oniceconnectionstatechange = null;
     connection.close();

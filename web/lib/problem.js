@@ -13,6 +13,7 @@ export const LOCAL_CAUSES = Object.freeze({
     SESSION_LOST: 'The session ended while there was no connection',
     SUPERSEDED: 'Another page took over this registration',
     SIGNED_OUT: 'The client has signed out',
+    PROTOCOL_ERROR: 'The service broke the rules of the protocol',
 });
 
 export class ProblemError extends Error {
@@ -83,4 +84,16 @@ export function isObject(value) {
 /** @param {unknown} value */
 function text(value) {
     return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * @param {unknown} error
+ * @returns {ProblemError}
+ */
+export function problemOf(error) {
+    if (error instanceof ProblemError) return error;
+    return new ProblemError({
+        cause: 'INTERNAL_ERROR',
+        detail: error instanceof Error ? error.message : undefined,
+    });
 }

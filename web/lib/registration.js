@@ -29,6 +29,8 @@ export class Registration extends EventTarget {
     /** @type {import('./index.js').Account | undefined} */
     #account;
     #disconnectionTtl = 30;
+    /** Where the service may be, the best first. @type {string[]} */
+    #urls = [];
     /** @type {string | undefined} */
     instanceId;
 
@@ -73,6 +75,17 @@ export class Registration extends EventTarget {
         }
     }
 
+    /**
+     * Says other attributes, at once if there is a connection.
+     * @param {Record<string, unknown>} attributes
+     */
+    async setAttributes(attributes) {
+        if (!this.#account) throw new ProblemError({ status: 409, cause: 'INVALID_STATE' });
+        this.#account = { ...this.#account, attributes };
+        const link = this.link;
+        if (link) await this.#authenticate(link);
+    }
+
     /** Connects at once instead of after the back-off, e.g. when the browser is online again. */
     retryNow() {
         if (this.#state !== 'reconnecting' || this.#retry === undefined) return;
@@ -102,8 +115,13 @@ export class Registration extends EventTarget {
 
     /** @param {AbortSignal} [signal] */
     async #connect(signal) {
-        const { url, WebSocket, handler, extensions } = this.#options;
-        const link = new Link(url, { WebSocket, handler, extensions });
+        const { WebSocket, handler, extensions } = this.#options;
+        if (this.#urls.length === 0) {
+            this.#urls = [...(await this.#options.urls(String(this.webrtcId?.split('@')[1])))];
+            signal?.throwIfAborted();
+            if (this.#state === 'offline') throw new ProblemError({ cause: 'SIGNED_OUT' });
+        }
+        const link = new Link(this.#urls[0], { WebSocket, handler, extensions });
         this.#link = link;
         const onAbort = () => link.close(1000, 'aborted');
         signal?.addEventListener('abort', onAbort);
@@ -199,16 +217,29 @@ export class Registration extends EventTarget {
                 ? response.keepAliveInterval
                 : 20,
         );
-        clearTimeout(this.#refresh);
         const period = typeof response.expirationTime === 'number' ? response.expirationTime : 3600;
+        this.#refreshAfter(link, period * REFRESH_AT, period * (1 - REFRESH_AT));
+        return response;
+    }
+
+    /**
+     * @param {Link} link
+     * @param {number} delay seconds
+     * @param {number} left seconds that the registration then still lasts
+     */
+    #refreshAfter(link, delay, left) {
+        clearTimeout(this.#refresh);
         this.#refresh = setTimeout(
             () => {
                 if (this.link !== link) return;
-                this.#authenticate(link).catch(() => {}); // then the network closes with 4410
+                this.#authenticate(link).catch((error) => {
+                    // Another try while there is time; at its end the network closes with 4410.
+                    const wait = Math.max((error?.retryAfter ?? 0) + 1, left / 2);
+                    if (this.link === link && wait < left) this.#refreshAfter(link, wait, left - wait);
+                });
             },
-            Math.min(period * REFRESH_AT * 1000, LONGEST_TIMER_MS),
+            Math.min(delay * 1000, LONGEST_TIMER_MS),
         );
-        return response;
     }
 
     /**
@@ -265,6 +296,7 @@ export class Registration extends EventTarget {
         } catch (error) {
             if (this.#state !== 'reconnecting') return;
             this.#drop();
+            this.#urls.shift(); // the next, and after the last what the realm says then
             if (error instanceof ProblemError && FINAL.includes(error.cause)) {
                 this.#finish(error);
                 return;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// One media session (protocol A6): state machine, the network's offers, the end of the call. The
-// session outlives a connection to the service, so it never keeps the link itself but asks its
-// owner, the client, to send. Offers are answered one after the other; an answer that comes too late
-// for the state of things is dropped.
+// One media session (protocol A6): its states, what the application may do with it, what the network
+// says of it. Offers and answers are in exchange.js. The session outlives a connection to the
+// service, so it never keeps the link itself but asks its owner, the client, to send.
 
-import { ProblemError, isObject } from './problem.js';
-import { Negotiation, createPreOffer } from './negotiation.js';
+import { Exchange } from './exchange.js';
+import { DIRECT_MEDIA, PRE_OFFER_AS_OFFER, TRICKLE_ICE } from './extensions.js';
+import { HoldWatch } from './hold.js';
+import { Negotiation } from './negotiation.js';
+import { PathWatch } from './path.js';
+import { ProblemError, isObject, problemOf } from './problem.js';
+import { NOTHING, choose } from './wants.js';
 
 /** @typedef {import('./index.js').SessionState} State */
 
@@ -19,36 +23,30 @@ const TRANSITIONS = {
     terminated: [],
 };
 
-/** How long an answered call may take to find its way to the media centre. */
-const MEDIA_TIMEOUT_MS = 30_000;
-
+const OFFER_TIMEOUT_MS = 35_000;
 /** Causes that a person's decision may carry in `mdisc`. */
 const END_CAUSES = ['NORMAL', 'BUSY', 'DECLINED', 'MEDIA_FAILURE', 'PROTOCOL_ERROR'];
+const EXCLUSIVE = ['sdpOffer', 'sdpAnswer', 'preOfferDescription', 'resourceId', 'problemDetails'];
 
 export class Session extends EventTarget {
     #host;
     /** @type {State} */
     #state;
-    /** @type {MediaStreamTrack[]} */
-    #tracks = [];
-    /** @type {string[]} */
-    #receive = ['audio', 'video'];
+    #wants = NOTHING;
     #negotiation;
-    #answering = Promise.resolve();
-    /**
-     * The network's offer that waits for the person to answer.
-     * @type {{ sdp: string, offerId?: unknown } | null}
-     */
-    #waitingOffer = null;
-    #wantsAnswer = false;
-    /** Counts connections to the service: what was begun on a former one is void. */
-    #epoch = 0;
+    #exchange;
+    #path;
+    #hold;
+    #willing = false;
     #answered = false;
-    /** @type {RTCPeerConnectionState} */
-    #pathState = 'new';
+    #suspended = false;
+    /** Offers and answers in progress. */
+    #modifications = 0;
+    /** Who waits for something to change. @type {Set<() => void>} */
+    #watchers = new Set();
+    /** How many offers of the network have been answered. */
+    #agreements = 0;
     #remoteStream;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    #mediaTimer;
 
     /** @type {string | undefined} */ mediaSessionId;
     /** @type {'outgoing' | 'incoming'} */ direction;
@@ -74,14 +72,19 @@ export class Session extends EventTarget {
         this.peer = peer;
         this.mediaSessionId = mediaSessionId;
         this.userData = userData;
+        this.#willing = direction === 'outgoing';
         this.#remoteStream = globalThis.MediaStream ? new MediaStream() : null;
         this.#negotiation = new Negotiation(host.media);
         this.#negotiation.addEventListener('track', (event) =>
             this.#onTrack(/** @type {CustomEvent} */ (event).detail),
         );
-        this.#negotiation.addEventListener('connectionstate', (event) =>
-            this.#onPath(/** @type {CustomEvent} */ (event).detail.state),
-        );
+        this.#path = new PathWatch(this.#negotiation, {
+            changed: (state) => this.#emit('pathchange', { state }),
+            restart: () => this.restartIce(),
+            lost: () => this.hangUp('MEDIA_FAILURE'),
+        });
+        this.#hold = new HoldWatch(this.#negotiation, (detail) => this.#emit('holdchange', detail));
+        this.#exchange = new Exchange(this.#port());
     }
 
     get state() {
@@ -90,7 +93,22 @@ export class Session extends EventTarget {
 
     /** Whether sound and picture have a path; the states of RTCPeerConnection. */
     get pathState() {
-        return this.#pathState;
+        return this.#path.state;
+    }
+
+    /** Whether this side has put the call on hold. */
+    get held() {
+        return this.#wants.held;
+    }
+
+    /** Whether the other side has: it takes nothing of what we would send. */
+    get heldByPeer() {
+        return this.#hold.heldByPeer;
+    }
+
+    /** What is sent, or would be but for a hold. */
+    get tracks() {
+        return [...this.#wants.tracks];
     }
 
     /** Everything that the far side sends; tracks come and go in it. */
@@ -113,16 +131,13 @@ export class Session extends EventTarget {
      * @param {import('./index.js').MediaChoice} [media]
      */
     answer(media = {}) {
-        if (
-            this.direction !== 'incoming' ||
-            !['proceeding', 'alerting'].includes(this.#state) ||
-            this.#wantsAnswer
-        ) {
+        const rings = this.#state === 'proceeding' || this.#state === 'alerting';
+        if (this.direction !== 'incoming' || !rings || this.#willing) {
             throw new ProblemError({ status: 409, cause: 'INVALID_STATE' });
         }
-        this.#choose(media);
-        this.#wantsAnswer = true;
-        this.#answerWaiting();
+        this.#wants = choose(media, this.#wants);
+        this.#willing = true;
+        void this.#exchange.answerWaiting();
     }
 
     /**
@@ -144,36 +159,149 @@ export class Session extends EventTarget {
         this._terminate({ cause, remote: false });
     }
 
+    /** Nothing is sent or received until resume(). Sending stops before the other side has agreed. */
+    hold() {
+        return this.change({ held: true });
+    }
+
+    resume() {
+        return this.change({ held: false });
+    }
+
     /**
-     * Sends another track in place of the present one of its kind; null sends nothing.
+     * Adds a picture (camera, screen) to the call.
+     * @param {MediaStreamTrack} track
+     */
+    addVideo(track) {
+        return this.addTrack(track);
+    }
+
+    /** Stops sending pictures; the other side's may go on. */
+    removeVideo() {
+        return this.#modify((wants) => ({
+            ...wants,
+            tracks: wants.tracks.filter((one) => one.kind !== 'video'),
+        }));
+    }
+
+    /** @param {MediaStreamTrack} track */
+    addTrack(track) {
+        const kind = /** @type {'audio' | 'video'} */ (track.kind);
+        return this.#modify((wants) => ({
+            ...wants,
+            tracks: [...wants.tracks.filter((one) => one !== track), track],
+            receive: wants.receive.includes(kind) ? wants.receive : [...wants.receive, kind],
+        }));
+    }
+
+    /** @param {MediaStreamTrack} track */
+    removeTrack(track) {
+        return this.#modify((wants) => ({
+            ...wants,
+            tracks: wants.tracks.filter((one) => one !== track),
+        }));
+    }
+
+    /**
+     * Sends another track in place of the present one of its kind; null sends nothing. The other side
+     * is not asked.
      * @param {'audio' | 'video'} kind
      * @param {MediaStreamTrack | null} track
      * @returns {Promise<boolean>} false if this session does not send that kind
      */
     async replaceTrack(kind, track) {
-        this.#tracks = this.#tracks.filter((one) => one.kind !== kind).concat(track ? [track] : []);
-        return this.#negotiation.replaceTrack(kind, track);
+        const tracks = this.#wants.tracks.filter((one) => one.kind !== kind);
+        this.#wants = { ...this.#wants, tracks: track ? [...tracks, track] : tracks };
+        return this.#wants.held ? false : this.#negotiation.replaceTrack(kind, track);
+    }
+
+    /**
+     * Any change of media at once. Resolves when the other side has agreed; rejects with a
+     * ProblemError when it refused, and the call stays as it was. `byNetwork` asks the network to
+     * make the offer, which suits rooms with many who change something.
+     * @param {import('./index.js').MediaChange} change
+     * @param {{ byNetwork?: boolean }} [options]
+     */
+    change({ held, ...choice }, options) {
+        return this.#modify(
+            (wants) => ({ ...choose(choice, wants), held: held ?? wants.held }),
+            options,
+        );
+    }
+
+    /**
+     * What later offers of the other side may bring, without a new offer now.
+     * @param {('audio' | 'video')[]} kinds
+     */
+    setReceive(kinds) {
+        this.#wants = { ...this.#wants, receive: [...kinds] };
+    }
+
+    /**
+     * Codecs in order of preference, e.g. ['VP9', 'VP8']; those not named come behind.
+     * @param {'audio' | 'video'} kind
+     * @param {string[]} names
+     */
+    setCodecs(kind, names) {
+        return this.#modify((wants) => ({ ...wants, codecs: { ...wants.codecs, [kind]: names } }));
+    }
+
+    /** A new path for sound and picture; the library does it by itself when the path fails. */
+    restartIce() {
+        return this.#exchange.modify({ iceRestart: true });
+    }
+
+    /**
+     * Plays another resource in this session. The old one goes on until the new one is there; a
+     * refusal leaves it.
+     * @param {string} resourceId
+     */
+    async changeResource(resourceId) {
+        await this.#ready();
+        const answered = this.#nextAnswer();
+        answered.catch(() => {}); // a refusal comes first
+        const response = await this.#send('mupdate', { resourceId });
+        this._update(response);
+        if (typeof response.sdpOffer === 'string') this.#exchange.take(response, true);
+        await answered;
+        this.peer = resourceId;
+    }
+
+    /**
+     * An application's own method to the far end, e.g. `chat.example.org`.
+     * @param {string} method
+     * @param {unknown} [userData]
+     * @returns {Promise<unknown>} the far end's user data
+     */
+    async request(method, userData) {
+        const response = await this.#send(method, userData === undefined ? {} : { userData });
+        return response.userData;
     }
 
     /**
      * Starts an outgoing session.
      * @param {import('./index.js').MediaChoice} media
-     * @param {{ preferredOriginatingId?: string }} options
+     * @param {{ preferredOriginatingId?: string, requiredExtension?: string[] }} options
      * @internal
      */
-    async _start(media, { preferredOriginatingId }) {
-        this.#choose(media);
+    async _start(media, { preferredOriginatingId, requiredExtension }) {
+        this.#wants = choose(media, this.#wants);
+        const early = this.#host.supports(PRE_OFFER_AS_OFFER);
+        const extensions = this.#host.extensions.filter(
+            (name) => early || (name !== PRE_OFFER_AS_OFFER && name !== DIRECT_MEDIA),
+        );
         try {
-            const preOfferDescription = await createPreOffer(this.#tracks, {
-                ...this.#host.media,
-                receive: this.#receive,
-            });
+            const preOfferDescription = early
+                ? await this.#negotiation.earlyOffer(this.#wants, { trickle: this.#trickles() })
+                : await this.#negotiation.preOffer(this.#wants);
             if (this._ended) return;
             const response = await this.#host.request('msetup', {
                 resourceId: this.peer,
                 preOfferDescription,
                 ...(preferredOriginatingId ? { preferredOriginatingId } : {}),
                 ...(this.userData === undefined ? {} : { userData: this.userData }),
+                ...(extensions.length > 0 ? { supportedExtension: extensions } : {}),
+                ...(requiredExtension ? { requiredExtension } : {}),
             });
             this.#adopt(response);
             if (this._ended) {
@@ -183,13 +311,12 @@ export class Session extends EventTarget {
             }
             this.#setState('proceeding');
             this._update(response);
-            if (typeof response.sdpOffer === 'string') this.#take(response);
+            if (typeof response.sdpAnswer === 'string') await this.#acceptEarly(response);
+            else if (typeof response.sdpOffer === 'string') this.#exchange.take(response, true);
+            else this.#exchange.trickleEarly();
         } catch (error) {
-            this._terminate({
-                cause: problemOf(error).cause,
-                problem: problemOf(error),
-                remote: true,
-            });
+            const problem = problemOf(error);
+            this._terminate({ cause: problem.cause, problem, remote: true });
         }
     }
 
@@ -199,7 +326,7 @@ export class Session extends EventTarget {
      * @internal
      */
     _offered(message) {
-        if (typeof message.sdpOffer === 'string') this.#take(message);
+        if (typeof message.sdpOffer === 'string') this.#exchange.take(message, this.#willing);
     }
 
     /**
@@ -227,7 +354,7 @@ export class Session extends EventTarget {
         // `established` is our own knowledge: it follows the answer.
         if (this.direction === 'outgoing' && (told === 'alerting' || told === 'proceeding'))
             this.#setState(told);
-        this.dispatchEvent(new CustomEvent('update', { detail: { message } }));
+        this.#emit('update', { message });
     }
 
     /**
@@ -236,44 +363,36 @@ export class Session extends EventTarget {
      * @param {(members?: Record<string, unknown>) => void} respond
      * @internal
      */
-    _onUpdate(message, respond) {
-        const exclusive = [
-            'sdpOffer',
-            'sdpAnswer',
-            'preOfferDescription',
-            'resourceId',
-            'problemDetails',
-        ].filter((key) => message[key] !== undefined);
-        if (
-            exclusive.length > 1 ||
-            (message.sdpOffer !== undefined && typeof message.sdpOffer !== 'string')
-        ) {
+    async _onUpdate(message, respond) {
+        const exclusive = EXCLUSIVE.filter((key) => message[key] !== undefined);
+        if (exclusive.length > 1 || !isText(message.sdpOffer) || !isText(message.sdpAnswer)) {
             throw new ProblemError({
                 status: 400,
                 cause: 'INVALID_MESSAGE',
                 detail: exclusive.join(', '),
             });
         }
-        if (message.sdpAnswer !== undefined || message.problemDetails !== undefined) {
-            throw new ProblemError({
-                status: 409,
-                cause: 'INVALID_STATE',
-                detail: 'no offer of this side is outstanding',
-            });
+        if (message.sdpAnswer !== undefined) {
+            if (this.#negotiation.early) await this.#acceptEarly(message);
+            else await this.#exchange.answered(message);
+        } else if (message.problemDetails !== undefined) {
+            this.#exchange.refused(message);
         }
         // A success without sdpAnswer means that the answer comes later (A6).
         respond({ mediaSessionId: this.mediaSessionId });
+        if (message.candidates !== undefined || message.endOfCandidates !== undefined)
+            void this.#negotiation.takeCandidates(message);
         this._update(message);
-        if (message.sdpOffer !== undefined) this.#take(message);
+        if (message.sdpOffer !== undefined) this.#exchange.take(message, this.#willing);
     }
 
     /**
-     * The connection to the service is gone: what was outstanding is void, an offer is rolled back.
+     * The connection to the service is gone: what was outstanding is void.
      * @internal
      */
     _suspend() {
-        this.#epoch += 1;
-        this.#waitingOffer = null;
+        this.#suspended = true;
+        this.#exchange.suspend();
     }
 
     /**
@@ -285,13 +404,22 @@ export class Session extends EventTarget {
         const running = told === 'established' || told === 'modifying';
         // Our first answer may have arrived although its response did not.
         if (running && this.#answered) this.#setState('established');
-        if (this.#state === 'established' || this.#state === 'modifying') {
-            await this.#negotiation.rollback().catch(() => {});
-            if (this.#state === 'modifying') this.#setState('established');
-        } else {
+        if (this.#running) {
+            await this.#exchange.rollback();
+        } else if (!this.#negotiation.early) {
             this.#negotiation.reset(); // the network makes its first offer anew
             this.#answered = false;
         }
+        this.#suspended = false;
+        this.#wake();
+    }
+
+    /**
+     * The machine has another network: where the path is gone already, a new one is found.
+     * @internal
+     */
+    _networkChanged() {
+        if (this.#running) this.#path.networkChanged();
     }
 
     /**
@@ -301,17 +429,164 @@ export class Session extends EventTarget {
     _terminate(end) {
         if (this.#state === 'terminated') return;
         this.end = end;
-        this.#waitingOffer = null;
-        clearTimeout(this.#mediaTimer);
+        this.#path.close();
+        this.#exchange.close();
         this.#negotiation.close();
         this.#setState('terminated');
-        this.dispatchEvent(new CustomEvent('ended', { detail: end }));
+        this.#emit('ended', end);
         this.#host.forget(this);
+        this.#wake();
     }
 
     /** @internal */
     get _ended() {
         return this.#state === 'terminated';
+    }
+
+    get #running() {
+        return this.#state === 'established' || this.#state === 'modifying';
+    }
+
+    /** What the exchange of offers and answers may do with this session. */
+    #port() {
+        const session = this;
+        return {
+            negotiation: this.#negotiation,
+            get wants() {
+                return session.#wants;
+            },
+            set wants(wants) {
+                const { held } = session.#wants;
+                session.#wants = wants;
+                if (wants.held !== held) session.#hold.tell(wants);
+            },
+            send: this.#send.bind(this),
+            ended: () => this._ended,
+            ready: () => this.#ready(),
+            trickles: () => this.#trickles(),
+            pause: (/** @type {number} */ seconds) => this.#pause(seconds),
+            nextAnswer: () => this.#nextAnswer(),
+            modifying: () => this.#modifying(),
+            answering: () => {
+                this.#answered = true;
+            },
+            agreed: () => this.#agreed(),
+            failed: this.#failed.bind(this),
+        };
+    }
+
+    /**
+     * @param {(wants: import('./index.js').Wants) => import('./index.js').Wants} wish
+     * @param {{ byNetwork?: boolean }} [options]
+     */
+    #modify(wish, { byNetwork = false } = {}) {
+        return this.#exchange.modify({ wish, byNetwork });
+    }
+
+    #trickles() {
+        return this.#host.extensions.includes(TRICKLE_ICE) && this.#host.supports(TRICKLE_ICE);
+    }
+
+    /** Resolves when an offer may be made; rejects once there is no session for it any more. */
+    async #ready() {
+        for (;;) {
+            if (this._ended) {
+                const { cause, problem } = this.end ?? {};
+                throw (
+                    problem ??
+                    new ProblemError({ status: 410, cause: 'MEDIA_SESSION_GONE', detail: cause })
+                );
+            }
+            const quiet = this.#running && !this.#suspended && !this.#exchange.busy;
+            if (quiet && this.#host.connected()) return;
+            await this.#changed();
+        }
+    }
+
+    /** @param {number} [timeout] milliseconds */
+    #changed(timeout) {
+        return /** @type {Promise<void>} */ (
+            new Promise((resolve) => {
+                const watcher = () => {
+                    clearTimeout(timer);
+                    this.#watchers.delete(watcher);
+                    resolve();
+                };
+                const timer = timeout === undefined ? undefined : setTimeout(watcher, timeout);
+                this.#watchers.add(watcher);
+            })
+        );
+    }
+
+    #wake() {
+        for (const watcher of [...this.#watchers]) watcher();
+    }
+
+    /** @param {number} seconds cut short by the end of the session */
+    async #pause(seconds) {
+        const end = Date.now() + seconds * 1000;
+        while (!this._ended && Date.now() < end) await this.#changed(end - Date.now());
+    }
+
+    /** Resolves when an offer of the network that comes from now on has been answered. */
+    async #nextAnswer() {
+        const before = this.#agreements;
+        const end = Date.now() + OFFER_TIMEOUT_MS;
+        while (this.#agreements === before) {
+            if (this._ended || Date.now() >= end)
+                throw new ProblemError({ status: 504, cause: 'PEER_TIMEOUT' });
+            await this.#changed(end - Date.now());
+        }
+    }
+
+    /** @returns {() => void} to be called at the end of an offer and its answer */
+    #modifying() {
+        this.#modifications += 1;
+        if (this.#running) this.#setState('modifying');
+        return () => {
+            this.#modifications -= 1;
+            if (this.#modifications === 0 && this.#state === 'modifying')
+                this.#setState('established');
+            this.#wake();
+        };
+    }
+
+    /** An offer, of whichever side, has its answer. */
+    #agreed() {
+        this.#agreements += 1;
+        this.#hold.look(this.#wants);
+        if (!this.#running) {
+            this.#answered = true;
+            this.#setState('established');
+            this.#path.expect();
+        }
+        this.#wake();
+    }
+
+    /**
+     * A6: a refused answer ends an initial session; in a call the network makes a new offer.
+     * @param {ProblemError} problem
+     * @param {{ remote: boolean }} by
+     */
+    #failed(problem, { remote }) {
+        if (this._ended || this.#running) return;
+        if (this.mediaSessionId) this.#host.disconnect(this.mediaSessionId, 'MEDIA_FAILURE');
+        this._terminate({ cause: problem.cause, problem, remote });
+    }
+
+    /** @param {import('./index.js').Message} message whose sdpAnswer is that to our pre-offer */
+    async #acceptEarly(message) {
+        try {
+            await this.#exchange.acceptEarly(String(message.sdpAnswer));
+        } catch (error) {
+            const problem = new ProblemError({
+                status: 422,
+                cause: 'SDP_NOT_ACCEPTABLE',
+                detail: error instanceof Error ? error.message.slice(0, 200) : undefined,
+            });
+            this.#failed(problem, { remote: false });
+            throw problem;
+        }
     }
 
     /** @param {import('./index.js').Message} response */
@@ -327,116 +602,27 @@ export class Session extends EventTarget {
         if (!this._ended) this.#host.remember(this);
     }
 
-    /** @param {import('./index.js').MediaChoice} media */
-    #choose({ stream, tracks, receive }) {
-        this.#tracks = tracks ?? stream?.getTracks() ?? [];
-        if (receive) this.#receive = receive;
-    }
-
-    /** @param {import('./index.js').Message} message */
-    #take(message) {
-        this.#waitingOffer = { sdp: String(message.sdpOffer), offerId: message.offerId };
-        if (this.direction === 'outgoing' || this.#wantsAnswer) this.#answerWaiting();
-    }
-
-    #answerWaiting() {
-        this.#answering = this.#answering.then(async () => {
-            const offer = this.#waitingOffer;
-            this.#waitingOffer = null;
-            if (offer && !this._ended) await this.#answerOffer(offer);
-        });
-    }
-
-    /** @param {{ sdp: string, offerId?: unknown }} offer */
-    async #answerOffer({ sdp, offerId }) {
-        const initial = this.#state !== 'established' && this.#state !== 'modifying';
-        const echo = offerId === undefined ? {} : { offerId };
-        const epoch = this.#epoch;
-        const over = () => this._ended || epoch !== this.#epoch;
-        if (!initial) this.#setState('modifying');
-        let sdpAnswer;
-        try {
-            sdpAnswer = await this.#negotiation.answer(sdp, this.#tracks, this.#receive);
-        } catch (error) {
-            if (!over()) await this.#refuse(error, initial, echo);
-            return;
-        }
-        if (over()) return;
-        this.#answered = true;
-        try {
-            await this.#send('mupdate', { sdpAnswer, ...echo });
-            if (over()) return;
-            this.#setState('established');
-            if (initial) this.#expectMedia();
-        } catch (error) {
-            const problem = problemOf(error);
-            if (over() || problem.cause === 'CONNECTION_LOST') return; // void; resumption decides
-            // A6: a refused answer ends an initial session; in a call the network makes a new offer.
-            if (!initial) this.#setState('established');
-            else {
-                if (this.mediaSessionId)
-                    this.#host.disconnect(this.mediaSessionId, 'MEDIA_FAILURE');
-                this._terminate({ cause: problem.cause, problem, remote: true });
-            }
-        }
-    }
-
-    /**
-     * The browser cannot apply the offer: it is refused, the session stays as it was.
-     * @param {unknown} error
-     * @param {boolean} initial
-     * @param {Record<string, unknown>} echo
-     */
-    async #refuse(error, initial, echo) {
-        const problem = new ProblemError({
-            status: 422,
-            cause: 'SDP_NOT_ACCEPTABLE',
-            detail: error instanceof Error ? error.message.slice(0, 200) : undefined,
-        });
-        await this.#negotiation.rollback().catch(() => {});
-        await this.#send('mupdate', { problemDetails: problem.toDetails(), ...echo }).catch(
-            () => {},
-        );
-        if (this._ended) return;
-        if (!initial) {
-            this.#setState('established');
-            return;
-        }
-        if (this.mediaSessionId) this.#host.disconnect(this.mediaSessionId, 'MEDIA_FAILURE');
-        this._terminate({ cause: problem.cause, problem, remote: false });
-    }
-
     /**
      * @param {string} method
      * @param {Record<string, unknown>} members
      */
-    #send(method, members) {
-        return this.#host.request(method, { mediaSessionId: this.mediaSessionId, ...members });
+    async #send(method, members) {
+        try {
+            return await this.#host.request(method, {
+                mediaSessionId: this.mediaSessionId,
+                ...members,
+            });
+        } catch (error) {
+            // A3: a response that requires what we did not offer.
+            if (problemOf(error).cause === 'PROTOCOL_ERROR') this.hangUp('PROTOCOL_ERROR');
+            throw error;
+        }
     }
 
     /** @param {{ track: MediaStreamTrack, transceiver: RTCRtpTransceiver }} detail */
     #onTrack({ track, transceiver }) {
         if (!this.#remoteStream?.getTracks().includes(track)) this.#remoteStream?.addTrack(track);
-        this.dispatchEvent(
-            new CustomEvent('track', {
-                detail: { track, transceiver, stream: this.#remoteStream },
-            }),
-        );
-    }
-
-    /** An offer whose candidates are of no use leaves ICE in `new` for ever: a failure too. */
-    #expectMedia() {
-        if (this.#pathState === 'connected') return;
-        this.#mediaTimer = setTimeout(() => this.hangUp('MEDIA_FAILURE'), MEDIA_TIMEOUT_MS);
-    }
-
-    /** @param {RTCPeerConnectionState} state */
-    #onPath(state) {
-        if (this._ended || state === this.#pathState) return;
-        this.#pathState = state;
-        if (state === 'connected') clearTimeout(this.#mediaTimer);
-        this.dispatchEvent(new CustomEvent('pathchange', { detail: { state } }));
-        if (state === 'failed') this.hangUp('MEDIA_FAILURE');
+        this.#emit('track', { track, transceiver, stream: this.#remoteStream });
     }
 
     /** @param {State} state */
@@ -444,20 +630,17 @@ export class Session extends EventTarget {
         const previous = this.#state;
         if (state === previous || !TRANSITIONS[previous].includes(state)) return;
         this.#state = state;
-        this.dispatchEvent(new CustomEvent('statechange', { detail: { state, previous } }));
+        this.#emit('statechange', { state, previous });
+        this.#wake();
     }
-}
 
-/**
- * @param {unknown} error
- * @returns {ProblemError}
- */
-function problemOf(error) {
-    if (error instanceof ProblemError) return error;
-    return new ProblemError({
-        cause: 'INTERNAL_ERROR',
-        detail: error instanceof Error ? error.message : undefined,
-    });
+    /**
+     * @param {string} type
+     * @param {unknown} detail
+     */
+    #emit(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
 }
 
 /**
@@ -471,4 +654,9 @@ export function endOf(message) {
         ? ProblemError.fromMessage(message, cause)
         : undefined;
     return { cause, problem, remote: true };
+}
+
+/** @param {unknown} value */
+function isText(value) {
+    return value === undefined || typeof value === 'string';
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An RTCPeerConnection that only writes down what is done with it.
+// An RTCPeerConnection that only writes down what is done with it, and keeps the states that an offer
+// and an answer go through (RFC 9429 4.1.8) as far as the library leans on them.
 
 export class FakeConnection extends EventTarget {
     /** @type {FakeConnection[]} */
@@ -16,6 +17,7 @@ export class FakeConnection extends EventTarget {
     remoteDescription = null;
     localDescription = null;
     done = [];
+    candidates = [];
 
     constructor(configuration) {
         super();
@@ -23,21 +25,28 @@ export class FakeConnection extends EventTarget {
         FakeConnection.made.push(this);
     }
 
-    addTransceiver(kind, { direction }) {
-        this.done.push(`addTransceiver ${kind} ${direction}`);
-        this.transceivers.push(transceiver(kind, direction, null));
+    addTransceiver(what, { direction = 'sendrecv' } = {}) {
+        const kind = typeof what === 'string' ? what : what.kind;
+        const made = transceiver(kind, direction, null);
+        if (typeof what !== 'string') made.sender.track = what;
+        this.transceivers.push(made);
+        return made;
     }
 
-    async createOffer() {
-        return {
-            type: 'offer',
-            sdp: `pre-offer ${this.transceivers.map((t) => `${t.receiver.track.kind} ${t.direction}`).join(', ')}`,
-        };
+    async createOffer({ iceRestart = false } = {}) {
+        return { type: 'offer', sdp: `${iceRestart ? 'restart ' : ''}offer ${this.shape()}` };
     }
 
     async setRemoteDescription({ type, sdp }) {
         this.done.push(`setRemoteDescription ${type}`);
         if (FakeConnection.refuses) throw new Error('Failed to parse SessionDescription');
+        if (type === 'answer') {
+            if (this.signalingState !== 'have-local-offer') throw new Error('no offer');
+            this.remoteDescription = { type, sdp };
+            this.#stable();
+            return;
+        }
+        if (this.signalingState === 'have-local-offer') this.#rollback();
         if (type === 'rollback') {
             this.signalingState = 'stable';
             return;
@@ -50,15 +59,32 @@ export class FakeConnection extends EventTarget {
         }
     }
 
-    async setLocalDescription() {
-        this.done.push(
-            `setLocalDescription ${this.transceivers.map((t) => t.direction).join(' ')}`,
-        );
-        this.signalingState = 'stable';
-        this.localDescription = {
-            type: 'answer',
-            sdp: `answer ${this.transceivers.map((t) => t.direction).join(' ')}`,
-        };
+    async setLocalDescription(description) {
+        if (description?.type === 'rollback') {
+            this.done.push('rollback');
+            this.#rollback();
+        } else if (description || this.signalingState === 'stable') {
+            const { sdp } = description ?? (await this.createOffer());
+            this.done.push(`setLocalDescription ${sdp}`);
+            this.signalingState = 'have-local-offer';
+            this.localDescription = { type: 'offer', sdp };
+            this.transceivers.forEach((one, index) => {
+                if (one.mid === null) [one.mid, one.fresh] = [String(index), true];
+            });
+        } else {
+            this.done.push(
+                `setLocalDescription ${this.transceivers.map((t) => t.direction).join(' ')}`,
+            );
+            this.#stable();
+            this.localDescription = {
+                type: 'answer',
+                sdp: `answer ${this.transceivers.map((t) => t.direction).join(' ')}`,
+            };
+        }
+    }
+
+    async addIceCandidate(candidate) {
+        this.candidates.push(candidate);
     }
 
     getTransceivers() {
@@ -69,14 +95,32 @@ export class FakeConnection extends EventTarget {
         return this.transceivers.map((one) => one.sender);
     }
 
-    become(state) {
+    shape() {
+        return this.transceivers
+            .map((t) => `${t.receiver.track.kind} ${t.direction}`)
+            .join(', ');
+    }
+
+    become(state, ice = state) {
         this.connectionState = state;
+        this.iceConnectionState = ice;
         this.onconnectionstatechange?.();
     }
 
     close() {
         this.done.push('close');
         this.signalingState = 'closed';
+    }
+
+    #stable() {
+        this.signalingState = 'stable';
+        for (const one of this.transceivers)
+            [one.currentDirection, one.fresh] = [one.direction, false];
+    }
+
+    #rollback() {
+        this.signalingState = 'stable';
+        for (const one of this.transceivers) if (one.fresh) [one.mid, one.fresh] = [null, false];
     }
 }
 
@@ -92,6 +136,12 @@ function transceiver(kind, direction, mid) {
             async replaceTrack(track) {
                 this.track = track;
             },
+        },
+        stop() {
+            this.direction = 'stopped';
+        },
+        setCodecPreferences(codecs) {
+            this.codecs = codecs.map((one) => one.mimeType);
         },
     };
 }

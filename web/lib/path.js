@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The path of sound and picture: whether there is one, and what to do when it goes. A path that was
+// there and failed gets a new one by an ICE restart; a call whose path does not come, or does not come
+// back, has failed.
+
+/** How long a call may be without a path. */
+const WITHOUT_MS = 30_000;
+
+export class PathWatch {
+    #negotiation;
+    #to;
+    /** @type {RTCPeerConnectionState} */
+    state = 'new';
+    #came = false;
+    #moved = false;
+    #restarting = false;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #timer;
+
+    /**
+     * @param {import('./negotiation.js').Negotiation} negotiation
+     * @param {object} to
+     * @param {(state: RTCPeerConnectionState) => void} to.changed
+     * @param {() => Promise<void>} to.restart
+     * @param {() => void} to.lost
+     */
+    constructor(negotiation, to) {
+        this.#negotiation = negotiation;
+        this.#to = to;
+        negotiation.addEventListener('connectionstate', (event) =>
+            this.#onState(/** @type {CustomEvent} */ (event).detail.state),
+        );
+    }
+
+    /** An offer whose candidates are of no use leaves ICE in `new` for ever: a failure too. */
+    expect() {
+        if (this.state !== 'connected') this.#wait();
+    }
+
+    /** The machine has another network. A path that still works is left alone. */
+    networkChanged() {
+        this.#moved = true;
+        if (this.state === 'disconnected' || this.state === 'failed') this.#restart();
+    }
+
+    close() {
+        clearTimeout(this.#timer);
+        this.#to = { changed() {}, restart: async () => {}, lost() {} };
+    }
+
+    /** @param {RTCPeerConnectionState} state */
+    #onState(state) {
+        if (state === this.state) return;
+        this.state = state;
+        if (state === 'connected') {
+            this.#came = true;
+            this.#moved = false;
+            clearTimeout(this.#timer);
+            this.#timer = undefined;
+        }
+        this.#to.changed(state);
+        if (state === 'disconnected' && this.#moved) this.#restart();
+        if (state === 'failed') this.#onFailed();
+    }
+
+    /** Only lost connectivity can be mended: a failed DTLS handshake would fail again. */
+    #onFailed() {
+        const ice = this.#negotiation.connection?.iceConnectionState;
+        if (this.#came && ice === 'failed') this.#restart();
+        else this.#to.lost();
+    }
+
+    #restart() {
+        this.#wait();
+        if (this.#restarting) return;
+        this.#restarting = true;
+        this.#to
+            .restart()
+            .catch(() => {
+                if (this.state === 'failed') this.#to.lost(); // refused
+            })
+            .finally(() => {
+                this.#restarting = false;
+            });
+    }
+
+    #wait() {
+        this.#timer ??= setTimeout(() => this.#to.lost(), WITHOUT_MS);
+    }
+}
