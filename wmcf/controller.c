@@ -161,7 +161,8 @@ void controllers_close(struct wmcf *wmcf)
 static void on_opened(struct link *link, void *user)
 {
     struct log_ids ids = {.link = link_name(link)};
-    log_debug(&ids, "control link opened from %s", link_peer_address(link));
+    g_autofree char *transport = link_describe_transport(link);
+    log_debug(&ids, "control link accepted from %s over %s", link_peer_address(link), transport);
 }
 
 static void on_request(struct link *link, struct link_transaction *txn, void *user)

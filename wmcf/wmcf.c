@@ -160,6 +160,7 @@ static bool listen_for_wsfs(struct wmcf *wmcf, GError **error)
         .http = wmcf->http,
         .connections_max = conf_int(conf, "control", "connections_max"),
         .connections_per_address = conf_int(conf, "control", "connections_per_address"),
+        .streams_per_connection = conf_int(conf, "control", "streams_per_connection"),
         .connect_rate_per_address = conf_int(conf, "control", "connect_rate_per_address"),
     };
     wmcf->listener = link_listen(wmcf->links, &config, error);

@@ -40,6 +40,8 @@ struct link_setup {
     const struct link_ops *ops;
     void *user;
     const char *peer_address, *path;
+    enum link_transport transport;
+    const char *tls_version;  /* static, NULL without TLS */
     char **certificate_names; /* transfer full, may be NULL */
     const struct link_wire_ops *wire_ops;
     void *wire;
@@ -59,6 +61,8 @@ struct link {
     const struct link_ops *ops; /* NULL once abandoned */
     void *user, *data;
     char *peer_address, *path;
+    enum link_transport transport;
+    const char *tls_version;
     char **certificate_names;
     const struct link_wire_ops *wire_ops;
     void *wire;
@@ -113,7 +117,8 @@ struct link_piece {
     gsize length;
     bool first, last;
 };
-/* What goes out next, at most `max` octets of it; PIECE and PING count as sent then. */
+/* What goes out next, at most `max` octets of it (0: nothing of a message now); PIECE and PING
+ * count as sent then. */
 enum link_out link_wire_next(struct link *link, gsize max, struct link_piece *ret_piece);
 bool link_wire_wants_write(const struct link *link);
 /* The peer's close frame. */
@@ -129,6 +134,8 @@ void link_set_state(struct link *link, enum link_state state, const char *why);
 /* Looks at every deadline soon (delay 0: in the next round of the loop). */
 void link_schedule(struct link *link);
 void link_send(struct link *link, GBytes *text);
+/* A line of the message trace, where there is one. */
+void link_trace(const struct link *link, bool received, const char *text, gsize length);
 void link_queue_clear(struct link *link);
 void link_receive_finish(struct link *link);
 void link_receive_tick(struct link *link, gint64 now, gint64 *next);
@@ -143,6 +150,7 @@ void link_problem_close(struct link *link, enum link_close code, const char *rea
 /* --- counting (link-metrics.c) --------------------------------------------------------------- */
 
 void link_count_open(enum link_role role, int delta);
+void link_count_opened(const struct link *link);
 void link_count_closed(enum link_role role, int code);
 void link_count_octets(bool received, gsize octets);
 /* error NULL: success. `request_of_peer` false: a call of ours. */

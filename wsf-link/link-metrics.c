@@ -22,6 +22,19 @@ void link_count_open(enum link_role role, int delta)
     metric_add(metric, delta, labels);
 }
 
+void link_count_opened(const struct link *link)
+{
+    static struct metric *metric;
+    if (!metric)
+        metric = metric_register(METRIC_COUNTER, "link_opened", NULL,
+                                 "Links that were opened, by our role, what carries the WebSocket "
+                                 "and the version of TLS.",
+                                 "role,transport,tls");
+    const char *const labels[] = {role_label(link->role), link_transport_name(link->transport),
+                                  link->tls_version ? link->tls_version : "none"};
+    metric_add(metric, 1, labels);
+}
+
 void link_count_closed(enum link_role role, int code)
 {
     static struct metric *metric;

@@ -336,7 +336,7 @@ static void handle_invalid(struct link *link, const struct envelope *envelope, G
 
 static void handle_message(struct link *link, const char *text, gsize length)
 {
-    trace_message(link->trace, link->name, true, link->peer_address, link->path, text, length);
+    link_trace(link, true, text, length);
     /* A NUL is valid UTF-8 but never JSON. */
     if (!memchr(text, 0, length) && !g_utf8_validate(text, (gssize)length, NULL)) {
         link_problem_close(link, LINK_CLOSE_INVALID_TEXT, "the text is not UTF-8");

@@ -22,8 +22,7 @@ void link_send(struct link *link, GBytes *text)
         link_problem_close(link, LINK_CLOSE_TRY_AGAIN, "the peer does not read");
         return;
     }
-    trace_message(link->trace, link->name, false, link->peer_address, link->path,
-                  g_bytes_get_data(text, NULL), size);
+    link_trace(link, false, g_bytes_get_data(text, NULL), size);
     g_queue_push_tail(&link->queue, g_bytes_ref(text));
     link->queue_octets += size;
     link_count_octets(false, size);
@@ -71,6 +70,8 @@ enum link_out link_wire_next(struct link *link, gsize max, struct link_piece *re
         link->ping_due = false;
         return LINK_OUT_PING;
     }
+    if (head && !max)
+        return LINK_OUT_NOTHING;
     if (head) {
         take_piece(link, max, ret_piece);
         return LINK_OUT_PIECE;

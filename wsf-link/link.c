@@ -152,6 +152,8 @@ struct link *link_new(const struct link_setup *setup)
     link->user = setup->user;
     link->peer_address = g_strdup(setup->peer_address);
     link->path = g_strdup(setup->path);
+    link->transport = setup->transport;
+    link->tls_version = setup->tls_version;
     link->certificate_names = setup->certificate_names;
     link->wire_ops = setup->wire_ops;
     link->wire = setup->wire;
@@ -194,6 +196,7 @@ void link_wire_opened(struct link *link)
     if (link->limits.auth_timeout_ms)
         link->auth_deadline = now + (gint64)link->limits.auth_timeout_ms * 1000;
     link_count_open(link->role, 1);
+    link_count_opened(link);
     link->told_opened = true;
     link_schedule(link);
     if (link->ops && link->ops->opened)
@@ -272,6 +275,16 @@ void link_abandon(struct link *link, enum link_close code)
     link_close(link, code, NULL);
 }
 
+void link_trace(const struct link *link, bool received, const char *text, gsize length)
+{
+    const struct trace_link about = {.name = link->name,
+                                     .peer = link->peer_address,
+                                     .path = link->path,
+                                     .transport = link_transport_name(link->transport),
+                                     .tls = link->tls_version};
+    trace_message(link->trace, &about, received, text, length);
+}
+
 /* --- the program's face ------------------------------------------------------------------------
  */
 
@@ -293,6 +306,27 @@ enum link_role link_role(const struct link *link)
 const char *link_peer_address(const struct link *link)
 {
     return link->peer_address;
+}
+
+enum link_transport link_transport(const struct link *link)
+{
+    return link->transport;
+}
+
+const char *link_transport_name(enum link_transport transport)
+{
+    return transport == LINK_HTTP2 ? "h2" : "http/1.1";
+}
+
+const char *link_tls_version(const struct link *link)
+{
+    return link->tls_version;
+}
+
+char *link_describe_transport(const struct link *link)
+{
+    return g_strdup_printf("%s %s", link_transport_name(link->transport),
+                           link->tls_version ? link->tls_version : "without TLS");
 }
 
 const char *const *link_peer_certificate_names(const struct link *link)

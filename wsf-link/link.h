@@ -25,6 +25,8 @@ struct link_listener;
 struct link_dialer;
 
 enum link_role { LINK_SERVER, LINK_CLIENT };
+/* What carries the WebSocket: RFC 6455 over HTTP/1.1 or RFC 8441 over HTTP/2. */
+enum link_transport { LINK_HTTP1, LINK_HTTP2 };
 enum link_close {
     LINK_CLOSE_NORMAL = 1000,
     LINK_CLOSE_DRAINING = 1001,
@@ -64,8 +66,9 @@ extern const struct link_limits link_limits_trusted; /* … for control links an
 /* --- service ------------------------------------------------------------------------------- */
 
 /* Creates the lws context on the default GLib main context. `trace_file` (may be NULL): every
- * message sent and received is appended as a JSON line {time, link, direction, peer, path, message}
- * with secrets blanked; the tests check it against the schemas. Transfer full. */
+ * message sent and received is appended as a JSON line {time, link, direction, peer, path,
+ * transport, tls, message} with secrets blanked; the tests check it against the schemas. Transfer
+ * full. */
 struct link_service *link_service_new(const char *trace_file, GError **error);
 /* Closes everything at once, without callbacks. After the loop has returned. NULL allowed. */
 void link_service_free(struct link_service *service);
@@ -120,10 +123,12 @@ struct link_listener_config {
     guint connect_rate_per_address; /* new connections per second */
     guint request_rate_per_address; /* requests per second over all its links; 0 = not limited */
     guint request_rate_total;       /* … of all addresses together */
+    guint streams_per_connection;   /* of HTTP/2 (RFC 9113 5.1.2); 0 = 16 */
     guint handshake_timeout_ms;     /* from accept to an open link or a whole request; 0 = 10 s */
 };
 
-/* Cleartext on an address that is not loopback is refused (A1). Transfer full. */
+/* Speaks HTTP/1.1 and HTTP/2 on the same port, chosen by ALPN. Cleartext on an address that is not
+ * loopback is refused (A1). Transfer full. */
 struct link_listener *link_listen(struct link_service *service,
                                   const struct link_listener_config *config, GError **error);
 guint link_listener_port(const struct link_listener *listener);
@@ -161,6 +166,13 @@ guint64 link_number(const struct link *link);
 enum link_role link_role(const struct link *link);
 /* The peer's numeric address, without port. */
 const char *link_peer_address(const struct link *link);
+enum link_transport link_transport(const struct link *link);
+/* "http/1.1" or "h2", the names of ALPN. Static. */
+const char *link_transport_name(enum link_transport transport);
+/* "TLSv1.2", "TLSv1.3", or NULL without TLS. Static. */
+const char *link_tls_version(const struct link *link);
+/* "h2 TLSv1.3" for the log line of an accepted link. Transfer full. */
+char *link_describe_transport(const struct link *link);
 /* Subject of the verified client certificate's SAN entries, NULL-terminated, or NULL. */
 const char *const *link_peer_certificate_names(const struct link *link);
 void link_set_data(struct link *link, void *data);

@@ -77,8 +77,8 @@ static GBytes *blanked_text(const char *text, gsize length)
     return out;
 }
 
-void trace_message(struct trace *trace, const char *link, bool received, const char *peer,
-                   const char *path, const char *text, gsize length)
+void trace_message(struct trace *trace, const struct trace_link *link, bool received,
+                   const char *text, gsize length)
 {
     if (!trace)
         return;
@@ -86,8 +86,9 @@ void trace_message(struct trace *trace, const char *link, bool received, const c
     g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ");
     g_autoptr(GBytes) message = blanked_text(text, length);
     json_auto_t *head =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "time", time, "link", link, "direction",
-                  received ? "received" : "sent", "peer", peer, "path", path);
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "time", time, "link", link->name,
+                  "direction", received ? "received" : "sent", "peer", link->peer, "path",
+                  link->path, "transport", link->transport, "tls", link->tls);
     if (!message)
         json_object_set_new(head, "unusable", json_integer((json_int_t)length));
     char *dump = json_dumps(head, JSON_COMPACT);

@@ -252,6 +252,7 @@ static int open_link(struct ws_dial *dial, struct lws *wsi)
         .user = dialer->config.user,
         .peer_address = dial->address,
         .path = dialer->path,
+        .tls_version = ws_tls_version(wsi),
         .certificate_names = ws_tls_peer_names(wsi),
         .wire_ops = &ws_wire_ops,
         .wire = &dial->wire,

@@ -32,12 +32,28 @@ long ws_tls_options(void);
 /* --- the wire of a link ------------------------------------------------------------------------
  */
 
+/* Over HTTP/2 libwebsockets does not tell the window of a stream that carries a WebSocket. Pings
+ * with a count do: their pongs say how far the peer has read, and no more than `window` octets are
+ * ever under way. */
+struct ws_flow {
+    guint window;         /* octets; 0: HTTP/1.1, where the socket is enough */
+    guint32 sent, marked; /* all octets so far; at the last ping with a count */
+    guint32 heard;        /* … of the last such ping whose pong came */
+};
+
 struct ws_wire {
     struct lws *wsi;
     struct link *link; /* NULL before it is open and after it is lost */
+    struct ws_flow flow;
     bool (*admit)(struct ws_wire *wire, gint64 now, guint *ret_wait_ms); /* NULL: all */
 };
 extern const struct link_wire_ops ws_wire_ops;
+/* Over HTTP/2; before the stream becomes a WebSocket. */
+void ws_wire_begin_h2(struct ws_wire *wire, struct lws *wsi);
+bool ws_is_h2_stream(struct lws *wsi);
+/* Octets that the windows of the peer take now: of a stream that is no WebSocket and of its
+ * connection. */
+gsize ws_h2_credit(struct lws *wsi);
 /* The events that both roles share; true when handled, *ret_result is the callback's result. */
 bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void *in, size_t length,
                    int *ret_result);
@@ -45,6 +61,8 @@ bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void 
 void ws_wire_drop(struct lws *wsi);
 /* DNS, IP and URI names of the verified client certificate, or NULL. Transfer full. */
 char **ws_tls_peer_names(struct lws *wsi);
+/* "TLSv1.3", or NULL without TLS. Static. */
+const char *ws_tls_version(struct lws *wsi);
 
 /* The client side's TLS settings. Transfer full (SSL_CTX_free). */
 SSL_CTX *ws_tls_client_context(const struct link_dialer_config *config, const char *host,
@@ -55,7 +73,6 @@ bool ws_tls_own_host_check(const char *host);
 /* --- server ------------------------------------------------------------------------------------
  */
 
-struct ws_connection;
 void ws_listener_destroy(struct link_listener *listener);
 
 /* --- client ------------------------------------------------------------------------------------

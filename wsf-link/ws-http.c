@@ -35,7 +35,9 @@ static void put(struct head *head, const char *name, const char *value)
                                                    &head->at, head->end);
 }
 
-static int write_head(struct lws *wsi, const struct http_answer *answer, const char *allow)
+/* `whole`: no body follows. */
+static int write_head(struct lws *wsi, const struct http_answer *answer, const char *allow,
+                      bool whole)
 {
     struct head head = {.wsi = wsi};
     unsigned char *start = head.at = head.buffer + LWS_PRE;
@@ -57,13 +59,18 @@ static int write_head(struct lws *wsi, const struct http_answer *answer, const c
         put(&head, "sec-websocket-version:", "13"); /* RFC 6455 4.2.2 */
     if (!head.failed && answer->status != 304)
         head.failed = lws_add_http_header_content_length(wsi, answer->length, &head.at, head.end);
-    return head.failed || lws_finalize_write_http_header(wsi, start, &head.at, head.end);
+    if (head.failed || lws_finalize_http_header(wsi, &head.at, head.end))
+        return -1;
+    int kind = LWS_WRITE_HTTP_HEADERS;
+    if (whole && ws_is_h2_stream(wsi)) /* HTTP/1.1 takes the end from the length */
+        kind |= LWS_WRITE_H2_STREAM_END;
+    return lws_write(wsi, start, (gsize)(head.at - start), (enum lws_write_protocol)kind) < 0;
 }
 
 int ws_http_refuse(struct lws *wsi, guint status)
 {
     struct http_answer answer = {.status = status, .fd = -1};
-    return write_head(wsi, &answer, NULL);
+    return write_head(wsi, &answer, NULL, true);
 }
 
 void ws_http_finish(struct ws_http *http)
@@ -73,10 +80,10 @@ void ws_http_finish(struct ws_http *http)
     *http = (struct ws_http){0};
 }
 
-static int complete(struct ws_connection *connection, struct lws *wsi)
+static int complete(struct ws_stream *stream, struct lws *wsi)
 {
-    ws_http_finish(&connection->http);
-    loop_timer_start(connection->deadline, connection->listener->handshake_ms);
+    ws_http_finish(&stream->http);
+    loop_timer_start(stream->deadline, stream->connection->listener->handshake_ms);
     return lws_http_transaction_completed(wsi) ? -1 : 0;
 }
 
@@ -88,13 +95,16 @@ static gssize read_piece(struct ws_http *http, guint8 *out, gsize length)
     return (gssize)length;
 }
 
-static int write_body(struct ws_connection *connection, struct lws *wsi)
+static int write_body(struct ws_stream *stream, struct lws *wsi)
 {
     static guint8 scratch[LWS_PRE + PIECE_MAX];
-    struct ws_http *http = &connection->http;
+    struct ws_http *http = &stream->http;
     do {
-        guint64 left = http->answer.length - http->sent;
-        gssize got = read_piece(http, scratch + LWS_PRE, MIN(left, PIECE_MAX));
+        guint64 left = MIN(http->answer.length - http->sent, PIECE_MAX);
+        gsize room = ws_is_h2_stream(wsi) ? ws_h2_credit(wsi) : PIECE_MAX;
+        if (!room)
+            return 0; /* the peer's window opens: we are called */
+        gssize got = read_piece(http, scratch + LWS_PRE, MIN(left, room));
         if (got <= 0) /* the file shrank under us: the length is told already */
             return -1;
         http->sent += (guint64)got;
@@ -103,7 +113,7 @@ static int write_body(struct ws_connection *connection, struct lws *wsi)
                       last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < 0)
             return -1;
         if (last)
-            return complete(connection, wsi);
+            return complete(stream, wsi);
     } while (!lws_send_pipe_choked(wsi));
     lws_callback_on_writable(wsi);
     return 0;
@@ -140,44 +150,44 @@ static bool is_get(struct lws *wsi)
             !strcasecmp(method, "GET"));
 }
 
-static int handle_request(struct ws_connection *connection, struct lws *wsi, const char *path,
-                          gsize length)
+static int handle_request(struct ws_stream *stream, struct lws *wsi, const char *path, gsize length)
 {
-    struct ws_http *http = &connection->http;
-    struct link_listener *listener = connection->listener;
+    struct ws_http *http = &stream->http;
+    struct link_listener *listener = stream->connection->listener;
     char tag[256];
     bool head = is_head(wsi);
     if (http->busy)
         return -1;
     if ((!head && !is_get(wsi)) || has_body(wsi)) {
         struct http_answer refusal = {.status = head || is_get(wsi) ? 400 : 405, .fd = -1};
-        write_head(wsi, &refusal, "GET, HEAD");
+        write_head(wsi, &refusal, "GET, HEAD", true);
         return -1;
     }
-    bool whole = strlen(path) == length && length < 2048;
+    bool plain = strlen(path) == length && length < 2048;
     bool tagged = copy_header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH, tag, sizeof tag);
-    http_server_answer(listener->http, whole ? path : "", tagged ? tag : NULL, &http->answer);
+    http_server_answer(listener->http, plain ? path : "", tagged ? tag : NULL, &http->answer);
     http->busy = true;
     http->sent = 0;
     guint64 time = ANSWER_MS + http->answer.length / OCTETS_PER_MS;
-    loop_timer_start(connection->deadline, (guint)MIN(time, G_MAXINT));
+    loop_timer_start(stream->deadline, (guint)MIN(time, G_MAXINT));
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0); /* it counts whole answers against 10 s */
-    if (write_head(wsi, &http->answer, NULL))
+    bool whole = head || !http->answer.length;
+    if (write_head(wsi, &http->answer, NULL, whole))
         return -1;
-    if (head || !http->answer.length)
-        return complete(connection, wsi);
+    if (whole)
+        return complete(stream, wsi);
     lws_callback_on_writable(wsi);
     return 0;
 }
 
-int ws_http_event(struct ws_connection *connection, struct lws *wsi,
-                  enum lws_callback_reasons reason, void *in, size_t length)
+int ws_http_event(struct ws_stream *stream, struct lws *wsi, enum lws_callback_reasons reason,
+                  void *in, size_t length)
 {
     switch ((int)reason) {
     case LWS_CALLBACK_HTTP:
-        return handle_request(connection, wsi, in, length);
+        return handle_request(stream, wsi, in, length);
     case LWS_CALLBACK_HTTP_WRITEABLE:
-        return connection->http.busy ? write_body(connection, wsi) : 0;
+        return stream->http.busy ? write_body(stream, wsi) : 0;
     default:
         return 0;
     }

@@ -24,19 +24,20 @@
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length);
 
-/* --- connections ------------------------------------------------------------------------------ */
+/* --- connections and streams --------------------------------------------------------------------
+ */
 
 static void on_deadline(void *data)
 {
-    struct ws_connection *connection = data;
-    struct log_ids ids = {.link = connection->peer};
+    struct ws_stream *stream = data;
+    struct log_ids ids = {.link = stream->connection->peer};
     log_debug(&ids, "no whole request in time, closed");
-    ws_wire_drop(connection->wire.wsi);
+    ws_wire_drop(stream->wire.wsi);
 }
 
 static bool admit_request(struct ws_wire *wire, gint64 now, guint *ret_wait_ms)
 {
-    struct ws_connection *connection = (struct ws_connection *)wire;
+    struct ws_connection *connection = ((struct ws_stream *)wire)->connection;
     struct link_listener *listener = connection->listener;
     guint rate = listener->request_rate_per_address, total = listener->request_rate_total;
     if (!rate_take(&connection->address->requests, rate, 2 * rate, now)) {
@@ -50,29 +51,76 @@ static bool admit_request(struct ws_wire *wire, gint64 now, guint *ret_wait_ms)
     return true;
 }
 
+static void stream_init(struct ws_stream *stream, struct ws_connection *connection)
+{
+    stream->connection = connection;
+    stream->wire.admit = admit_request;
+    stream->deadline = loop_timer_new("handshake deadline", on_deadline, stream);
+    loop_timer_start(stream->deadline, connection->listener->handshake_ms);
+    g_hash_table_add(connection->listener->streams, stream);
+}
+
 static struct ws_connection *connection_new(struct link_listener *listener,
                                             struct rate_address *address, const char *peer)
 {
     struct ws_connection *connection = g_new0(struct ws_connection, 1);
     connection->listener = listener;
     connection->address = address;
-    connection->wire.admit = admit_request;
     g_strlcpy(connection->peer, peer, sizeof connection->peer);
-    connection->deadline = loop_timer_new("handshake deadline", on_deadline, connection);
     address->connections++;
-    g_hash_table_add(listener->connections, connection);
+    listener->connections++;
+    stream_init(&connection->own, connection);
     return connection;
 }
 
-static void connection_free(gpointer data)
+static bool is_own(const struct ws_stream *stream)
 {
-    struct ws_connection *connection = data;
-    connection->address->connections--;
-    if (connection->upgraded)
-        connection->listener->links--;
-    ws_http_finish(&connection->http);
-    loop_timer_free(connection->deadline);
-    g_free(connection);
+    return stream == &stream->connection->own;
+}
+
+/* A stream that HTTP/2 has opened. Its connection has no deadline while it has streams: each has
+ * its own. */
+static struct ws_stream *stream_new(struct ws_connection *connection, struct lws *wsi)
+{
+    struct ws_stream *stream = g_new0(struct ws_stream, 1);
+    stream_init(stream, connection);
+    stream->wire.wsi = wsi;
+    lws_set_opaque_user_data(wsi, stream);
+    connection->streams++;
+    loop_timer_stop(connection->own.deadline);
+    return stream;
+}
+
+/* Every link counts as a connection of its address; one per connection is counted already. */
+static guint surplus(const struct ws_connection *connection)
+{
+    return connection->links > 1 ? connection->links - 1 : 0;
+}
+
+static void count_link(struct ws_stream *stream, int delta)
+{
+    struct ws_connection *connection = stream->connection;
+    connection->address->connections -= surplus(connection);
+    connection->links += (guint)delta;
+    connection->listener->links += (guint)delta;
+    connection->address->connections += surplus(connection);
+}
+
+static void stream_free(gpointer data)
+{
+    struct ws_stream *stream = data;
+    struct ws_connection *connection = stream->connection;
+    if (stream->upgraded)
+        count_link(stream, -1);
+    ws_http_finish(&stream->http);
+    loop_timer_free(stream->deadline);
+    if (is_own(stream)) { /* libwebsockets ends the streams before their network */
+        connection->address->connections--;
+        connection->listener->connections--;
+    } else if (!--connection->streams) {
+        loop_timer_start(connection->own.deadline, connection->listener->handshake_ms);
+    }
+    g_free(stream);
 }
 
 /* --- accepting ----------------------------------------------------------------------------------
@@ -82,7 +130,7 @@ static void connection_free(gpointer data)
 static const char *refusal(struct link_listener *listener, struct rate_address *address, gint64 now)
 {
     guint rate = listener->connect_rate_per_address;
-    if (g_hash_table_size(listener->connections) >= listener->connections_max + HTTP_RESERVE)
+    if (listener->connections >= listener->connections_max + HTTP_RESERVE)
         return "too many connections";
     if (address->connections >= listener->connections_per_address)
         return "too many connections from this address";
@@ -117,19 +165,18 @@ static void adopt(struct link_listener *listener, int fd, const struct sockaddr_
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct ws_connection *connection = connection_new(listener, address, peer);
-    loop_timer_start(connection->deadline, listener->handshake_ms);
     lws_adopt_desc_t adoption = {
         .vh = listener->vhost,
         .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
         .fd = {.sockfd = fd},
-        .opaque = connection,
+        .opaque = &connection->own,
     };
     /* On failure libwebsockets closes the socket; whether it told us depends on how far it came. */
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
     if (!wsi)
-        g_hash_table_remove(listener->connections, connection);
-    else if (g_hash_table_contains(listener->connections, connection))
-        connection->wire.wsi = wsi;
+        g_hash_table_remove(listener->streams, &connection->own);
+    else if (g_hash_table_contains(listener->streams, &connection->own))
+        connection->own.wire.wsi = wsi;
 }
 
 static gboolean on_listen_ready(gint fd, GIOCondition condition, gpointer data)
@@ -219,10 +266,20 @@ static bool subprotocol_offered(const struct link_listener *listener, struct lws
     return false;
 }
 
-/* The HTTP status that refuses the upgrade, or 0. */
-static guint upgrade_refusal(struct ws_connection *connection, struct lws *wsi)
+/* Over HTTP/2 links of one connection beyond the first are what connections are over HTTP/1.1. */
+static bool may_have_another(struct ws_connection *connection, gint64 now)
 {
-    struct link_listener *listener = connection->listener;
+    const struct link_listener *listener = connection->listener;
+    guint rate = listener->connect_rate_per_address;
+    return !connection->links ||
+           (connection->address->connections < listener->connections_per_address &&
+            rate_take(&connection->address->connects, rate, 2 * rate, now));
+}
+
+/* The HTTP status that refuses the upgrade, or 0. */
+static guint upgrade_refusal(struct ws_stream *stream, struct lws *wsi)
+{
+    struct link_listener *listener = stream->connection->listener;
     const struct link_endpoint *endpoint = find_endpoint(listener, wsi);
     char version[8];
     if (!endpoint)
@@ -237,30 +294,34 @@ static guint upgrade_refusal(struct ws_connection *connection, struct lws *wsi)
         return 400;
     if (listener->fd < 0 || listener->links >= listener->connections_max)
         return 503;
-    connection->endpoint = endpoint;
+    if (!may_have_another(stream->connection, g_get_monotonic_time()))
+        return 429;
+    stream->endpoint = endpoint;
     return 0;
 }
 
-static int confirm_upgrade(struct ws_connection *connection, struct lws *wsi, const char *to)
+/* 0: the upgrade goes on; the callback's result otherwise. */
+static int check_upgrade(struct ws_stream *stream, struct lws *wsi, const char *to)
 {
-    guint status = strcasecmp(to, "websocket") ? 400 : upgrade_refusal(connection, wsi);
+    guint status = strcasecmp(to, "websocket") ? 400 : upgrade_refusal(stream, wsi);
     if (!status)
         return 0;
-    struct log_ids ids = {.link = connection->peer};
+    struct log_ids ids = {.link = stream->connection->peer};
     log_debug(&ids, "handshake refused with %u", status);
     count_refused();
     return ws_http_refuse(wsi, status) ? -1 : 1;
 }
 
-static int open_link(struct ws_connection *connection, struct lws *wsi)
+static int open_link(struct ws_stream *stream, struct lws *wsi)
 {
+    struct ws_connection *connection = stream->connection;
     struct link_listener *listener = connection->listener;
-    const struct link_endpoint *endpoint = connection->endpoint;
+    const struct link_endpoint *endpoint = stream->endpoint;
     if (!endpoint)
         return -1;
-    loop_timer_stop(connection->deadline);
-    connection->upgraded = true;
-    listener->links++;
+    loop_timer_stop(stream->deadline);
+    stream->upgraded = true;
+    count_link(stream, 1);
     struct link_setup setup = {
         .number = listener->service->next_number++,
         .role = LINK_SERVER,
@@ -270,15 +331,42 @@ static int open_link(struct ws_connection *connection, struct lws *wsi)
         .user = endpoint->user,
         .peer_address = connection->peer,
         .path = endpoint->path,
+        .transport = is_own(stream) ? LINK_HTTP1 : LINK_HTTP2,
+        .tls_version = ws_tls_version(wsi),
         .certificate_names = ws_tls_peer_names(wsi),
         .wire_ops = &ws_wire_ops,
-        .wire = &connection->wire,
+        .wire = &stream->wire,
         .trace = listener->service->trace,
     };
-    connection->wire.wsi = wsi;
-    connection->wire.link = link_new(&setup);
-    link_wire_opened(connection->wire.link);
+    stream->wire.wsi = wsi;
+    stream->wire.link = link_new(&setup);
+    link_wire_opened(stream->wire.link);
     return 0;
+}
+
+/* --- events -------------------------------------------------------------------------------------
+ */
+
+/* NULL: not for us. Some events come for the context or the virtual host; a stream of HTTP/2 makes
+ * itself known by its first request. */
+static struct ws_stream *find_stream(struct lws *wsi, enum lws_callback_reasons reason)
+{
+    const struct link_service *service = lws_context_user(lws_get_context(wsi));
+    struct ws_stream *stream = lws_get_opaque_user_data(wsi);
+    struct lws *network = stream ? wsi : lws_get_network_wsi(wsi);
+    if (!stream && network != wsi)
+        stream = lws_get_opaque_user_data(network);
+    for (GList *at = service->listeners.head; stream && at; at = at->next) {
+        struct link_listener *listener = at->data;
+        if (!g_hash_table_contains(listener->streams, stream))
+            continue;
+        if (network == wsi)
+            return stream;
+        bool request = reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION ||
+                       reason == LWS_CALLBACK_FILTER_HTTP_CONNECTION;
+        return request ? stream_new(stream->connection, wsi) : NULL;
+    }
+    return NULL;
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -287,28 +375,32 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     /* Without this answer libwebsockets takes every client certificate, whatever OpenSSL found. */
     if (reason == LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION)
         return length ? 0 : -1; /* the result of the verification so far */
-    struct ws_connection *connection = lws_get_opaque_user_data(wsi);
+    struct ws_stream *stream = find_stream(wsi, reason);
     int result;
-    /* Some events come for the context or the virtual host, with no connection of ours. */
-    if (!connection || !g_hash_table_contains(connection->listener->connections, connection))
+    if (!stream)
         return 0;
     loop_mark("websocket server");
-    if (ws_wire_event(&connection->wire, reason, in, length, &result))
+    if (ws_wire_event(&stream->wire, reason, in, length, &result))
         return result;
     switch ((int)reason) {
     case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
-        connection->wire.wsi = wsi;
+        stream->wire.wsi = wsi;
         return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return confirm_upgrade(connection, wsi, in);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: /* over HTTP/1.1 only */
+        return check_upgrade(stream, wsi, in);
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        if (is_own(stream))
+            return 0;
+        ws_wire_begin_h2(&stream->wire, wsi);
+        return check_upgrade(stream, wsi, "websocket"); /* RFC 8441 4 */
     case LWS_CALLBACK_ESTABLISHED:
-        return open_link(connection, wsi);
+        return open_link(stream, wsi);
     case LWS_CALLBACK_WSI_DESTROY:
-        link_wire_lost(g_steal_pointer(&connection->wire.link));
-        g_hash_table_remove(connection->listener->connections, connection);
+        link_wire_lost(g_steal_pointer(&stream->wire.link));
+        g_hash_table_remove(stream->connection->listener->streams, stream);
         return 0;
     default:
-        return ws_http_event(connection, wsi, reason, in, length);
+        return ws_http_event(stream, wsi, reason, in, length);
     }
 }
 
@@ -347,7 +439,10 @@ static bool make_vhost(struct link_listener *listener, const struct link_listene
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = listener->protocols,
         .keepalive_timeout = 10,
-        .alpn = "http/1.1",
+        .alpn = "h2,http/1.1",
+        .http2_settings = {1, 65536, 0,
+                           config->streams_per_connection ? config->streams_per_connection : 16, 0,
+                           16384},
     };
     if (config->tls_certificate) {
         info.ssl_cert_filepath = config->tls_certificate;
@@ -412,7 +507,7 @@ struct link_listener *link_listen(struct link_service *service,
     listener->request_rate_total = config->request_rate_total;
     listener->handshake_ms =
         config->handshake_timeout_ms ? config->handshake_timeout_ms : HANDSHAKE_MS;
-    listener->connections = g_hash_table_new_full(NULL, NULL, connection_free, NULL);
+    listener->streams = g_hash_table_new_full(NULL, NULL, stream_free, NULL);
     listener->addresses = rate_table_new(ADDRESSES_MAX);
     listener->protocols = protocols_new(config);
     listener->accept_again = loop_timer_new("accept again", accept_again, listener);
@@ -455,16 +550,16 @@ void ws_listener_destroy(struct link_listener *listener)
     link_listener_close(listener);
     GHashTableIter iter;
     gpointer key;
-    g_hash_table_iter_init(&iter, listener->connections);
+    g_hash_table_iter_init(&iter, listener->streams);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        struct ws_connection *connection = key;
-        if (connection->wire.link)
-            link_abandon(connection->wire.link, LINK_CLOSE_DRAINING);
+        struct ws_stream *stream = key;
+        if (stream->wire.link)
+            link_abandon(stream->wire.link, LINK_CLOSE_DRAINING);
     }
     if (listener->context)
         lws_context_destroy(listener->context);
     SSL_CTX_free(listener->unused);
-    g_hash_table_destroy(listener->connections);
+    g_hash_table_destroy(listener->streams);
     rate_table_free(listener->addresses);
     protocols_free(listener->protocols);
     g_strfreev(listener->origins);

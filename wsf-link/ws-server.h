@@ -21,11 +21,13 @@ struct link_listener {
     char **origins;
     struct http_server *http; /* borrowed until close */
     guint connections_max, connections_per_address, connect_rate_per_address;
+    guint streams_per_connection;
     guint request_rate_per_address, request_rate_total, handshake_ms;
     struct rate_bucket requests;
     struct rate_table *addresses;
-    GHashTable *connections; /* set of struct ws_connection, owned */
-    guint links;             /* connections that became links */
+    GHashTable *streams; /* set of struct ws_stream, owned; each connection's own too */
+    guint connections;   /* of TCP */
+    guint links;         /* streams that became links */
 };
 
 /* An HTTP answer on its way. */
@@ -35,19 +37,29 @@ struct ws_http {
     bool busy;
 };
 
-struct ws_connection {
+/* One request, or the link that it became: the only one of an HTTP/1.1 connection at a time, or a
+ * stream of HTTP/2. */
+struct ws_stream {
     struct ws_wire wire; /* first */
-    struct link_listener *listener;
-    struct rate_address *address;
-    char peer[48];
+    struct ws_connection *connection;
     const struct link_endpoint *endpoint; /* between the upgrade and the open link */
     bool upgraded;
     struct loop_timer *deadline;
     struct ws_http http;
 };
 
+/* One TCP connection. Over HTTP/2 `own` is the network under the streams. */
+struct ws_connection {
+    struct ws_stream own; /* first */
+    struct link_listener *listener;
+    struct rate_address *address;
+    char peer[48];
+    guint streams; /* of HTTP/2 that live now */
+    guint links;   /* streams that became links */
+};
+
 /* Answers with a status and no page. Non-zero: the connection is to be closed. */
 int ws_http_refuse(struct lws *wsi, guint status);
-int ws_http_event(struct ws_connection *connection, struct lws *wsi,
-                  enum lws_callback_reasons reason, void *in, size_t length);
+int ws_http_event(struct ws_stream *stream, struct lws *wsi, enum lws_callback_reasons reason,
+                  void *in, size_t length);
 void ws_http_finish(struct ws_http *http);

@@ -43,9 +43,21 @@ static char *name_of(const GENERAL_NAME *name)
     }
 }
 
+static SSL *ssl_of(struct lws *wsi)
+{
+    struct lws *network = lws_get_network_wsi(wsi);
+    return lws_is_ssl(network) ? lws_get_ssl(network) : NULL;
+}
+
+const char *ws_tls_version(struct lws *wsi)
+{
+    SSL *ssl = ssl_of(wsi);
+    return ssl ? SSL_get_version(ssl) : NULL;
+}
+
 char **ws_tls_peer_names(struct lws *wsi)
 {
-    SSL *ssl = lws_is_ssl(wsi) ? lws_get_ssl(wsi) : NULL;
+    SSL *ssl = ssl_of(wsi);
     if (!ssl || SSL_get_verify_result(ssl) != X509_V_OK)
         return NULL;
     X509 *certificate = SSL_get1_peer_certificate(ssl);

@@ -29,6 +29,9 @@ static void on_opened(struct link *link, void *user)
     g_hash_table_insert(wsf->clients, &client->number, client);
     link_set_data(link, client);
     link_set_keepalive(link, wsf->limits.keepalive_ms);
+    struct log_ids ids = {.link = link_name(link)};
+    g_autofree char *transport = link_describe_transport(link);
+    log_debug(&ids, "connection accepted from %s over %s", link_peer_address(link), transport);
 }
 
 static void on_request(struct link *link, struct link_transaction *transaction, void *user)

@@ -123,6 +123,7 @@ static struct link_listener_config read_section(const struct conf *conf, const c
     struct link_listener_config config = {
         .connections_max = conf_int(conf, "limits", "connections_max"),
         .connections_per_address = conf_int(conf, "limits", "connections_per_address"),
+        .streams_per_connection = conf_int(conf, "limits", "streams_per_connection"),
         .connect_rate_per_address = conf_int(conf, "limits", "connect_rate_per_address"),
         .request_rate_per_address = conf_int(conf, "limits", "request_rate_per_address"),
         .request_rate_total = conf_int(conf, "limits", "request_rate_total"),

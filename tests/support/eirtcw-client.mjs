@@ -3,8 +3,10 @@
 // requests one by one in order. Nothing is answered unless the test says so.
 
 import WebSocket from 'ws';
+import { H2WebSocket } from './h2-websocket.mjs';
 
 const WAIT_MS = 5_000;
+const TRANSPORT = process.env.EIRTCW_TRANSPORT ?? 'http/1.1';
 
 export class Endpoint {
     #socket;
@@ -31,8 +33,10 @@ export class Endpoint {
         socket.on('error', () => {});
     }
 
-    static async connect(url, protocol = 'eirtcw.v1', options = {}) {
-        const socket = new WebSocket(url, [protocol], options);
+    /** `options.transport` or $EIRTCW_TRANSPORT: "http/1.1" (default) or "h2" (RFC 8441). */
+    static async connect(url, protocol = 'eirtcw.v1', { transport = TRANSPORT, ...options } = {}) {
+        const Socket = transport === 'h2' ? H2WebSocket : WebSocket;
+        const socket = new Socket(url, [protocol], options);
         const endpoint = new Endpoint(socket, 0);
         await new Promise((resolve, reject) => {
             socket.once('open', resolve);

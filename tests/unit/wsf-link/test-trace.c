@@ -32,10 +32,12 @@ static void test_file(void)
         "{\"messageType\":\"response\",\"method\":\"auth\",\"transactionId\":2,\"success\":true}",
         "not json",
     };
+    const struct trace_link about = {
+        .name = "7/a@b", .peer = "::1", .path = "/p", .transport = "h2", .tls = "TLSv1.3"};
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
-        trace_message(trace, "7/a@b", i == 1, "::1", "/p", texts[i], strlen(texts[i]));
+        trace_message(trace, &about, i == 1, texts[i], strlen(texts[i]));
     trace_free(trace);
-    trace_message(NULL, "", false, "", "", "", 0);
+    trace_message(NULL, &about, false, "", 0);
 
     g_autofree char *content = NULL;
     g_assert_true(g_file_get_contents(file, &content, NULL, NULL));
@@ -46,6 +48,8 @@ static void test_file(void)
     json_auto_t *second = json_loads(lines[1], 0, NULL);
     g_assert_cmpstr(json_string_value(json_object_get(second, "direction")), ==, "received");
     g_assert_cmpstr(json_string_value(json_object_get(second, "link")), ==, "7/a@b");
+    g_assert_cmpstr(json_string_value(json_object_get(second, "transport")), ==, "h2");
+    g_assert_cmpstr(json_string_value(json_object_get(second, "tls")), ==, "TLSv1.3");
     g_assert_true(json_is_true(json_object_get(json_object_get(second, "message"), "success")));
     json_auto_t *third = json_loads(lines[2], 0, NULL);
     g_assert_cmpint(json_integer_value(json_object_get(third, "unusable")), ==, 8);
