@@ -371,6 +371,13 @@ void link_auth_failed(struct link *link)
     link_check_doomed(link);
 }
 
+void link_set_limits(struct link *link, const struct link_limits *limits)
+{
+    link->limits = *limits;
+    link->requests = link->abuse = link->octets = (struct rate_bucket){0};
+    link_set_keepalive(link, limits->keepalive_ms);
+}
+
 void link_set_keepalive(struct link *link, guint ms)
 {
     gint64 now = g_get_monotonic_time();

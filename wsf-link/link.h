@@ -184,6 +184,9 @@ void link_set_authenticated(struct link *link, const char *identity);
 bool link_is_authenticated(const struct link *link);
 /* A failed `auth` (403): counts towards the close with 4401. */
 void link_auth_failed(struct link *link);
+/* Replaces the limits: the peer has turned out to be a trusted one. After
+ * link_set_authenticated(). */
+void link_set_limits(struct link *link, const struct link_limits *limits);
 /* Replaces the keep-alive interval told to this peer. */
 void link_set_keepalive(struct link *link, guint ms);
 /* Starts the closing handshake after what is queued has been sent; `closed` follows from the loop.

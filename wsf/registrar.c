@@ -13,6 +13,10 @@
 /* Ended sessions remembered per endpoint: enough for every call of a busy page during a loss. */
 #define ENDED_MAX 32
 
+/* Of supportedExtension, as the schema has it. */
+#define EXTENSIONS_MAX 64
+#define EXTENSION_NAME_MAX 64
+
 struct registrar {
     guint registrations_max, endpoints_per_identity;
     const struct registrar_ops *ops;
@@ -51,6 +55,12 @@ static void endpoint_free(struct endpoint *endpoint)
     g_free(endpoint->peer);
     g_strfreev(endpoint->extensions);
     g_free(endpoint);
+}
+
+const char *endpoint_kind_name(enum endpoint_kind kind)
+{
+    static const char *const names[] = {"client", "provider", "operator", "wsf"};
+    return kind < G_N_ELEMENTS(names) ? names[kind] : "?";
 }
 
 bool endpoint_supports(const struct endpoint *endpoint, const char *extension)
@@ -120,6 +130,17 @@ guint registrar_count(const struct registrar *registrar)
     return g_hash_table_size(registrar->endpoints);
 }
 
+GPtrArray *registrar_all(const struct registrar *registrar)
+{
+    GPtrArray *all = g_ptr_array_new();
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, registrar->endpoints);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        g_ptr_array_add(all, value);
+    return all;
+}
+
 void registrar_remove(struct registrar *registrar, struct endpoint *endpoint,
                       enum registrar_removal removal)
 {
@@ -185,13 +206,46 @@ static struct endpoint *endpoint_new(struct registrar *registrar, const char *we
     return endpoint;
 }
 
+/* The endpoint that the request is about. Between servers there is exactly one connection (A1): a
+ * peer that comes with another instanceId has lost its memory and is still the same endpoint. */
+static struct endpoint *existing(const struct registrar *registrar,
+                                 const struct registration_request *request)
+{
+    const GPtrArray *endpoints = registrar_lookup(registrar, request->webrtc_id);
+    if (!request->peer || !endpoints)
+        return request->instance_id
+                   ? registrar_find(registrar, request->webrtc_id, request->instance_id)
+                   : NULL;
+    struct endpoint *endpoint = g_ptr_array_index(endpoints, 0);
+    if (request->instance_id &&
+        g_ascii_strcasecmp(endpoint->instance_id, request->instance_id) != 0) {
+        endpoint_changed(endpoint); /* under its former name */
+        g_free(endpoint->instance_id);
+        endpoint->instance_id = g_ascii_strdown(request->instance_id, -1);
+    }
+    return endpoint;
+}
+
+static char **names_of(const json_t *extensions)
+{
+    GPtrArray *names = g_ptr_array_new();
+    size_t i;
+    json_t *item;
+    json_array_foreach(extensions, i, item)
+    {
+        const char *name = json_string_value(item);
+        if (name && names->len < EXTENSIONS_MAX)
+            g_ptr_array_add(names, g_strndup(name, EXTENSION_NAME_MAX));
+    }
+    g_ptr_array_add(names, NULL);
+    return (char **)g_ptr_array_free(names, FALSE);
+}
+
 struct endpoint *registrar_register(struct registrar *registrar,
                                     const struct registration_request *request, gint64 now,
                                     struct link **ret_superseded, bool *ret_resumed, GError **error)
 {
-    struct endpoint *endpoint = NULL;
-    if (request->instance_id)
-        endpoint = registrar_find(registrar, request->webrtc_id, request->instance_id);
+    struct endpoint *endpoint = existing(registrar, request);
     bool resumed = endpoint != NULL;
     if (!endpoint)
         endpoint = endpoint_new(registrar, request->webrtc_id, request->instance_id, error);
@@ -202,6 +256,12 @@ struct endpoint *registrar_register(struct registrar *registrar,
     *ret_resumed = resumed;
     endpoint->link = request->link;
     endpoint->lost_at = 0;
+    endpoint->kind = request->kind;
+    endpoint->dialed = request->dialed;
+    g_free(endpoint->peer);
+    endpoint->peer = g_strdup(request->peer);
+    g_strfreev(endpoint->extensions);
+    endpoint->extensions = names_of(request->extensions);
     endpoint->ttl_s = request->ttl_s;
     endpoint->expires_at = now + (gint64)request->expiration_s * G_USEC_PER_SEC;
     g_free(endpoint->address);

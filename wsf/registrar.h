@@ -60,6 +60,8 @@ static inline bool endpoint_is_wsf(const struct endpoint *endpoint)
 {
     return endpoint->kind == ENDPOINT_OPERATOR || endpoint->kind == ENDPOINT_WSF;
 }
+/* "client", "provider", "operator", "wsf". Static. */
+const char *endpoint_kind_name(enum endpoint_kind kind);
 bool endpoint_supports(const struct endpoint *endpoint, const char *extension);
 
 enum registrar_removal {
@@ -85,6 +87,11 @@ struct registration_request {
     struct link *link;
     const char *address;
     guint expiration_s, ttl_s; /* as granted */
+    enum endpoint_kind kind;
+    const char *peer; /* name of its [peer "name"]: then the identity has one endpoint, whatever
+                       * instanceId it comes with; NULL for a client */
+    bool dialed;
+    const json_t *extensions; /* supportedExtension, an array or NULL */
 };
 
 struct registrar;
@@ -113,6 +120,8 @@ struct endpoint *registrar_find(const struct registrar *registrar, const char *w
 /* The endpoints of an identity (struct endpoint, in order of registration) or NULL. Borrowed. */
 const GPtrArray *registrar_lookup(const struct registrar *registrar, const char *webrtc_id);
 guint registrar_count(const struct registrar *registrar);
+/* struct endpoint of all (borrowed), container owned. */
+GPtrArray *registrar_all(const struct registrar *registrar);
 /* The connection is gone; a time to live of 0 removes at the next tick. */
 void registrar_lost(struct endpoint *endpoint, gint64 now);
 void registrar_remove(struct registrar *registrar, struct endpoint *endpoint,

@@ -8,7 +8,7 @@
 enum route_kind {
     ROUTE_USER,     /* registered here: every endpoint of the identity rings */
     ROUTE_RESOURCE, /* a local resource: the media centre is the far end */
-    ROUTE_SERVER,   /* the realm of a connected content provider or WSF: one endpoint, its link */
+    ROUTE_SERVER,   /* a content provider or WSF; several of the own realm, who may know the user */
 };
 
 struct route {
@@ -18,8 +18,14 @@ struct route {
     GPtrArray *endpoints; /* struct endpoint to ring, borrowed; empty for a resource */
 };
 
-/* RESOURCE_NOT_FOUND when no way leads there, USER_NOT_REGISTERED when nobody would ring. The
- * caller's own endpoint never rings. On success and failure *ret may be finished. */
+/* RESOURCE_NOT_FOUND when no way leads there, USER_NOT_REGISTERED when nobody would ring,
+ * PEER_WSF_ERROR when the way is down. The caller's own endpoint never rings, and what came from
+ * another server never goes back to it. On success and failure *ret may be finished. */
 bool routing_find(const struct wsf *wsf, const char *resource_id, const struct endpoint *caller,
                   struct route *ret, GError **error);
+/* hopLimit of `message`, an msetup of `caller` (protocol A2): *ret_hop_limit is what goes out when
+ * the route leads to another WSF. PEER_WSF_ERROR when it is used up, INVALID_MESSAGE when it is
+ * none. */
+bool routing_hop_limit(const struct wsf *wsf, const struct route *route, const json_t *message,
+                       const struct endpoint *caller, guint *ret_hop_limit, GError **error);
 void route_finish(struct route *route);

@@ -17,6 +17,8 @@ struct listener {
     char *section; /* NULL: the default one */
     struct http_server *http;
     struct link_listener *listener;
+    struct wsf *wsf;
+    bool metrics; /* operators look here */
     const char *address;
     bool tls;
 };
@@ -60,15 +62,30 @@ static void on_healthz(const char *path, struct http_reply *reply, void *user)
     set_text(reply, 200, "ok\n");
 }
 
+/* One line for each peer: without it some calls fail, which is no reason to get no others. */
+static char *peers_text(const struct wsf *wsf)
+{
+    const GPtrArray *peers = peer_table_all(wsf->peers);
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; i < peers->len; i++) {
+        const struct peer *peer = g_ptr_array_index(peers, i);
+        g_string_append_printf(text, "%s %s %s\n", endpoint_kind_name(peer->kind), peer->name,
+                               peer_state_name(peer->state));
+    }
+    return g_string_free(text, FALSE);
+}
+
 static void on_readyz(const char *path, struct http_reply *reply, void *user)
 {
-    const struct wsf *wsf = user;
-    if (wsf->draining)
-        set_text(reply, 503, "draining\n");
-    else if (!wmcf_pool_is_ready(wsf->pool))
-        set_text(reply, 503, "no media centre is linked\n");
-    else
-        set_text(reply, 200, "ready\n");
+    const struct listener *listener = user;
+    const struct wsf *wsf = listener->wsf;
+    bool linked = wmcf_pool_is_ready(wsf->pool);
+    g_autofree char *peers = listener->metrics ? peers_text(wsf) : g_strdup("");
+    g_autofree char *text = g_strconcat(wsf->draining ? "draining\n"
+                                        : linked      ? "ready\n"
+                                                      : "no media centre is linked\n",
+                                        peers, NULL);
+    set_text(reply, wsf->draining || !linked ? 503 : 200, text);
 }
 
 static char *listener_url(const struct server *server, const struct listener *listener)
@@ -101,14 +118,15 @@ static void on_well_known(const char *path, struct http_reply *reply, void *user
     free(text);
 }
 
-static struct http_server *make_pages(struct wsf *wsf, bool metrics)
+static struct http_server *make_pages(struct listener *listener)
 {
+    struct wsf *wsf = listener->wsf;
     struct http_server *http = http_server_new();
     const char *folder = conf_string(wsf->conf, "wsf", "web_folder");
-    if (metrics)
+    if (listener->metrics)
         http_server_add_page(http, "/metrics", on_metrics, wsf);
     http_server_add_page(http, "/healthz", on_healthz, wsf);
-    http_server_add_page(http, "/readyz", on_readyz, wsf);
+    http_server_add_page(http, "/readyz", on_readyz, listener);
     http_server_add_page(http, "/.well-known/eirtcw", on_well_known, wsf);
     if (folder)
         http_server_add_folder(http, "/", folder);
@@ -151,7 +169,9 @@ static bool open_listener(struct server *server, const char *section, GError **e
     listener->section = g_strdup(section);
     listener->address = config.address;
     listener->tls = config.tls_certificate != NULL;
-    listener->http = make_pages(wsf, !section || conf_bool(wsf->conf, section, "metrics"));
+    listener->wsf = wsf;
+    listener->metrics = !section || conf_bool(wsf->conf, section, "metrics");
+    listener->http = make_pages(listener);
     config.endpoints = &server->endpoint;
     config.n_endpoints = 1;
     config.http = listener->http;

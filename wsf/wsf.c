@@ -28,13 +28,15 @@ static void on_endpoint_removed(struct endpoint *endpoint, enum registrar_remova
     log_info(&ids, "registration of %s ended: %s", endpoint->webrtc_id,
              registrar_removal_name(removal));
     client_removed(wsf, endpoint, removal);
+    peer_removed(wsf, endpoint);
     if (!endpoint->link)
         return;
     guint64 number = link_number(endpoint->link);
     struct client *client = g_hash_table_lookup(wsf->clients, &number);
     if (client)
         client->endpoint = 0;
-    if (removal == REGISTRAR_EXPIRED) /* 6.3.2.5: the WSF closes the connection */
+    if (removal == REGISTRAR_EXPIRED &&
+        !endpoint->dialed) /* 6.3.2.5: the WSF closes the connection */
         link_close(endpoint->link, LINK_CLOSE_EXPIRED, "the registration has expired");
     else
         link_close(endpoint->link, LINK_CLOSE_NORMAL, "deregistered");
@@ -166,6 +168,9 @@ static bool start(struct wsf *wsf, GError **error)
     read_limits(wsf);
     if (!read_identity(wsf, &identity, error) || !(wsf->auth = auth_new(conf, error)))
         return false;
+    wsf->peers = peer_table_new(wsf, identity, error);
+    if (!wsf->peers)
+        return false;
     wsf->policy = policy_new(conf);
     wsf->registrar = registrar_new(conf_int(conf, "registration", "registrations_max"),
                                    conf_int(conf, "registration", "endpoints_per_identity"),
@@ -177,7 +182,8 @@ static bool start(struct wsf *wsf, GError **error)
     if (!wsf->links || !store_restore(wsf, error))
         return false;
     wsf->pool = wmcf_pool_new(conf, identity, wsf->links, &notify_wmcf_ops, wsf, error);
-    return wsf->pool && (wsf->server = server_new(wsf, error));
+    return wsf->pool && (wsf->server = server_new(wsf, error)) &&
+           peer_table_start(wsf->peers, error);
 }
 
 struct wsf *wsf_new(struct conf *conf, GError **error)
@@ -203,6 +209,7 @@ void wsf_free(struct wsf *wsf)
     auth_free(wsf->auth);
     wmcf_pool_free(wsf->pool);
     server_free(wsf->server);
+    peer_table_free(wsf->peers);
     link_service_free(wsf->links);
     store_keeper_free(wsf->keeper);
     session_table_free(wsf->sessions);
@@ -222,6 +229,7 @@ void wsf_reload(struct wsf *wsf)
         log_info(NULL, "credentials and keys read again");
     else
         log_error(NULL, "credentials and keys not replaced: %s", error->message);
+    peer_table_reload(wsf->peers);
 }
 
 /* --- drain

@@ -3,8 +3,8 @@
 /* The signalling function: what the program owns, from start to end.
  *
  * Ownership: wsf → registrar → endpoints; wsf → session table → sessions → legs; wsf → pool → links
- * to media centres; wsf → clients (one per connection). Sideways references are numbers and ids, so
- * a late message for something that has ended finds nothing.
+ * to media centres; wsf → peers → links that we dial; wsf → clients (one per connection). Sideways
+ * references are numbers and ids, so a late message for something that has ended finds nothing.
  *
  * Threads: everything in wsf/ runs on the control thread; only password hashes do not (auth.c). */
 #include "base/conf.h"
@@ -12,6 +12,7 @@
 #include "wsf-link/http.h"
 #include "wsf-link/link.h"
 #include "wsf/auth.h"
+#include "wsf/peer.h"
 #include "wsf/policy.h"
 #include "wsf/registrar.h"
 #include "wsf/session.h"
@@ -23,6 +24,7 @@ struct wsf {
     struct auth *auth;
     struct policy *policy;
     struct registrar *registrar;
+    struct peer_table *peers;
     struct session_table *sessions;
     struct wmcf_pool *pool;
     struct server *server;       /* listeners and pages */

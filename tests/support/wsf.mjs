@@ -22,9 +22,9 @@ export class Wsf {
 
     /**
      * `settings`: "section.key=value" over the test's defaults; `files`: name → text in its folder;
-     * `conf`: more lines of configuration, whose paths may name them.
+     * `conf`: more lines of configuration, whose paths may name them; `users`: who has a password.
      */
-    static async start(settings = [], { wmcf = true, files = {}, conf = '' } = {}) {
+    static async start(settings = [], { wmcf = true, files = {}, conf = '', users = USERS } = {}) {
         const wsf = new Wsf();
         wsf.folder = mkdtempSync(path.join(tmpdir(), 'wsf-test-'));
         if (wmcf) wsf.wmcf = await new FakeWmcf().start();
@@ -43,7 +43,7 @@ export class Wsf {
                 conf,
             ].join('\n'),
         );
-        for (const user of USERS) wsf.addUser(user, PASSWORD);
+        for (const user of users) wsf.addUser(user, PASSWORD);
         wsf.settings = settings;
         await wsf.run();
         return wsf;

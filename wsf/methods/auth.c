@@ -21,6 +21,7 @@ struct attempt {
     struct link_transaction *txn;
     enum auth_type type;
     char *webrtc_id;   /* normalised */
+    struct peer *peer; /* the identity is a peer's; NULL: a client */
     char *instance_id; /* or NULL */
     char *address;
     const char *authorization; /* inside the message */
@@ -141,6 +142,11 @@ static void challenge(struct client *client, struct attempt *attempt)
 static guint granted_expiration(const struct attempt *attempt)
 {
     const struct conf *conf = attempt->wsf->conf;
+    if (attempt->peer)
+        return (guint)CLAMP(attempt->lifetime, 1,
+                            attempt->expiration > 0
+                                ? MIN(attempt->expiration, attempt->peer->expiration_s)
+                                : attempt->peer->expiration_s);
     gint64 wanted = attempt->expiration >= 0 ? attempt->expiration
                                              : conf_int(conf, "registration", "expiration_default");
     wanted = CLAMP(wanted, conf_int(conf, "registration", "expiration_min"),
@@ -151,6 +157,9 @@ static guint granted_expiration(const struct attempt *attempt)
 static guint granted_ttl(const struct attempt *attempt)
 {
     const struct conf *conf = attempt->wsf->conf;
+    if (attempt->peer)
+        return attempt->ttl >= 0 ? (guint)MIN(attempt->ttl, attempt->peer->ttl_s)
+                                 : attempt->peer->ttl_s;
     gint64 wanted = attempt->ttl >= 0 ? attempt->ttl
                                       : conf_int(conf, "registration", "disconnection_ttl_default");
     return (guint)MIN(wanted, conf_int(conf, "registration", "disconnection_ttl_max"));
@@ -178,15 +187,21 @@ static void finish_deregister(struct client *client, struct attempt *attempt)
     attempt_free(attempt);
 }
 
+static guint keepalive_s(const struct attempt *attempt)
+{
+    return attempt->peer ? attempt->peer->keepalive_ms / 1000
+                         : (guint)conf_int(attempt->wsf->conf, "limits", "keepalive");
+}
+
 static json_t *success_members(struct wsf *wsf, struct endpoint *endpoint,
                                const struct attempt *attempt, guint expiration)
 {
     g_autofree char *credential = reauth_rotate(&endpoint->reauth, attempt->match);
     return json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:o}", "expirationTime", (int)expiration,
                      "reAuthCredential", credential, "disconnectionTtl", (int)endpoint->ttl_s,
-                     "keepAliveInterval", (int)conf_int(wsf->conf, "limits", "keepalive"),
-                     "webrtcId", endpoint->webrtc_id, "instanceId", endpoint->instance_id,
-                     "mediaSessions", client_media_sessions(wsf, endpoint));
+                     "keepAliveInterval", (int)keepalive_s(attempt), "webrtcId",
+                     endpoint->webrtc_id, "instanceId", endpoint->instance_id, "mediaSessions",
+                     client_media_sessions(wsf, endpoint));
 }
 
 static void finish_registered(struct client *client, struct attempt *attempt)
@@ -200,6 +215,9 @@ static void finish_registered(struct client *client, struct attempt *attempt)
         .address = attempt->address,
         .expiration_s = granted_expiration(attempt),
         .ttl_s = granted_ttl(attempt),
+        .kind = attempt->peer ? attempt->peer->kind : ENDPOINT_CLIENT,
+        .peer = attempt->peer ? attempt->peer->name : NULL,
+        .extensions = json_object_get(link_transaction_message(attempt->txn), "supportedExtension"),
     };
     struct link *superseded = NULL;
     bool known = false;
@@ -216,6 +234,9 @@ static void finish_registered(struct client *client, struct attempt *attempt)
         close_superseded(wsf, superseded);
     auth_succeeded(wsf->auth, attempt->webrtc_id);
     link_set_authenticated(client->link, endpoint->webrtc_id);
+    if (attempt->peer && !refresh)
+        link_set_limits(client->link, &attempt->peer->limits);
+    peer_registered(wsf, endpoint);
     count(attempt, "success");
     struct log_ids ids = {.link = link_name(client->link)};
     log_info(&ids, "%s %s from %s, %u endpoints in all", endpoint->webrtc_id,
@@ -357,6 +378,13 @@ void handle_auth(struct client *client, struct link_transaction *txn)
     if (!read_attempt(attempt, link_transaction_message(txn), &error) ||
         !may_attempt(client, attempt, &error)) {
         finish_failed(client, attempt, error);
+        return;
+    }
+    attempt->peer = peer_table_identity(client->wsf->peers, attempt->webrtc_id);
+    if (attempt->peer &&
+        !peer_may_register(attempt->peer, client->link, type_names[attempt->type], &error)) {
+        finish_rejected(client, attempt, error->message);
+        g_error_free(error);
         return;
     }
     bool by_field = attempt->type == AUTH_BASIC || attempt->type == AUTH_BEARER;

@@ -109,6 +109,42 @@ static void test_loss(struct fixture *f, gconstpointer data)
     g_assert_cmpuint(registrar_count(f->registrar), ==, 0);
 }
 
+/* A1: between servers there is exactly one connection. */
+static void test_peer(struct fixture *f, gconstpointer data)
+{
+    json_auto_t *extensions = json_pack("[s, i]", "trickle-ice", 1);
+    struct registration_request request = {.webrtc_id = "wsf@example.net",
+                                           .instance_id = UUID_1,
+                                           .link = LINK(1),
+                                           .address = "192.0.2.2",
+                                           .expiration_s = 100,
+                                           .ttl_s = 30,
+                                           .kind = ENDPOINT_OPERATOR,
+                                           .peer = "net",
+                                           .extensions = extensions};
+    struct link *superseded = NULL;
+    bool resumed = false;
+    struct endpoint *one =
+        registrar_register(f->registrar, &request, S, &superseded, &resumed, NULL);
+    g_assert_true(endpoint_is_wsf(one) && endpoint_is_server(one));
+    g_assert_cmpstr(one->peer, ==, "net");
+    g_assert_true(endpoint_supports(one, "trickle-ice"));
+    g_assert_false(endpoint_supports(one, "direct-media"));
+    request.instance_id = UUID_2;
+    request.link = LINK(2);
+    request.extensions = NULL;
+    g_assert_true(registrar_register(f->registrar, &request, 2 * S, &superseded, &resumed, NULL) ==
+                  one);
+    g_assert_true(superseded == LINK(1) && resumed);
+    g_assert_cmpstr(one->instance_id, ==, UUID_2);
+    g_assert_false(endpoint_supports(one, "trickle-ice"));
+    request.instance_id = NULL;
+    request.link = LINK(3);
+    g_assert_true(registrar_register(f->registrar, &request, 3 * S, &superseded, &resumed, NULL) ==
+                  one);
+    g_assert_cmpstr(one->instance_id, ==, UUID_2);
+}
+
 static void test_expiry(struct fixture *f, gconstpointer data)
 {
     struct endpoint *one = enrol(f, ALICE, UUID_1, 1, S, NULL, NULL);
@@ -166,6 +202,7 @@ int main(int argc, char **argv)
 #define ADD(name, fn) g_test_add("/registrar/" name, struct fixture, NULL, set_up, fn, tear_down)
     ADD("supersede", test_supersede);
     ADD("loss", test_loss);
+    ADD("peer", test_peer);
     ADD("expiry", test_expiry);
     ADD("limits", test_limits);
     ADD("ended", test_ended);

@@ -1,0 +1,346 @@
+#!/usr/bin/env -S node --test
+// SPDX-License-Identifier: Apache-2.0
+// Servers as endpoints (protocol A1, A5, A6; clauses 6.3.2.5 C-Plane connection, 6.3.2.6.x.1.3): other
+// operators' WSFs (Rs-n), WSFs of the own network (Rs-i), content providers' servers (Rs-a). Real wsf
+// on both sides; the content provider is a bare endpoint.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { Authority } from '../support/certificates.mjs';
+import { Endpoint } from '../support/eirtcw-client.mjs';
+import { Proxy } from '../support/proxy.mjs';
+import { PASSWORD, Wsf, basic } from '../support/wsf.mjs';
+
+const [A, B] = ['wsf@example.org', 'wsf@example.net'];
+const PROVIDER = 'games@provider.example';
+
+const metrics = async (wsf) => (await fetch(`${wsf.base}/metrics`)).text();
+const readyz = async (wsf) => (await fetch(`${wsf.base}/readyz`)).text();
+const states = (wsf, name) =>
+    [...wsf.log.matchAll(new RegExp(`wsf/peer: \\w+ \\w+ -> (\\w+) .* link=${name}\n`, 'g'))].map(([, to]) => to);
+const auths = (wsf) =>
+    wsf.readTrace().filter(({ path, message: { method } }) => path === '/eirtcw/v1' && method === 'auth');
+const up = (wsf, name) => wsf.until(async () => (await readyz(wsf)).includes(` ${name} registered\n`));
+
+/** What a server answers to `auth`. */
+const granted = (members = {}) => ({
+    expirationTime: 3600,
+    reAuthCredential: 'again-0123456789abcdef',
+    disconnectionTtl: 30,
+    keepAliveInterval: 20,
+    webrtcId: A,
+    instanceId: randomUUID(),
+    mediaSessions: [],
+    ...members,
+});
+
+describe('another operator, dialled by us with Basic', () => {
+    let a, b, proxy;
+    before(async () => {
+        b = await Wsf.start(['wsf.realm=example.net'], {
+            users: [A],
+            conf: `[peer "a"]\nkind = operator\nrealms = example.org\n`,
+        });
+        proxy = await Proxy.start(b.url);
+        a = await Wsf.start([], {
+            files: { secret: `${PASSWORD}\n` },
+            conf: `[peer "b"]\nkind = operator\nrealms = Example.NET\nbackoff_max = 1\npassword_file = secret\nurl = ${b.url.replace(/:\d+/, `:${new URL(proxy.url).port}`)}\n`,
+        });
+    });
+    after(async () => {
+        await a.stop();
+        await b.stop();
+        await proxy.stop();
+    });
+
+    test('6.3.2.6.x.1.3: challenge, then both are registered with each other', async () => {
+        await up(a, 'b');
+        await up(b, 'a');
+        assert.match(await readyz(a), /^ready\noperator b registered\n$/);
+        assert.match(await metrics(a), /wsf_peer_up\{peer="b",kind="operator"\} 1/);
+        assert.deepEqual(
+            auths(a).map(({ direction, message: { authType, success, authorization } }) => [
+                direction,
+                authType ?? success,
+                authorization !== undefined,
+            ]),
+            [
+                ['sent', 'basic', false],
+                ['received', false, false],
+                ['sent', 'basic', true],
+                ['received', true, false],
+            ],
+        );
+        assert.equal(auths(a)[0].message.transactionId, 0);
+    });
+
+    test('a lost connection is resumed with the credential of the former one', async () => {
+        await up(a, 'b');
+        const from = auths(a).length;
+        proxy.cut();
+        await a.until(() => states(a, 'b').filter((to) => to === 'registered').length === 2);
+        assert.deepEqual(states(a, 'b').slice(-3), ['lost', 'connected', 'registered']);
+        const [again, answer] = auths(a).slice(from);
+        assert.equal(again.message.authType, 'reauth');
+        assert.equal(answer.message.success, true);
+        await up(b, 'a');
+    });
+
+    test('an unknown realm has no way', async () => {
+        const alice = await a.register('alice@example.org');
+        const none = await alice.request('msetup', { resourceId: 'x@nowhere.example' });
+        assert.equal(none.problemDetails.cause, 'RESOURCE_NOT_FOUND');
+        await alice.close();
+    });
+
+    test('the peer forgets the registration: full authentication', async () => {
+        await up(a, 'b');
+        const before_ = states(a, 'b').filter((to) => to === 'registered').length;
+        b.process.kill('SIGKILL');
+        await b.exited;
+        await a.until(() => states(a, 'b').at(-1) === 'lost');
+        const port = new URL(b.url).port;
+        b.settings = [...b.settings, `listen "test".port=${port}`];
+        await b.run();
+        await a.until(() => states(a, 'b').filter((to) => to === 'registered').length === before_ + 1);
+        await up(b, 'a');
+    });
+});
+
+describe('how a WSF that dials behaves', () => {
+    /** A server that answers as the test says. */
+    let server, a;
+    const connections = [];
+    const next = async () => {
+        await a.until(() => connections.length > 0);
+        return connections.shift();
+    };
+    const run = async (conf = '', files = {}) => {
+        a = await Wsf.start([], {
+            wmcf: false,
+            files: { token: 'a.b.c\n', ...files },
+            conf: `[peer "b"]\nkind = wsf\nwebrtc_id = wsf2@example.org\nbackoff_max = 1\n${conf}\nurl = ws://127.0.0.1:${server.address().port}/eirtcw/v1\n`,
+        });
+    };
+    before(async () => {
+        const { WebSocketServer } = await import('ws');
+        server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+        server.on('connection', (socket) => connections.push(new Endpoint(socket, 1)));
+        await new Promise((resolve) => server.once('listening', resolve));
+    });
+    after(() => server.close());
+    afterEach(async () => {
+        await a.stop();
+        connections.length = 0;
+    });
+
+    test('bearer, refresh before the expiry with the token of that moment, close 4410', async () => {
+        await run('token_file = mine', { mine: 'one.two.three\n' });
+        let link = await next();
+        const first = await link.expect('auth');
+        assert.equal(first.authType, 'bearer');
+        assert.equal(first.authorization, 'Bearer one.two.three');
+        assert.equal(first.webrtcId, A);
+        assert.equal(first.disconnectionTtl, 30);
+        assert.match(first.instanceId, /^[0-9a-f-]{36}$/);
+        a.file('mine', 'four.five.six\n');
+        const { instanceId } = first;
+        first.reply(granted({ expirationTime: 1, instanceId }));
+        const refresh = await link.expect('auth');
+        assert.equal(refresh.authorization, 'Bearer four.five.six');
+        refresh.reply(granted({ instanceId }));
+        await link.close(4410);
+        link = await next();
+        const anew = await link.expect('auth');
+        assert.equal(anew.authType, 'bearer', '4410: full authentication');
+        anew.reply(granted({ instanceId }));
+        await up(a, 'b');
+    });
+
+    test('4409 is obeyed until a reload', async () => {
+        await run('token_file = mine', { mine: 'one.two.three\n' });
+        const link = await next();
+        (await link.expect('auth')).reply(granted());
+        await up(a, 'b');
+        await link.close(4409);
+        await a.until(() => states(a, 'b').at(-1) === 'stopped');
+        assert.match(a.log, /closed with 4409 .* not dialled again before a reload/);
+        a.process.kill('SIGHUP');
+        const again = await next();
+        assert.equal((await again.expect('auth')).authType, 'reauth');
+    });
+
+    test('an invalid credential leads to full authentication; a refusal is told once and tried again', async () => {
+        await run('token_file = mine', { mine: 'one.two.three\n' });
+        let link = await next();
+        (await link.expect('auth')).reply(granted());
+        await up(a, 'b');
+        await link.cut();
+        link = await next();
+        const again = await link.expect('auth');
+        assert.equal(again.authType, 'reauth');
+        assert.equal(again.reAuthCredential, 'again-0123456789abcdef');
+        again.fail(403, 'REAUTH_INVALID');
+        const full = await link.expect('auth');
+        assert.equal(full.authType, 'bearer');
+        full.fail(403, 'AUTHENTICATION_FAILED');
+        for (let i = 0; i < 2; i++) {
+            link = await next();
+            (await link.expect('auth')).fail(403, 'AUTHENTICATION_FAILED');
+        }
+        link = await next();
+        (await link.expect('auth')).reply(granted());
+        await up(a, 'b');
+        assert.equal(a.log.split('the peer refuses our registration').length, 2);
+    });
+
+    test('after a resumption sessions that nobody else has are ended', async () => {
+        await run('token_file = mine', { mine: 'one.two.three\n' });
+        const link = await next();
+        const stranger = randomUUID();
+        (await link.expect('auth')).reply(
+            granted({
+                mediaSessions: [
+                    { mediaSessionId: stranger, mediaSessionState: 'established', offerPending: 'none' },
+                    { mediaSessionId: randomUUID(), mediaSessionState: 'terminated', offerPending: 'none' },
+                ],
+            }),
+        );
+        const ended = await link.expect('mdisc');
+        assert.equal(ended.mediaSessionId, stranger);
+        assert.equal(ended.cause, 'PEER_LOST');
+        ended.reply();
+        const refused = await link.request('auth', { authType: 'tls', webrtcId: 'wsf2@example.org' });
+        assert.equal(refused.problemDetails.cause, 'METHOD_NOT_SUPPORTED');
+        await link.expectNothing(50);
+    });
+});
+
+describe('a content provider that dials us', () => {
+    let a;
+    before(async () => {
+        a = await Wsf.start(['limits.request_rate=5', 'limits.request_burst=5'], {
+            users: ['alice@example.org', PROVIDER, 'other@provider.example'],
+            conf: `[peer "games"]\nkind = provider\nrealms = provider.example\nwebrtc_id = ${PROVIDER}\nauth = basic\ndisconnection_ttl = 7\nkeepalive = 11\nexpiration = 100\n`,
+        });
+    });
+    after(() => a.stop());
+
+    test('it is registered with its own times; many requests are not refused', async () => {
+        const games = await a.register(PROVIDER, { disconnectionTtl: 300, expirationTime: 5000 });
+        assert.equal(games.auth.disconnectionTtl, 7);
+        assert.equal(games.auth.keepAliveInterval, 11);
+        assert.equal(games.auth.expirationTime, 100);
+        const answers = await Promise.all(
+            Array.from({ length: 100 }, () => games.request('getinfo', { resources: ['serverInfo'] })),
+        );
+        assert.ok(answers.every(({ success }) => success));
+        await games.close();
+        await a.until(() => states(a, 'games').at(-1) === 'down');
+    });
+
+    test('exactly one connection: a new one supersedes, whatever its instanceId', async () => {
+        const one = await a.register(PROVIDER, { instanceId: randomUUID() });
+        const instanceId = randomUUID();
+        const two = await a.register(PROVIDER, { instanceId });
+        assert.equal((await one.closed).code, 4409);
+        assert.equal(two.auth.instanceId, instanceId);
+        assert.match(await metrics(a), /wsf_peer_up\{peer="games",kind="provider"\} 1/);
+        await two.cut();
+        await a.until(() => states(a, 'games').at(-1) === 'lost');
+        const three = await a.connect();
+        const { success } = await three.request('auth', {
+            authType: 'reauth',
+            webrtcId: PROVIDER,
+            instanceId,
+            reAuthCredential: two.auth.reAuthCredential,
+        });
+        assert.equal(success, true);
+        await three.close();
+    });
+
+    test('another kind of authentication than agreed is a failed one', async () => {
+        const games = await a.connect();
+        const answer = await games.request('auth', { authType: 'tls', webrtcId: PROVIDER });
+        assert.equal(answer.problemDetails.cause, 'AUTHENTICATION_FAILED');
+        await games.close();
+    });
+
+    test('a call to its realm reaches it; while it is away there is no way', async () => {
+        const alice = await a.register('alice@example.org');
+        const away = await alice.request('msetup', { resourceId: 'chess/1@provider.example' });
+        assert.equal(away.problemDetails.cause, 'RESOURCE_NOT_FOUND');
+        const games = await a.register(PROVIDER);
+        const { success, mediaSessionId } = await alice.request('msetup', {
+            resourceId: 'chess/1@Provider.example',
+            userData: { table: 1 },
+        });
+        assert.equal(success, true);
+        const invitation = await games.expect('msetup');
+        assert.equal(invitation.resourceId, 'chess/1@provider.example');
+        assert.equal(invitation.assertedOriginatingId, 'alice@example.org');
+        assert.deepEqual(invitation.userData, { table: 1 });
+        invitation.reply({ mediaSessionId: invitation.mediaSessionId });
+        const { success: ended } = await alice.request('mdisc', { mediaSessionId });
+        assert.equal(ended, true);
+        (await games.expect('mdisc')).reply();
+        await games.close();
+        await alice.close();
+    });
+});
+
+describe('Rs-n with mutual TLS', () => {
+    const address = '192.0.2.10'; // not loopback: in-netns
+    let authority, stranger, a, b, port;
+    const client = (identity) => ({ ca: authority.ca, cert: identity?.certificate, key: identity?.key });
+    const dial = async (webrtcId, identity, members) => {
+        const link = await Endpoint.connect(`wss://${address}:${port}/eirtcw/v1`, 'eirtcw.v1', client(identity));
+        const answer = await link.request('auth', { webrtcId, ...members });
+        await link.close();
+        return answer;
+    };
+    before(async () => {
+        authority = new Authority();
+        stranger = new Authority();
+        const server = authority.issue(`IP:${address}`);
+        b = await Wsf.start(['wsf.realm=example.net', 'limits.auth_failures_max=10'], {
+            users: [A],
+            files: { 'ca.pem': authority.ca, 'server.pem': server.certificate, 'server.key': server.key },
+            conf: `[listen "nni"]\naddress = ${address}\nport = 0\ntls_certificate = server.pem\ntls_key = server.key\ntls_client_ca = ca.pem\n[peer "a"]\nkind = operator\nrealms = example.org\n`,
+        });
+        [, port] = /https:\/\/192\.0\.2\.10:(\d+)/.exec(b.log);
+    });
+    after(async () => {
+        await a?.stop();
+        await b.stop();
+        authority.remove();
+        stranger.remove();
+    });
+
+    test('an operator without its certificate is refused, also with the right password', async () => {
+        const password = { authType: 'basic', authorization: basic(A, PASSWORD) };
+        const someone = authority.issue('email:wsf@example.com');
+        for (const identity of [undefined, someone]) {
+            const answer = await dial(A, identity, password);
+            assert.equal(answer.problemDetails.cause, 'AUTHENTICATION_FAILED');
+            assert.equal((await dial(A, identity, { authType: 'tls' })).success, false);
+        }
+        assert.equal((await dial(A, authority.issue(`email:${A}`), password)).success, true);
+    });
+
+    test('a certificate of another authority opens no connection', async () => {
+        await assert.rejects(dial(A, stranger.issue(`email:${A}`), { authType: 'tls' }));
+    });
+
+    test('two WSFs connect and authenticate by their certificates', async () => {
+        const mine = authority.issue(`email:${A}`);
+        a = await Wsf.start([], {
+            files: { 'ca.pem': authority.ca, 'mine.pem': mine.certificate, 'mine.key': mine.key },
+            conf: `[peer "b"]\nkind = operator\nrealms = example.net\nurl = wss://${address}:${port}/eirtcw/v1\ntls_ca = ca.pem\ntls_certificate = mine.pem\ntls_key = mine.key\n`,
+        });
+        await up(a, 'b');
+        await up(b, 'a');
+        assert.equal(auths(a)[0].message.authType, 'tls');
+    });
+});
