@@ -98,8 +98,6 @@ bool sdp_check_answer(const struct sdp_description *offer, const struct sdp_desc
                       offer->medias->len);
     if (!sdp_check_transport(answer, "answer", NULL, error))
         return false;
-    if (answer->ice_lite && offer->ice_lite)
-        return refuse(error, "Both ends are ICE-lite, so neither would check a path.");
     if (answer->setup == SDP_SETUP_ACTPASS)
         return refuse(error, "The answer's a=setup must be active or passive.");
     for (guint i = 0; i < offer->medias->len; i++)

@@ -67,7 +67,8 @@ static json_t *state_json(struct termination *t, unsigned what)
         json_object_set_new(object, "offerPending", json_true());
     if (t->app_data)
         json_object_set(object, "appData", t->app_data);
-    json_t *ice = json_pack("{s:b, s:s}", "connected", t->ice_connected, "mode", "lite");
+    json_t *ice = json_pack("{s:b, s:s}", "connected", t->ice_connected, "mode",
+                            t->ice_full ? "full" : "lite");
     if (t->ice_local.ss_family)
         json_object_set_new(ice, "local", audit_address(&t->ice_local));
     if (t->ice_remote.ss_family)
@@ -255,12 +256,12 @@ json_t *audit_context(const struct context *context)
 
 json_t *audit_capabilities(const struct wmcf *wmcf)
 {
-    return json_pack("{s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s], s:[s], s:[s,s], s:{s:I, s:I, s:I}}",
-                     "mediaTypes", "audio", "video", "codecs", "audio", "opus", "video", "VP8",
-                     "VP9", "H264", "AV1", "iceModes", "lite", "mediaPaths", "relay", "topologies",
-                     "explicit", "mesh", "limits", "terminations",
-                     (json_int_t)conf_int(wmcf->conf, "limits", "terminations"),
-                     "terminationsPerContext",
-                     (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"),
-                     "maxSlots", (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"));
+    return json_pack(
+        "{s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I}}",
+        "mediaTypes", "audio", "video", "codecs", "audio", "opus", "video", "VP8", "VP9", "H264",
+        "AV1", "iceModes", "lite", "full", "mediaPaths", "relay", "topologies", "explicit", "mesh",
+        "limits", "terminations", (json_int_t)conf_int(wmcf->conf, "limits", "terminations"),
+        "terminationsPerContext",
+        (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"), "maxSlots",
+        (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"));
 }

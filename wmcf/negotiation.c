@@ -78,7 +78,7 @@ static void make_candidates(struct termination *t, struct candidates *c)
                 .type = (char *)"host",
                 .component = 1,
                 .port = port,
-                .priority = (126u << 24) | ((65535u - (guint)c->n) << 8) | 255u,
+                .priority = addresses[i].priority,
                 .udp = true,
             };
             c->n++;
@@ -90,7 +90,7 @@ static struct sdp_local local_side(struct termination *t, const struct candidate
     return (struct sdp_local){
         .ice_ufrag = t->ice_ufrag,
         .ice_pwd = t->ice_pwd,
-        .ice_lite = true,
+        .ice_lite = !t->ice_full,
         .fingerprint_hash = "sha-256",
         .fingerprint = pl_certificate_sha256(),
         .fingerprint_length = 32,
@@ -166,10 +166,54 @@ static void configure_relay(struct termination *t)
     relay_leg_set_medias(t->relay_leg, medias, n);
 }
 
-/* Both descriptions are in force: tells the relay, starts webrtcbin the first time. */
-static bool apply(struct termination *t, GError **error)
+/* Names (mDNS) and TCP are passed over: the endpoint's own checks show what they stand for. */
+static guint copy_candidates(const GArray *candidates, struct relay_candidate *out)
 {
-    relay_leg_set_remote_ice(t->relay_leg, t->remote->ice_ufrag, t->remote->ice_pwd);
+    guint n = 0;
+    for (guint i = 0; i < candidates->len && n < SDP_MAX_CANDIDATES; i++) {
+        const struct sdp_candidate *from = &g_array_index(candidates, struct sdp_candidate, i);
+        struct relay_candidate *to = &out[n];
+        struct sockaddr_in *in = (struct sockaddr_in *)&to->address;
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&to->address;
+        *to = (struct relay_candidate){.priority = from->priority};
+        if (!from->udp || from->component != 1)
+            continue;
+        if (inet_pton(AF_INET, from->address, &in->sin_addr) == 1) {
+            in->sin_family = AF_INET;
+            in->sin_port = htons((guint16)from->port);
+        } else if (inet_pton(AF_INET6, from->address, &in6->sin6_addr) == 1) {
+            in6->sin6_family = AF_INET6;
+            in6->sin6_port = htons((guint16)from->port);
+        } else {
+            continue;
+        }
+        n++;
+    }
+    return n;
+}
+
+static void connect_ice(struct termination *t, bool we_offered)
+{
+    struct relay_candidate candidates[SDP_MAX_CANDIDATES];
+    t->ice_full |= t->remote->ice_lite; /* somebody must check */
+    struct relay_remote_ice ice = {
+        .ufrag = t->remote->ice_ufrag,
+        .pwd = t->remote->ice_pwd,
+        /* RFC 8445 6.1.1: a full agent controls a lite one, else who offers. */
+        .role = !t->ice_full                        ? RELAY_ICE_LITE
+                : we_offered || t->remote->ice_lite ? RELAY_ICE_CONTROLLING
+                                                    : RELAY_ICE_CONTROLLED,
+        .candidates = candidates,
+        .n_candidates = copy_candidates(t->remote->candidates, candidates),
+        .complete = !t->remote->trickle || t->remote->end_of_candidates,
+    };
+    relay_leg_set_remote_ice(t->relay_leg, &ice);
+}
+
+/* Both descriptions are in force: tells the relay, starts webrtcbin the first time. */
+static bool apply(struct termination *t, bool we_offered, GError **error)
+{
+    connect_ice(t, we_offered);
     configure_relay(t);
     if (!t->leg_started) {
         bool we_are_server =
@@ -186,16 +230,6 @@ static bool apply(struct termination *t, GError **error)
             mesh_update(t->context);
     }
     return true;
-}
-
-static bool remote_can_connect(const struct sdp_description *remote, GError **error)
-{
-    if (!remote->ice_lite)
-        return true;
-    problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
-                "the endpoint is ICE-lite as this termination is, so nobody would send checks; "
-                "let the endpoint run full ICE");
-    return false;
 }
 
 /* The transport of a leg stays for its life: another peer or an ICE restart would need new ones. */
@@ -247,13 +281,13 @@ bool termination_accept_answer(struct termination *t, const char *sdp, GError **
     }
     sdp_autoptr answer = sdp_parse(sdp, error);
     if (!answer || !sdp_check_answer(t->pending_local, answer, error) ||
-        !remote_can_connect(answer, error) || !same_transport(t, answer, error))
+        !same_transport(t, answer, error))
         return false;
     sdp_description_clear(&t->local);
     t->local = g_steal_pointer(&t->pending_local);
     sdp_description_clear(&t->remote);
     t->remote = g_steal_pointer(&answer);
-    return apply(t, error);
+    return apply(t, true, error);
 }
 
 char *termination_make_answer(struct termination *t, const char *sdp,
@@ -262,11 +296,12 @@ char *termination_make_answer(struct termination *t, const char *sdp,
     if (!no_offer_outstanding(t, error))
         return NULL;
     sdp_autoptr offer = sdp_parse(sdp, error);
-    if (!offer || !remote_can_connect(offer, error) || !same_transport(t, offer, error))
+    if (!offer || !same_transport(t, offer, error))
         return NULL;
     struct candidates candidates;
     make_candidates(t, &candidates);
     struct sdp_local local = local_side(t, &candidates);
+    local.ice_lite &= !offer->ice_lite;
     sdp_autoptr answer = sdp_make_answer(offer, wanted, &local, t->local, error);
     if (!answer)
         return NULL;
@@ -276,7 +311,7 @@ char *termination_make_answer(struct termination *t, const char *sdp,
     t->local = g_steal_pointer(&answer);
     t->remote = g_steal_pointer(&offer);
     ensure_medias(t, t->local);
-    return apply(t, error) ? g_steal_pointer(&text) : NULL;
+    return apply(t, false, error) ? g_steal_pointer(&text) : NULL;
 }
 
 bool termination_rollback(struct termination *t, GError **error)

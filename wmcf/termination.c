@@ -117,6 +117,16 @@ static void on_ice_connected(void *user, const struct sockaddr_storage *local,
         json_pack("{s:o, s:o}", "local", audit_address(local), "remote", audit_address(remote)));
 }
 
+static void on_ice_failed(void *user, const char *reason)
+{
+    struct termination *t = user;
+    if (!t->context)
+        return;
+    struct log_ids ids = ids_of(t);
+    log_warning(&ids, "ICE: %s", reason);
+    event_notify(t, EVENT_ICE_FAILED, NULL, json_pack("{s:s}", "reason", reason));
+}
+
 static void on_consent_expired(void *user)
 {
     struct termination *t = user;
@@ -172,6 +182,7 @@ static void on_released(void *user)
 
 static const struct relay_leg_ops relay_ops = {
     .ice_connected = on_ice_connected,
+    .ice_failed = on_ice_failed,
     .consent_expired = on_consent_expired,
     .dtls = on_dtls,
     .first_media = on_first_media,
@@ -252,7 +263,7 @@ static void on_mesh_timer(void *user)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-struct termination *termination_new(struct context *context, GError **error)
+struct termination *termination_new(struct context *context, bool ice_full, GError **error)
 {
     struct wmcf *wmcf = context->wmcf;
     guint limit = conf_int(wmcf->conf, "limits", "terminations_per_context");
@@ -269,6 +280,7 @@ struct termination *termination_new(struct context *context, GError **error)
     t->id = g_strdup_printf("t-%04x-%" G_GUINT64_FORMAT, wmcf->restart_counter & 0xffff,
                             ++wmcf->next_termination);
     t->created = loop_now();
+    t->ice_full = ice_full;
     t->medias = g_ptr_array_new_with_free_func(free_media);
     /* RFC 8839 wants 24 and 128 bits: 48 here, since the ufrag finds the leg among all others. */
     id_ice_chars(t->ice_ufrag, sizeof t->ice_ufrag - 1);
@@ -282,6 +294,7 @@ struct termination *termination_new(struct context *context, GError **error)
         .name = t->id,
         .local_ufrag = t->ice_ufrag,
         .local_pwd = t->ice_pwd,
+        .ice_full = ice_full,
         .cname = t->cname,
         .ops = &relay_ops,
         .user = t,

@@ -46,6 +46,7 @@ struct termination {
     bool joined; /* its first answer is applied: takes part in a mesh */
 
     char ice_ufrag[9], ice_pwd[25];
+    bool ice_full; /* checks by itself: as `add` said, or because the endpoint is lite */
     char cname[17];
     guint64 sdp_session_id, sdp_version;
     struct sdp_description *local, *remote; /* in force */
@@ -62,8 +63,9 @@ struct termination {
     struct loop_timer *hanging_timer, *mesh_timer;
 };
 
-/* Makes both legs and puts the termination into the context. Transfer none (the context owns). */
-struct termination *termination_new(struct context *context, GError **error);
+/* Makes both legs and puts the termination into the context. Transfer none (the context owns).
+ * `ice_full`: it sends connectivity checks of its own (iceMode "full"). */
+struct termination *termination_new(struct context *context, bool ice_full, GError **error);
 /* Takes it out of the context, closes both legs. */
 void termination_release(struct termination *termination);
 

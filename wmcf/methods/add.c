@@ -13,6 +13,7 @@
 struct add {
     const char *context_id, *sdp_offer;
     struct sdp_template *offer_template, *answer_template;
+    bool ice_full;
     bool has_topology;
     enum topology topology;
     struct policy_set policies;
@@ -59,16 +60,12 @@ static bool read_modes(const json_t *message, struct add *add, GError **error)
                           error) ||
         !json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &topology, error))
         return false;
-    if (ice_mode != 0) {
-        problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, "/iceMode",
-                          "this release has iceMode \"lite\" only");
-        return false;
-    }
     if (media_path != 0) {
         problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, "/mediaPath",
                           "this release has mediaPath \"relay\" only");
         return false;
     }
+    add->ice_full = ice_mode == 1;
     add->has_topology = topology >= 0;
     if (add->has_topology)
         add->topology = topology;
@@ -120,7 +117,7 @@ static json_t *run(struct wmcf *wmcf, struct link *link, struct add *add, GError
     if (!context)
         return NULL;
     g_autofree char *sdp = NULL;
-    struct termination *t = termination_new(context, error);
+    struct termination *t = termination_new(context, add->ice_full, error);
     if (t) {
         t->events = add->events;
         /* Before the description: a gate that is said open is open for the first packet. */

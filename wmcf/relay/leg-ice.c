@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Paths: addresses from which the endpoint has sent an authenticated Binding request. One of them
- * is nominated and gets what we send. An endpoint may nominate as often as it likes; the control
- * thread hears of it at most ten times a second. */
+/* Paths: addresses from which the endpoint has sent an authenticated Binding request, or answered
+ * one. One of them is nominated and gets what we send. An endpoint may nominate as often as it
+ * likes; the control thread hears of it at most ten times a second. */
 #include "wmcf/relay/leg.h"
 
 #include "wmcf/relay/worker.h"
 
 #include <string.h>
 
+#define PRIORITY 0x6e7fffff /* RFC 8445 5.1.2: of a peer-reflexive candidate */
 #define TELL_INTERVAL_US 100000
 #define ASK_INTERVAL_US 50000
 #define ALTERNATE_US 1000000 /* two nominations closer than that are no move */
@@ -56,7 +57,8 @@ static bool take_over(struct worker_leg *leg, struct media_socket *socket,
     int i = find_path(owner, socket, remote);
     g_return_val_if_fail(i >= 0, true);
     if (i == owner->nominated &&
-        now - owner->paths[i].last_request <= leg->worker->limits.consent_timeout)
+        now - MAX(owner->paths[i].last_request, owner->paths[i].last_answer) <=
+            leg->worker->limits.consent_timeout)
         return false;
     remove_path(owner, (unsigned)i);
     return true;
@@ -77,15 +79,17 @@ void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now)
     worker_post_event(leg->worker, event);
 }
 
-/* Is the nominated address there? */
+/* Is the nominated address there? A full agent has asked before it nominated. */
 static void ask(struct worker_leg *leg, int64_t now)
 {
     struct ice_path *path = worker_leg_nominated(leg);
-    if (!path || path->proven || (path->asked && now - path->asked < ASK_INTERVAL_US))
+    if (!path || path->proven || worker_leg_checks(leg) ||
+        (path->asked && now - path->asked < ASK_INTERVAL_US))
         return;
     struct send_batch *batch = leg->worker->batches[path->socket->index];
-    uint8_t *out = send_batch_reserve(batch);
-    size_t length = ice_server_ask(leg->worker->ice, &leg->credentials, out, path->transaction);
+    struct ice_question question = {.priority = PRIORITY};
+    size_t length = ice_server_ask(leg->worker->ice, worker_leg_nominated_ice(leg), &question,
+                                   send_batch_reserve(batch), path->transaction);
     if (!length || !ice_path_admit(path, length))
         return;
     path->asked = now;
@@ -93,13 +97,18 @@ static void ask(struct worker_leg *leg, int64_t now)
 }
 
 bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, const uint8_t *transaction)
+                         const union socket_address *remote, const uint8_t *message, size_t length,
+                         int64_t now)
 {
     int i = find_path(leg, socket, remote);
     if (i < 0 || !leg->paths[i].asked ||
-        memcmp(leg->paths[i].transaction, transaction, ICE_TRANSACTION) != 0)
+        memcmp(leg->paths[i].transaction, message + 8, ICE_TRANSACTION) != 0 ||
+        ice_server_judge(leg->worker->ice, worker_leg_nominated_ice(leg), message, length) !=
+            ICE_ANSWER_GOOD)
         return false;
     leg->paths[i].proven = true;
+    leg->paths[i].last_answer = now;
+    leg->paths[i].asked = 0;
     return true;
 }
 
@@ -117,11 +126,18 @@ void worker_leg_prove_by_handshake(struct worker_leg *leg)
         leg->paths[leg->nominated].proven = true;
 }
 
-static void nominate(struct worker_leg *leg, int i, int64_t now)
+void worker_leg_nominate(struct worker_leg *leg, unsigned i, unsigned generation, int64_t now)
 {
-    leg->nominated = i;
+    if (leg->nominated == (int)i && leg->nominated_generation == generation && leg->connected)
+        return;
+    leg->nominated = (int)i;
+    leg->nominated_generation = generation;
     leg->nominations++;
     leg->connected = true;
+    if (worker_leg_checks(leg) && !leg->paths[i].last_answer) { /* known by its pair alone */
+        leg->paths[i].last_answer = now;
+        leg->consent_due = now;
+    }
     if (leg->nomination_told && now - leg->nomination_told < TELL_INTERVAL_US)
         leg->nomination_pending = true;
     else
@@ -140,14 +156,11 @@ static bool supersedes(const struct worker_leg *leg, int i, int64_t now)
            other->priority > present->priority;
 }
 
-bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, size_t length,
-                         const struct ice_request *request, int64_t now)
+struct ice_path *worker_leg_path(struct worker_leg *leg, struct media_socket *socket,
+                                 const union socket_address *remote, int64_t now)
 {
     if (!take_over(leg, socket, remote, now))
-        return false;
-    leg->last_stun = now;
-    leg->stun_requests++;
+        return NULL;
     int i = find_path(leg, socket, remote);
     if (i < 0) {
         if (leg->n_paths == ICE_PATHS_MAX)
@@ -156,15 +169,52 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
         leg->paths[i] = (struct ice_path){.remote = *remote, .socket = socket};
         address_table_put(leg->worker->addresses, socket->index, remote, leg);
     }
-    struct ice_path *path = &leg->paths[i];
+    return &leg->paths[i];
+}
+
+/* USE-CANDIDATE in a request that these credentials have authenticated. */
+static void name_path(struct worker_leg *leg, struct ice_path *path,
+                      const struct ice_credentials *credentials, int64_t now)
+{
+    unsigned i = (unsigned)(path - leg->paths);
+    unsigned generation = credentials->generation;
+    if (credentials == leg->next_ice) {
+        path->named_early = true;
+        return;
+    }
+    /* Former credentials say nothing any more once the new ones have named a pair. */
+    if (leg->nominated < 0 || generation > leg->nominated_generation ||
+        (generation == leg->nominated_generation && leg->nominated != (int)i &&
+         supersedes(leg, (int)i, now)))
+        worker_leg_nominate(leg, i, generation, now);
+    path->last_nomination = now;
+}
+
+bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
+                         const union socket_address *remote, size_t length,
+                         const struct ice_request *request, int64_t now)
+{
+    const struct ice_credentials *credentials = request->credentials;
+    struct ice_path *path = worker_leg_path(leg, socket, remote, now);
+    if (!path)
+        return false;
+    leg->last_stun = now;
+    leg->stun_requests++;
     path->last_request = now;
     path->received += length;
     path->priority = request->priority;
-    if (request->use_candidate) {
-        if (leg->nominated != i && supersedes(leg, i, now))
-            nominate(leg, i, now);
-        path->last_nomination = now;
+    path->generation = MAX(path->generation, credentials->generation);
+    if (request->role_changed && credentials == leg->ice)
+        ice_checklist_set_controlling(&leg->checks, leg->ice->role == ICE_CONTROLLING);
+    bool use = request->use_candidate;
+    if (credentials == leg->ice && worker_leg_checks(leg)) {
+        path->named_early |= use && !leg->checks.pairs;
+        use = worker_leg_trigger_check(leg, path, use, now);
+        if (use)
+            ice_checklist_conclude(&leg->checks);
     }
+    if (use)
+        name_path(leg, path, credentials, now);
     ask(leg, now);
     return true;
 }
@@ -174,12 +224,12 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
 static void follow(struct worker_leg *leg, int64_t now)
 {
     const struct ice_path *present = worker_leg_nominated(leg);
-    if (!present || now - present->last_request < SILENT_US)
+    if (!present || worker_leg_checks(leg) || now - present->last_request < SILENT_US)
         return;
     for (unsigned i = 0; i < leg->n_paths; i++) {
         const struct ice_path *path = &leg->paths[i];
         if (path->last_nomination && now - path->last_request < SILENT_US / 2) {
-            nominate(leg, (int)i, now);
+            worker_leg_nominate(leg, i, leg->nominated_generation, now);
             return;
         }
     }
@@ -191,24 +241,43 @@ void worker_leg_forget_paths(struct worker_leg *leg)
         remove_path(leg, leg->n_paths - 1);
 }
 
+void worker_leg_forget_former_paths(struct worker_leg *leg)
+{
+    for (unsigned i = leg->n_paths; i-- > 0;) {
+        if ((int)i != leg->nominated && leg->paths[i].generation < leg->ice->generation)
+            remove_path(leg, i);
+    }
+}
+
+/* When the path was last known to agree: a full agent asks, a lite one is asked. */
+static int64_t last_heard(const struct worker_leg *leg, const struct ice_path *path)
+{
+    return worker_leg_checks(leg) ? path->last_answer : path->last_request;
+}
+
 void worker_leg_check_consent(struct worker_leg *leg, int64_t now)
 {
     if (leg->nomination_pending)
         worker_leg_tell_nomination(leg, now);
     int64_t timeout = leg->worker->limits.consent_timeout;
+    worker_leg_retire_ice(leg, now);
     follow(leg, now);
     ask(leg, now);
+    worker_leg_ask_consent(leg, now);
     struct ice_path *path = worker_leg_nominated(leg);
-    int64_t heard = path ? path->last_request : leg->last_stun;
+    int64_t heard = path ? last_heard(leg, path) : leg->last_stun;
     if (leg->connected && now - heard > timeout) {
         leg->connected = false;
         /* RFC 7675 5.1: without consent nothing may be sent. */
         worker_leg_forget_paths(leg);
+        ice_checklist_lose(&leg->checks);
         worker_raise(leg, EVENT_CONSENT_EXPIRED);
         return;
     }
     for (unsigned i = leg->n_paths; i-- > 0;) {
-        if ((int)i != leg->nominated && now - leg->paths[i].last_request > timeout)
+        const struct ice_path *other = &leg->paths[i];
+        if ((int)i != leg->nominated &&
+            now - MAX(other->last_request, other->last_answer) > timeout)
             remove_path(leg, i);
     }
 }

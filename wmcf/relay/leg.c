@@ -11,16 +11,16 @@
 
 struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handle,
                                   _Atomic unsigned *dtls_pending, const char *ufrag,
-                                  const char *pwd, const char *cname)
+                                  const char *pwd, bool ice_full, const char *cname)
 {
     struct worker_leg *leg = g_new0(struct worker_leg, 1);
     leg->worker = worker;
     leg->handle = handle;
     leg->dtls_pending = dtls_pending;
     leg->nominated = -1;
-    g_strlcpy(leg->credentials.ufrag, ufrag, sizeof leg->credentials.ufrag);
-    g_strlcpy(leg->credentials.pwd, pwd, sizeof leg->credentials.pwd);
-    leg->credentials.owner = leg;
+    /* Until the endpoint is known: who offers controls (RFC 8445 6.1.1). */
+    leg->ice = ice_credentials_new(ufrag, pwd, ice_full ? ICE_CONTROLLING : ICE_LITE, leg);
+    ice_checklist_init(&leg->checks, worker->limits.ice_pairs_max, worker->limits.ice_checks_max);
     g_strlcpy(leg->cname, cname, sizeof leg->cname);
     leg->sent = g_array_new(FALSE, FALSE, sizeof(struct sent_ssrc));
     return leg;
@@ -297,6 +297,9 @@ void worker_leg_free(struct worker_leg *leg)
     g_free(leg->ssrcs);
     g_array_unref(leg->sent);
     drop_keys(leg);
-    OPENSSL_cleanse(&leg->credentials, sizeof leg->credentials);
+    ice_checklist_finish(&leg->checks);
+    ice_credentials_free(leg->ice);
+    ice_credentials_free(leg->next_ice);
+    ice_credentials_free(leg->former_ice);
     g_free(leg);
 }

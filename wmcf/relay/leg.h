@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A leg as its worker sees it: ICE paths, keys, m-lines, sources. Threads: the worker. */
-#include "wmcf/relay/ice-lite.h"
+#include "wmcf/relay/ice-checklist.h"
 #include "wmcf/relay/srtcp.h"
 #include "wmcf/relay/srtp.h"
 #include "wmcf/relay/stream.h"
@@ -24,6 +24,9 @@ struct ice_path { /* an address that the endpoint has shown it receives at */
     struct media_socket *socket;
     int64_t last_request;
     int64_t last_nomination; /* request with USE-CANDIDATE, 0 = never */
+    int64_t last_answer;     /* to a question of ours: consent, when we check by ourselves */
+    unsigned generation;     /* newest credentials that were used on it */
+    bool named_early;        /* … with USE-CANDIDATE, before they were in force */
     uint32_t priority;       /* of the endpoint's candidate */
     bool proven;             /* it has answered us, so it is really there; until then: */
     uint64_t received, sent; /* octets */
@@ -42,12 +45,23 @@ struct worker_leg {
     struct worker *worker;
     struct relay_leg *handle;       /* for the control thread; never looked into here */
     _Atomic unsigned *dtls_pending; /* of the handle: datagrams the control thread has not seen */
-    struct ice_credentials credentials;
     char cname[256];
+
+    struct ice_credentials *ice;        /* in force */
+    struct ice_credentials *next_ice;   /* of a restart without an answer yet, NULL */
+    struct ice_credentials *former_ice; /* of the pair in use, until another is nominated; NULL */
+    int64_t former_until;               /* 0 = not yet */
+    unsigned generations;
+    struct ice_checklist checks; /* full agent */
+    uint32_t tag;  /* first half of its transactions, unique in the worker; 0 = none */
+    bool checking; /* in the worker's list of those with checks to make */
+    struct worker_leg *next_checking;
+    int64_t consent_due;
 
     struct ice_path paths[ICE_PATHS_MAX];
     unsigned n_paths;
-    int nominated;           /* index of paths, -1 = none */
+    int nominated; /* index of paths, -1 = none */
+    unsigned nominated_generation;
     unsigned nominations;    /* ever */
     bool connected;          /* told so, and consent has not expired since */
     bool nomination_pending; /* to be told at the next tick: changes too quickly */
@@ -82,7 +96,7 @@ struct worker_leg {
 /* Copies names and credentials. Not registered anywhere yet. */
 struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handle,
                                   _Atomic unsigned *dtls_pending, const char *ufrag,
-                                  const char *pwd, const char *cname);
+                                  const char *pwd, bool ice_full, const char *cname);
 /* Detaches all routes, wipes keys. */
 void worker_leg_free(struct worker_leg *leg);
 
@@ -135,15 +149,65 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
                          const struct ice_request *request, int64_t now);
 /* A STUN answer from an address of the leg. False: to nothing that was asked. */
 bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
-                         const union socket_address *remote, const uint8_t *transaction);
+                         const union socket_address *remote, const uint8_t *message, size_t length,
+                         int64_t now);
 /* Octets from a path that is not proven. */
 void worker_leg_count_received(struct worker_leg *leg, struct media_socket *socket,
                                const union socket_address *remote, size_t length);
 /* The DTLS handshake is over: whoever it was had our flights. */
 void worker_leg_prove_by_handshake(struct worker_leg *leg);
+/* Makes it the pair in use. */
+void worker_leg_nominate(struct worker_leg *leg, unsigned path, unsigned generation, int64_t now);
+/* The path to this address, made if need be; NULL when it is another leg's. */
+struct ice_path *worker_leg_path(struct worker_leg *leg, struct media_socket *socket,
+                                 const union socket_address *remote, int64_t now);
+/* The credentials that the pair in use was nominated with. */
+const struct ice_credentials *worker_leg_nominated_ice(const struct worker_leg *leg);
 /* Consent and old paths; once a second. */
 void worker_leg_check_consent(struct worker_leg *leg, int64_t now);
 void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now);
 void worker_leg_forget_paths(struct worker_leg *leg);
+/* Those that only former credentials have shown. */
+void worker_leg_forget_former_paths(struct worker_leg *leg);
+/* --- leg-generation.c: credentials of the leg, one pair in force -------------------------------
+ */
+struct ice_remote { /* as the command brings it */
+    char ufrag[257], pwd[257];
+    enum ice_role role;
+    bool complete;
+};
+struct ice_candidate {
+    union socket_address address;
+    uint32_t priority;
+};
+void worker_leg_add_ice(struct worker_leg *leg);
+void worker_leg_prepare_ice(struct worker_leg *leg, const char *ufrag, const char *pwd);
+void worker_leg_cancel_ice(struct worker_leg *leg);
+void worker_leg_set_remote_ice(struct worker_leg *leg, const struct ice_remote *remote,
+                               const struct ice_candidate *candidates, unsigned n, int64_t now);
+/* The former credentials have had their time; once a second. */
+void worker_leg_retire_ice(struct worker_leg *leg, int64_t now);
+void worker_leg_forget_ice(struct worker_leg *leg);
+/* --- leg-check.c: checks of our own (full agent) ---------------------------------------------- */
+static inline bool worker_leg_checks(const struct worker_leg *leg)
+{
+    return leg->ice->role != ICE_LITE;
+}
+/* Begins with an empty list, for the credentials in force. */
+void worker_leg_begin_checks(struct worker_leg *leg, int64_t now);
+void worker_leg_end_checks(struct worker_leg *leg);
+void worker_leg_add_candidates(struct worker_leg *leg, const struct ice_candidate *candidates,
+                               unsigned n, bool complete, int64_t now);
+/* The endpoint has asked on this path, with the credentials in force. True: nominate it. */
+bool worker_leg_trigger_check(struct worker_leg *leg, const struct ice_path *path,
+                              bool use_candidate, int64_t now);
+/* What is due; at every tick while there is something. False: nothing more to do. */
+bool worker_leg_run_checks(struct worker_leg *leg, int64_t now);
+/* An answer with the leg's tag. */
+bool worker_leg_check_answered(struct worker_leg *leg, struct media_socket *socket,
+                               const union socket_address *remote, const uint8_t *message,
+                               size_t length, int64_t now);
+/* Asks whether the pair in use still agrees (RFC 7675); once a second. */
+void worker_leg_ask_consent(struct worker_leg *leg, int64_t now);
 /* --- stats.c ---------------------------------------------------------------------------------- */
 void worker_leg_stats(const struct worker_leg *leg, struct relay_leg_stats *ret);

@@ -46,6 +46,13 @@ void receive_ring_free(struct receive_ring *ring)
     g_free(ring);
 }
 
+static struct worker_leg *leg_by_tag(struct worker *worker, const uint8_t *transaction)
+{
+    uint32_t tag;
+    memcpy(&tag, transaction, sizeof tag);
+    return g_hash_table_lookup(worker->by_tag, GUINT_TO_POINTER(tag));
+}
+
 static void receive_stun(struct worker *worker, struct media_socket *socket,
                          const union socket_address *source, const uint8_t *data, size_t length)
 {
@@ -53,8 +60,13 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
     struct worker_leg *known = address_table_find(worker->addresses, socket->index, source);
     bool good =
         ice_server_handle(worker->ice, data, length, source, known != NULL, worker->now, &request);
-    if (request.response)
-        good = known && worker_leg_answered(known, socket, source, request.response);
+    if (request.response) {
+        /* To a check of ours, whose address may not be known yet; or to another question. */
+        struct worker_leg *asker = leg_by_tag(worker, request.response);
+        good = (asker &&
+                worker_leg_check_answered(asker, socket, source, data, length, worker->now)) ||
+               (known && worker_leg_answered(known, socket, source, data, length, worker->now));
+    }
     if (request.credentials && !worker_leg_validate(request.credentials->owner, socket, source,
                                                     length, &request, worker->now)) {
         good = false;

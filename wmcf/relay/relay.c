@@ -112,6 +112,10 @@ static void handle(struct event *event)
         if (leg->ops->ice_connected)
             leg->ops->ice_connected(leg->user, &event->pair.local, &event->pair.remote);
         break;
+    case EVENT_ICE_FAILED:
+        if (leg->ops->ice_failed)
+            leg->ops->ice_failed(leg->user, event->reason);
+        break;
     case EVENT_CONSENT_EXPIRED:
         if (leg->ops->consent_expired)
             leg->ops->consent_expired(leg->user);
@@ -154,6 +158,18 @@ static void post_event(void *user, struct event *event)
 
 /* --- making and ending ------------------------------------------------------------------------ */
 
+/* RFC 8445 5.1.2 and RFC 8421: host candidates, IPv6 first, then in the order of the sockets. */
+static uint32_t priority_of(const union socket_address *addresses, gsize n, gsize i)
+{
+    guint before = 0;
+    bool v6 = addresses[i].any.sa_family == AF_INET6;
+    for (gsize k = 0; k < n; k++) {
+        bool other_v6 = addresses[k].any.sa_family == AF_INET6;
+        before += other_v6 == v6 ? k < i : other_v6;
+    }
+    return 126u << 24 | (65535u - before) << 8 | 255u;
+}
+
 static bool open_sockets(struct relay *relay, struct worker *worker,
                          const struct relay_config *config, const union socket_address *addresses,
                          GError **error)
@@ -171,6 +187,7 @@ static bool open_sockets(struct relay *relay, struct worker *worker,
         struct relay_address *ret = &relay->addresses[worker->number * relay->n_addresses + i];
         socket_address_to_storage(&socket->local, &ret->local);
         socket_address_to_storage(&advertised, &ret->advertised);
+        ret->priority = worker->priorities[i] = priority_of(addresses, relay->n_addresses, i);
     }
     return worker_start(worker, error);
 }
@@ -187,6 +204,8 @@ static struct worker_limits limits_of(const struct relay_config *config)
         .buffer_packets = config->nack_buffer_packets ? config->nack_buffer_packets : 1024,
         .streams_max = config->streams_max ? config->streams_max : 64,
         .stun_rate_unknown = config->stun_rate_unknown,
+        .ice_pairs_max = config->ice_pairs_max ? config->ice_pairs_max : 64,
+        .ice_checks_max = config->ice_checks_max ? config->ice_checks_max : 500,
     };
 }
 
@@ -317,8 +336,9 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
     leg->name = g_strdup(config->name);
     leg->ops = config->ops;
     leg->user = config->user;
-    leg->there = worker_leg_new(worker_of(leg), leg, &leg->dtls_pending, config->local_ufrag,
-                                config->local_pwd, config->cname ? config->cname : "");
+    leg->there =
+        worker_leg_new(worker_of(leg), leg, &leg->dtls_pending, config->local_ufrag,
+                       config->local_pwd, config->ice_full, config->cname ? config->cname : "");
     relay->legs++;
     relay->legs_of[leg->group->worker]++;
     post(leg, command_new(leg, COMMAND_ADD));
@@ -331,12 +351,53 @@ const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsi
     return leg->relay->addresses + leg->group->worker * leg->relay->n_addresses;
 }
 
-void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const char *pwd)
+static void copy_candidates(struct command *command, const struct relay_candidate *candidates,
+                            gsize n)
 {
+    command->ice.candidates = g_new0(struct ice_candidate, n);
+    command->ice.n = (guint)n;
+    for (gsize i = 0; i < n; i++) {
+        struct ice_candidate *candidate = &command->ice.candidates[i];
+        memcpy(&candidate->address, &candidates[i].address, sizeof candidate->address);
+        candidate->priority = candidates[i].priority;
+    }
+}
+
+void relay_leg_set_remote_ice(struct relay_leg *leg, const struct relay_remote_ice *remote)
+{
+    static const enum ice_role roles[] = {[RELAY_ICE_LITE] = ICE_LITE,
+                                          [RELAY_ICE_CONTROLLED] = ICE_CONTROLLED,
+                                          [RELAY_ICE_CONTROLLING] = ICE_CONTROLLING};
     struct command *command = command_new(leg, COMMAND_REMOTE_ICE);
-    g_strlcpy(command->ice.ufrag, ufrag, sizeof command->ice.ufrag);
-    g_strlcpy(command->ice.pwd, pwd, sizeof command->ice.pwd);
+    struct ice_remote *to = &command->ice.remote;
+    g_strlcpy(to->ufrag, remote->ufrag, sizeof to->ufrag);
+    g_strlcpy(to->pwd, remote->pwd, sizeof to->pwd);
+    to->role = roles[remote->role];
+    to->complete = remote->complete;
+    copy_candidates(command, remote->candidates, remote->n_candidates);
     post(leg, command);
+}
+
+void relay_leg_add_candidates(struct relay_leg *leg, const struct relay_candidate *candidates,
+                              gsize n, bool complete)
+{
+    struct command *command = command_new(leg, COMMAND_CANDIDATES);
+    command->ice.remote.complete = complete;
+    copy_candidates(command, candidates, n);
+    post(leg, command);
+}
+
+void relay_leg_prepare_ice(struct relay_leg *leg, const char *local_ufrag, const char *local_pwd)
+{
+    struct command *command = command_new(leg, COMMAND_PREPARE_ICE);
+    g_strlcpy(command->ice.remote.ufrag, local_ufrag, sizeof command->ice.remote.ufrag);
+    g_strlcpy(command->ice.remote.pwd, local_pwd, sizeof command->ice.remote.pwd);
+    post(leg, command);
+}
+
+void relay_leg_cancel_ice(struct relay_leg *leg)
+{
+    post(leg, command_new(leg, COMMAND_CANCEL_ICE));
 }
 
 void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys)

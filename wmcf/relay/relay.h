@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The packet path: N workers, each one thread with its own UDP port, legs multiplexed on it.
- * Demultiplexes STUN, DTLS, RTP and RTCP (RFC 7983), answers ICE as a lite agent (RFC 8445 2.5),
- * does SRTP and SRTCP, routes media from publishers to subscribers, terminates RTCP. No GStreamer,
- * no JSON, no lock, no allocation and no log line per packet.
+ * Demultiplexes STUN, DTLS, RTP and RTCP (RFC 7983), does ICE as a lite agent (RFC 8445 2.5) or as
+ * a full one, does SRTP and SRTCP, routes media from publishers to subscribers, terminates RTCP. No
+ * GStreamer, no JSON, no lock, no allocation and no log line per packet.
  *
  * Ownership: a leg belongs to one worker, chosen at relay_leg_new() by its group (the context), so
  * legs of one context share a worker. Control → worker and back by message queues with eventfd.
@@ -42,11 +42,19 @@ struct relay_config {
     guint streams_max;         /* SSRCs per leg, receive side */
     guint stun_rate_unknown;   /* STUN requests/s and worker with an unknown ufrag or bad integrity
                                 * that are still looked at */
+    guint ice_pairs_max;       /* candidate pairs that a leg checks by itself */
+    guint ice_checks_max;      /* checks of a leg between two ICE restarts, repetitions too */
 };
 
 struct relay_address {                  /* a media address: one of a worker's sockets */
     struct sockaddr_storage local;      /* bound */
     struct sockaddr_storage advertised; /* what candidates say */
+    uint32_t priority;                  /* of the host candidate (RFC 8445 5.1.2, RFC 8421) */
+};
+
+struct relay_candidate { /* of the endpoint: UDP, component 1, a numeric address */
+    struct sockaddr_storage address;
+    uint32_t priority;
 };
 
 enum relay_kind { RELAY_AUDIO, RELAY_VIDEO };
@@ -86,6 +94,9 @@ struct relay_leg_ops {
     /* ICE nominated a pair, first or another one: addresses for iceConnected. */
     void (*ice_connected)(void *user, const struct sockaddr_storage *local,
                           const struct sockaddr_storage *remote);
+    /* The leg's own checks have all failed; told once per ICE generation. The endpoint may still
+     * find a path, then ice_connected follows. `reason` is one sentence, static. */
+    void (*ice_failed)(void *user, const char *reason);
     /* No valid STUN for consent_timeout_ms after having been connected (RFC 7675). */
     void (*consent_expired)(void *user);
     /* A DTLS datagram from a validated source. Borrowed. */
@@ -103,6 +114,7 @@ struct relay_leg_config {
     guint64 group;                       /* the context: same group, same worker */
     const char *name;                    /* terminationId, for dumps; copied */
     const char *local_ufrag, *local_pwd; /* copied; the ufrag is unique in the process */
+    bool ice_full;                       /* it will check by itself: see relay_remote_ice */
     const char *cname;
     const struct relay_leg_ops *ops;
     void *user;
@@ -120,7 +132,32 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
                                 GError **error);
 /* The candidates of the leg's worker; *ret_n of them, borrowed, live as long as the relay. */
 const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n);
-void relay_leg_set_remote_ice(struct relay_leg *leg, const char *ufrag, const char *pwd);
+
+enum relay_ice_role {
+    RELAY_ICE_LITE,       /* the endpoint checks, we answer */
+    RELAY_ICE_CONTROLLED, /* both check */
+    RELAY_ICE_CONTROLLING,
+};
+struct relay_remote_ice {
+    const char *ufrag, *pwd;                  /* copied */
+    enum relay_ice_role role;                 /* ours; a conflict is settled in the worker */
+    const struct relay_candidate *candidates; /* copied */
+    gsize n_candidates;
+    bool complete; /* no candidate will follow: all failed is final */
+};
+/* The endpoint's side of ICE. The same credentials again only add candidates. After
+ * relay_leg_prepare_ice() it begins the new generation: checks start anew, the nominated pair
+ * carries media until another is nominated, and the former credentials go on answering until then
+ * (RFC 8445 9). */
+void relay_leg_set_remote_ice(struct relay_leg *leg, const struct relay_remote_ice *remote);
+/* Candidates that come later (RFC 8838), of the generation in force. */
+void relay_leg_add_candidates(struct relay_leg *leg, const struct relay_candidate *candidates,
+                              gsize n, bool complete);
+/* An ICE restart begins: these credentials answer besides the ones in force. Replaces prepared
+ * ones. */
+void relay_leg_prepare_ice(struct relay_leg *leg, const char *local_ufrag, const char *local_pwd);
+/* It does not take place: the prepared credentials go. */
+void relay_leg_cancel_ice(struct relay_leg *leg);
 /* SRTP keys: media may flow from now on. Copied, and wiped in the worker at release. */
 void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys);
 /* Replaces the leg's whole set of m-lines (copied). State of streams whose m-line goes on is kept.

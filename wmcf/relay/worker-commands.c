@@ -12,6 +12,8 @@ void command_free(struct command *command)
         g_free(command->medias.list);
     else if (command->kind == COMMAND_DTLS)
         g_bytes_unref(command->dtls);
+    else if (command->kind == COMMAND_REMOTE_ICE || command->kind == COMMAND_CANDIDATES)
+        g_free(command->ice.candidates);
     OPENSSL_cleanse(command, sizeof *command); /* keys, passwords */
     g_free(command);
 }
@@ -27,7 +29,7 @@ void event_free(struct event *event)
 
 static void add(struct worker *worker, struct worker_leg *leg)
 {
-    ice_server_add(worker->ice, &leg->credentials);
+    worker_leg_add_ice(leg);
     leg->slot = worker->slot_next;
     worker->slot_next = (worker->slot_next + 1) % WORKER_REPORT_SLOTS;
     struct worker_leg **slot = &worker->slots[leg->slot];
@@ -45,7 +47,8 @@ static void release(struct worker *worker, struct worker_leg *leg)
 {
     struct relay_leg *handle = leg->handle;
     worker_flush(worker); /* runs point to the leg's counter */
-    ice_server_remove(worker->ice, &leg->credentials);
+    worker_leg_end_checks(leg);
+    worker_leg_forget_ice(leg);
     worker_leg_forget_paths(leg);
     *leg->link = leg->next;
     if (leg->next)
@@ -101,8 +104,19 @@ void worker_run_command(struct worker *worker, struct command *command)
         add(worker, leg);
         break;
     case COMMAND_REMOTE_ICE:
-        memcpy(leg->credentials.remote_ufrag, command->ice.ufrag, sizeof command->ice.ufrag);
-        memcpy(leg->credentials.remote_pwd, command->ice.pwd, sizeof command->ice.pwd);
+        worker_leg_set_remote_ice(leg, &command->ice.remote, command->ice.candidates,
+                                  command->ice.n, worker->now);
+        break;
+    case COMMAND_CANDIDATES:
+        if (worker_leg_checks(leg))
+            worker_leg_add_candidates(leg, command->ice.candidates, command->ice.n,
+                                      command->ice.remote.complete, worker->now);
+        break;
+    case COMMAND_PREPARE_ICE:
+        worker_leg_prepare_ice(leg, command->ice.remote.ufrag, command->ice.remote.pwd);
+        break;
+    case COMMAND_CANCEL_ICE:
+        worker_leg_cancel_ice(leg);
         break;
     case COMMAND_KEYS:
         worker_leg_set_keys(leg, &command->keys);

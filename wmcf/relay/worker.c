@@ -25,6 +25,7 @@ struct worker *worker_new(unsigned number, const struct worker_limits *limits,
     worker->wake = worker->poll = -1;
     worker->addresses = address_table_new(g_random_int());
     worker->ice = ice_server_new(limits->stun_rate_unknown);
+    worker->by_tag = g_hash_table_new(g_direct_hash, g_direct_equal);
     worker->by_ssrc = g_hash_table_new(g_direct_hash, g_direct_equal);
     worker->pool = packet_pool_new(POOL_OCTETS_MAX);
     worker->ring = receive_ring_new();
@@ -162,8 +163,23 @@ static void expire_history(struct worker_leg *leg, int64_t now)
     }
 }
 
+static void run_checks(struct worker *worker)
+{
+    struct worker_leg **at = &worker->checking;
+    while (*at) {
+        struct worker_leg *leg = *at;
+        if (worker_leg_run_checks(leg, worker->now)) {
+            at = &leg->next_checking;
+            continue;
+        }
+        *at = leg->next_checking;
+        leg->checking = false;
+    }
+}
+
 static void tick(struct worker *worker)
 {
+    run_checks(worker);
     send_feedback(worker);
     request_key_frames(worker);
     for (struct worker_leg *leg = worker->slots[worker->slot_now]; leg; leg = leg->next) {
@@ -270,6 +286,7 @@ void worker_free(struct worker *worker)
     for (unsigned i = 0; i < WORKER_REPORT_SLOTS; i++) { /* none, if all were released */
         for (struct worker_leg *leg = worker->slots[i], *next; leg; leg = next) {
             next = leg->next;
+            worker_leg_forget_ice(leg);
             worker_leg_free(leg);
         }
     }
@@ -284,6 +301,7 @@ void worker_free(struct worker *worker)
     receive_ring_free(worker->ring);
     address_table_free(worker->addresses);
     ice_server_free(worker->ice);
+    g_hash_table_destroy(worker->by_tag);
     g_hash_table_destroy(worker->by_ssrc);
     packet_pool_free(worker->pool);
     g_free(worker);

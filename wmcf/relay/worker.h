@@ -15,6 +15,9 @@
 enum command_kind {
     COMMAND_ADD,
     COMMAND_REMOTE_ICE,
+    COMMAND_CANDIDATES,
+    COMMAND_PREPARE_ICE,
+    COMMAND_CANCEL_ICE,
     COMMAND_KEYS,
     COMMAND_MEDIAS,
     COMMAND_DTLS,
@@ -30,8 +33,10 @@ struct command {
     struct worker_leg *leg;
     union {
         struct {
-            char ufrag[257], pwd[257];
-        } ice;
+            struct ice_remote remote;
+            struct ice_candidate *candidates; /* owned */
+            guint n;
+        } ice; /* remote, candidates; our own credentials for the restart */
         struct relay_srtp_keys keys;
         struct {
             struct relay_media *list; /* owned */
@@ -53,6 +58,7 @@ void command_free(struct command *command);
 
 enum event_kind {
     EVENT_ICE_CONNECTED,
+    EVENT_ICE_FAILED,
     EVENT_CONSENT_EXPIRED,
     EVENT_DTLS,
     EVENT_FIRST_MEDIA,
@@ -69,7 +75,8 @@ struct event {
         struct {
             struct sockaddr_storage local, remote;
         } pair;
-        GBytes *dtls; /* owned */
+        const char *reason; /* static */
+        GBytes *dtls;       /* owned */
         struct {
             char mid[RELAY_MID_MAX + 1];
             enum qos_direction direction;
@@ -88,7 +95,7 @@ typedef void (*worker_event_fn)(void *user, struct event *event);
 
 struct worker_limits { /* from relay_config */
     int64_t consent_timeout, inactivity, pli_interval, video_buffer, audio_buffer; /* µs */
-    unsigned buffer_packets, streams_max, stun_rate_unknown;
+    unsigned buffer_packets, streams_max, stun_rate_unknown, ice_pairs_max, ice_checks_max;
 };
 
 struct worker_counters {
@@ -109,11 +116,14 @@ struct worker {
     bool running;   /* worker */
 
     struct media_socket sockets[SOCKETS_MAX];
+    uint32_t priorities[SOCKETS_MAX]; /* of their candidates */
     unsigned n_sockets;
     struct send_batch *batches[SOCKETS_MAX];
     struct receive_ring *ring;
     struct address_table *addresses;
     struct ice_server *ice;
+    GHashTable *by_tag;          /* legs that check by themselves */
+    struct worker_leg *checking; /* those of them with checks to make */
     GHashTable *by_ssrc; /* announced or received → leg; only to name whose address is not valid */
     struct packet_pool *pool;
 

@@ -254,9 +254,15 @@ static bool is_connected(void *user)
     return ((struct endpoint *)user)->connected > 0;
 }
 
+void endpoint_describe(struct endpoint *endpoint)
+{
+    struct relay_remote_ice remote = {.ufrag = endpoint->ufrag, .pwd = endpoint->pwd};
+    relay_leg_set_remote_ice(endpoint->leg, &remote);
+}
+
 void endpoint_connect(struct endpoint *endpoint)
 {
-    relay_leg_set_remote_ice(endpoint->leg, endpoint->ufrag, endpoint->pwd);
+    endpoint_describe(endpoint);
     endpoint_stun(endpoint, 0);
     endpoint_stun(endpoint, STUN_NOMINATE);
     g_assert_true(

@@ -52,6 +52,8 @@ void endpoint_free(struct endpoint *endpoint);
 /* One Binding request; flags below. */
 enum { STUN_NOMINATE = 1, STUN_BAD_PASSWORD = 2, STUN_CONTROLLED = 4, STUN_BAD_REMOTE = 8 };
 void endpoint_stun(struct endpoint *endpoint, unsigned flags);
+/* Tells the relay the endpoint's credentials; it stays lite. */
+void endpoint_describe(struct endpoint *endpoint);
 /* STUN with nomination until the relay says connected. */
 void endpoint_connect(struct endpoint *endpoint);
 /* The same keys on both sides. */

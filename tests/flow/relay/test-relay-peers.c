@@ -46,7 +46,7 @@ static void test_stun(void)
     /* before the remote description, any remote name will do */
     endpoint_stun(endpoint, 0);
     g_assert_true(wait_count(endpoint, &endpoint->stun_success, 1));
-    relay_leg_set_remote_ice(endpoint->leg, endpoint->ufrag, endpoint->pwd);
+    endpoint_describe(endpoint);
     endpoint_stun(endpoint, STUN_BAD_PASSWORD);
     g_assert_true(wait_count(endpoint, &endpoint->stun_error, 1));
     g_assert_cmpint(endpoint->last_stun_error, ==, 401);
@@ -166,7 +166,7 @@ static void test_take_over(void)
     int own = b->fd;
     b->fd = a->fd; /* b's requests come from a's address */
     b->roams = true;
-    relay_leg_set_remote_ice(b->leg, b->ufrag, b->pwd);
+    endpoint_describe(b);
     endpoint_stun(b, STUN_NOMINATE);
     pass(b, 50);
     g_assert_cmpuint(b->connected, ==, 0); /* a is using it */

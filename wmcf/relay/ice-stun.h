@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* STUN of the lite agent (RFC 8445 2.5, RFC 8489): checks a Binding request and writes the answer.
- * No I/O and no clock. Threads: one worker. */
+/* STUN of the agent (RFC 8445, RFC 8489), lite or full: checks a Binding request and writes the
+ * answer, writes requests of its own and judges their answers. No I/O and no clock.
+ * Threads: one worker. */
 #include "wmcf/relay/address.h"
 
 #include <glib.h>
@@ -16,13 +17,24 @@ struct ice_budget { /* of failures per second */
     guint spent;
 };
 
-/* What one leg contributes; embedded there. */
+enum ice_role { ICE_LITE, ICE_CONTROLLED, ICE_CONTROLLING };
+
+/* What one leg contributes, once per ICE generation (RFC 8445 9). */
 struct ice_credentials {
     struct ice_budget failures, requests;
+    unsigned generation;
+    enum ice_role role;
+    uint64_t tie_breaker;
     char ufrag[257], pwd[257];               /* ours; RFC 8839 5.4: at most 256 */
     char remote_ufrag[257], remote_pwd[257]; /* empty = not known yet */
     void *owner;
 };
+
+/* Copies. Transfer full. */
+struct ice_credentials *ice_credentials_new(const char *ufrag, const char *pwd, enum ice_role role,
+                                            void *owner);
+/* Wipes them; NULL allowed. */
+void ice_credentials_free(struct ice_credentials *credentials);
 
 struct ice_server;
 /* `unknown_rate`: requests per second with an unknown ufrag, and for each leg with bad integrity,
@@ -36,6 +48,7 @@ void ice_server_remove(struct ice_server *server, struct ice_credentials *creden
 struct ice_request {
     struct ice_credentials *credentials; /* set for an authenticated request of that leg */
     bool use_candidate;
+    bool role_changed;       /* it settled a conflict: the role in the credentials is another */
     uint32_t priority;       /* of the candidate it was sent from, 0 = not said */
     const uint8_t *response; /* transaction id of an answer to something we asked; else NULL */
     uint8_t reply[ICE_REPLY_MAX];
@@ -48,7 +61,26 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
                        const union socket_address *source, bool known_source, gint64 now,
                        struct ice_request *ret);
 
-/* A Binding request of ours, to see whether a nominated address answers. Returns its octets, 0 when
- * the remote credentials are not known. */
+struct ice_question {
+    uint32_t priority; /* RFC 8445 7.1.1: of the peer-reflexive candidate that it may show */
+    bool use_candidate;
+    bool again; /* the same transaction once more */
+};
+/* A Binding request of ours. Returns its octets, 0 when the remote credentials are not known. The
+ * transaction is written, or read when it is asked `again`. */
 size_t ice_server_ask(struct ice_server *server, const struct ice_credentials *credentials,
-                      uint8_t out[ICE_CHECK_MAX], uint8_t ret_transaction[ICE_TRANSACTION]);
+                      const struct ice_question *question, uint8_t out[ICE_CHECK_MAX],
+                      uint8_t transaction[ICE_TRANSACTION]);
+
+enum ice_answer {
+    ICE_ANSWER_GOOD,
+    ICE_ANSWER_CONFLICT, /* 487: the endpoint has the role that was claimed */
+    ICE_ANSWER_REFUSED,
+    ICE_ANSWER_FORGED, /* not authentic, as if it had not come */
+};
+/* An answer to a question that was asked with these credentials (RFC 8489 9.1.4). */
+enum ice_answer ice_server_judge(struct ice_server *server,
+                                 const struct ice_credentials *credentials, const uint8_t *message,
+                                 size_t length);
+/* The other role and, as RFC 8445 7.2.5.1 asks, another tie-breaker. */
+void ice_credentials_switch_role(struct ice_credentials *credentials);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binding requests as a full agent sends them, made by the same STUN library, and what they may not
  * be. */
-#include "wmcf/relay/ice-lite.h"
+#include "wmcf/relay/ice-stun.h"
 
 #include <string.h>
 #include <stun/stunagent.h>
@@ -183,8 +183,10 @@ static void test_ask(void)
     struct fixture f;
     uint8_t request[ICE_CHECK_MAX], transaction[ICE_TRANSACTION];
     StunMessage message;
+    struct ice_question question = {.priority = 1};
     set_up(&f, 100);
-    g_assert_cmpuint(ice_server_ask(f.server, &f.credentials, request, transaction), ==, 0);
+    g_assert_cmpuint(ice_server_ask(f.server, &f.credentials, &question, request, transaction), ==,
+                     0);
     strcpy(f.credentials.remote_ufrag, "theirs");
     strcpy(f.credentials.remote_pwd, "theirpasswordtheirpassword");
     StunDefaultValidaterData validater[] = {
@@ -196,7 +198,7 @@ static void test_ask(void)
     stun_agent_init(&agent, understood, STUN_COMPATIBILITY_RFC5389,
                     STUN_AGENT_USAGE_SHORT_TERM_CREDENTIALS | STUN_AGENT_USAGE_USE_FINGERPRINT);
     for (unsigned i = 0; i < 1000; i++) { /* the library's list of questions never fills */
-        size_t length = ice_server_ask(f.server, &f.credentials, request, transaction);
+        size_t length = ice_server_ask(f.server, &f.credentials, &question, request, transaction);
         g_assert_cmpuint(length, >, 0);
         g_assert_cmpint(stun_agent_validate(&agent, &message, request, length,
                                             stun_agent_default_validater, validater),
@@ -207,7 +209,8 @@ static void test_ask(void)
     }
     memset(f.credentials.remote_ufrag, 'r', 256);
     memset(f.credentials.ufrag, 'l', 256);
-    g_assert_cmpuint(ice_server_ask(f.server, &f.credentials, request, transaction), >, 512);
+    g_assert_cmpuint(ice_server_ask(f.server, &f.credentials, &question, request, transaction), >,
+                     512);
     strcpy(f.credentials.ufrag, "ours");
     tear_down(&f);
 }
@@ -266,11 +269,11 @@ static void test_any_octets(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/ice-lite/success", test_success);
-    g_test_add_func("/ice-lite/refused", test_refused);
-    g_test_add_func("/ice-lite/not-requests", test_not_requests);
-    g_test_add_func("/ice-lite/ask", test_ask);
-    g_test_add_func("/ice-lite/limits", test_limits);
-    g_test_add_func("/ice-lite/any-octets", test_any_octets);
+    g_test_add_func("/ice-stun/success", test_success);
+    g_test_add_func("/ice-stun/refused", test_refused);
+    g_test_add_func("/ice-stun/not-requests", test_not_requests);
+    g_test_add_func("/ice-stun/ask", test_ask);
+    g_test_add_func("/ice-stun/limits", test_limits);
+    g_test_add_func("/ice-stun/any-octets", test_any_octets);
     return g_test_run();
 }

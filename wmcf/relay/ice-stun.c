@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Parsing, integrity and replies are libnice's STUN library; which leg a request is for, what ICE
- * demands beyond STUN, and how much attention strangers get is decided here. A lite agent needs
- * only its own password to answer, so requests that come before the remote description are answered
- * too. The one thing it asks is whether a nominated address is really there, see leg-ice.c. */
-#include "wmcf/relay/ice-lite.h"
+ * demands beyond STUN, and how much attention strangers get is decided here. An agent needs only
+ * its own password to answer, so requests that come before the remote description are answered
+ * too. The library's list of questions asked is short and shared, so each leg remembers its own,
+ * and one is put on the list only for the moment in which its answer is judged. */
+#include "wmcf/relay/ice-stun.h"
+
+#include "base/ids.h"
 
 #include <stun/stunagent.h>
 #include <string.h>
-
-#define PRIORITY 0x6e7fffff /* RFC 8445 5.1.2: of a peer reflexive candidate */
 
 struct ice_server {
     StunAgent agent;
@@ -23,10 +24,30 @@ static const uint16_t known_attributes[] = {STUN_ATTRIBUTE_USERNAME,
                                             STUN_ATTRIBUTE_UNKNOWN_ATTRIBUTES,
                                             STUN_ATTRIBUTE_REALM,
                                             STUN_ATTRIBUTE_NONCE,
+                                            STUN_ATTRIBUTE_MAPPED_ADDRESS,
                                             STUN_ATTRIBUTE_XOR_MAPPED_ADDRESS,
                                             STUN_ATTRIBUTE_PRIORITY,
                                             STUN_ATTRIBUTE_USE_CANDIDATE,
                                             0};
+
+struct ice_credentials *ice_credentials_new(const char *ufrag, const char *pwd, enum ice_role role,
+                                            void *owner)
+{
+    struct ice_credentials *credentials = g_new0(struct ice_credentials, 1);
+    g_strlcpy(credentials->ufrag, ufrag, sizeof credentials->ufrag);
+    g_strlcpy(credentials->pwd, pwd, sizeof credentials->pwd);
+    credentials->role = role;
+    credentials->owner = owner;
+    id_random(&credentials->tie_breaker, sizeof credentials->tie_breaker);
+    return credentials;
+}
+
+void ice_credentials_free(struct ice_credentials *credentials)
+{
+    if (credentials)
+        explicit_bzero(credentials, sizeof *credentials);
+    g_free(credentials);
+}
 
 struct ice_server *ice_server_new(guint unknown_rate)
 {
@@ -122,12 +143,37 @@ static void reply_success(struct ice_server *server, StunMessage *request,
         ret->reply_length = stun_agent_finish_message(&server->agent, &reply, NULL, 0);
 }
 
+void ice_credentials_switch_role(struct ice_credentials *credentials)
+{
+    credentials->role = credentials->role == ICE_CONTROLLING ? ICE_CONTROLLED : ICE_CONTROLLING;
+    id_random(&credentials->tie_breaker, sizeof credentials->tie_breaker);
+}
+
+/* RFC 8445 7.3.1.1: who of two agents in one role keeps it. A lite agent is always controlled by a
+ * full one. False: the endpoint must change. */
+static bool settle_roles(struct ice_credentials *credentials, const StunMessage *request,
+                         bool *ret_changed)
+{
+    bool controlling = credentials->role == ICE_CONTROLLING;
+    uint64_t theirs = 0;
+    if (stun_message_find64(
+            request, controlling ? STUN_ATTRIBUTE_ICE_CONTROLLING : STUN_ATTRIBUTE_ICE_CONTROLLED,
+            &theirs) != STUN_MESSAGE_RETURN_SUCCESS)
+        return true;
+    bool ours_is_larger = credentials->tie_breaker >= theirs;
+    if (credentials->role == ICE_LITE || controlling == ours_is_larger)
+        return false;
+    credentials->role = controlling ? ICE_CONTROLLED : ICE_CONTROLLING;
+    *ret_changed = true;
+    return true;
+}
+
 bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t length,
                        const union socket_address *source, bool known_source, gint64 now,
                        struct ice_request *ret)
 {
     ret->credentials = NULL;
-    ret->use_candidate = false;
+    ret->use_candidate = ret->role_changed = false;
     ret->response = NULL;
     ret->reply_length = 0;
     if (stun_message_validate_buffer_length(message, length, true) != (int)length)
@@ -178,8 +224,7 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
     default:
         return false;
     }
-    /* RFC 8445 7.3.1.1: a lite agent is always controlled by a full one. */
-    if (stun_message_has_attribute(&request, STUN_ATTRIBUTE_ICE_CONTROLLED))
+    if (!settle_roles(credentials, &request, &ret->role_changed))
         return reply_error(server, &request, STUN_ERROR_ROLE_CONFLICT, ret);
     ret->credentials = credentials;
     if (stun_message_find32(&request, STUN_ATTRIBUTE_PRIORITY, &ret->priority) !=
@@ -191,7 +236,8 @@ bool ice_server_handle(struct ice_server *server, const uint8_t *message, size_t
 }
 
 size_t ice_server_ask(struct ice_server *server, const struct ice_credentials *credentials,
-                      uint8_t out[ICE_CHECK_MAX], uint8_t ret_transaction[ICE_TRANSACTION])
+                      const struct ice_question *question, uint8_t out[ICE_CHECK_MAX],
+                      uint8_t transaction[ICE_TRANSACTION])
 {
     StunMessage request;
     StunTransactionId id;
@@ -201,15 +247,49 @@ size_t ice_server_ask(struct ice_server *server, const struct ice_credentials *c
     g_snprintf(name, sizeof name, "%s:%s", credentials->remote_ufrag, credentials->ufrag);
     if (!stun_agent_init_request(&server->agent, &request, out, ICE_CHECK_MAX, STUN_BINDING))
         return 0;
+    if (question->again)
+        memcpy(out + 8, transaction, ICE_TRANSACTION);
     stun_message_append_string(&request, STUN_ATTRIBUTE_USERNAME, name);
-    stun_message_append32(&request, STUN_ATTRIBUTE_PRIORITY, PRIORITY);
-    stun_message_append64(&request, STUN_ATTRIBUTE_ICE_CONTROLLED, 0);
+    stun_message_append32(&request, STUN_ATTRIBUTE_PRIORITY, question->priority);
+    if (question->use_candidate)
+        stun_message_append_flag(&request, STUN_ATTRIBUTE_USE_CANDIDATE);
+    stun_message_append64(&request,
+                          credentials->role == ICE_CONTROLLING ? STUN_ATTRIBUTE_ICE_CONTROLLING
+                                                               : STUN_ATTRIBUTE_ICE_CONTROLLED,
+                          credentials->tie_breaker);
     size_t length = stun_agent_finish_message(&server->agent, &request,
                                               (const uint8_t *)credentials->remote_pwd,
                                               strlen(credentials->remote_pwd));
-    /* The library keeps a list of what was asked, and it is short: the path remembers the id. */
     stun_message_id(&request, id);
     stun_agent_forget_transaction(&server->agent, id);
-    memcpy(ret_transaction, id + 4, ICE_TRANSACTION);
+    memcpy(transaction, id + 4, ICE_TRANSACTION);
     return length;
+}
+
+enum ice_answer ice_server_judge(struct ice_server *server,
+                                 const struct ice_credentials *credentials, const uint8_t *message,
+                                 size_t length)
+{
+    uint8_t buffer[64];
+    StunTransactionId id;
+    StunMessage question, answer;
+    int code = 0;
+    memcpy(id, message + 4, sizeof id);
+    if (!stun_agent_init_request(&server->agent, &question, buffer, sizeof buffer, STUN_BINDING))
+        return ICE_ANSWER_FORGED;
+    memcpy(buffer + 4, id, sizeof id);
+    if (!stun_agent_finish_message(&server->agent, &question,
+                                   (const uint8_t *)credentials->remote_pwd,
+                                   strlen(credentials->remote_pwd)))
+        return ICE_ANSWER_FORGED;
+    StunValidationStatus status =
+        stun_agent_validate(&server->agent, &answer, message, length, NULL, NULL);
+    stun_agent_forget_transaction(&server->agent, id);
+    if (status != STUN_VALIDATION_SUCCESS && status != STUN_VALIDATION_UNKNOWN_ATTRIBUTE)
+        return ICE_ANSWER_FORGED;
+    if (stun_message_get_class(&answer) == STUN_ERROR) {
+        stun_message_find_error(&answer, &code);
+        return code == STUN_ERROR_ROLE_CONFLICT ? ICE_ANSWER_CONFLICT : ICE_ANSWER_REFUSED;
+    }
+    return status == STUN_VALIDATION_SUCCESS ? ICE_ANSWER_GOOD : ICE_ANSWER_REFUSED;
 }
