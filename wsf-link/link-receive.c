@@ -232,18 +232,25 @@ static bool check_method(const struct link *link, const char *method, GError **e
     return false;
 }
 
+/* A3 */
+static bool check_extensions(struct link *link, const struct envelope *envelope,
+                             json_t **ret_members, GError **error)
+{
+    json_t *missing = extension_missing(envelope->message, link->protocol->extensions);
+    if (!missing)
+        return true;
+    *ret_members = json_pack("{s:o}", "unsupportedExtension", missing);
+    problem_set(error, PROBLEM_EXTENSION_NOT_SUPPORTED,
+                "The request requires an extension that is not supported here.");
+    return false;
+}
+
 static bool check_request(struct link *link, const struct envelope *envelope, json_t **ret_members,
                           GError **error)
 {
-    if (!check_method(link, envelope->method, error))
+    if (!check_method(link, envelope->method, error) ||
+        !check_extensions(link, envelope, ret_members, error))
         return false;
-    json_t *missing = extension_missing(envelope->message, link->protocol->extensions);
-    if (missing) { /* A3 */
-        *ret_members = json_pack("{s:o}", "unsupportedExtension", missing);
-        problem_set(error, PROBLEM_EXTENSION_NOT_SUPPORTED,
-                    "The request requires an extension that is not supported here.");
-        return false;
-    }
     if (link->transactions.length >= link->limits.transactions_max ||
         link->transaction_octets >= MESSAGES_IN_PROGRESS * (gsize)link->limits.message_max) {
         problem_set_retry(error, PROBLEM_TOO_MANY_REQUESTS, 1,
@@ -274,10 +281,9 @@ static void handle_new_request(struct link *link, struct envelope *envelope, gin
     guint wait_ms = 0;
     if (!within_rates(link, now, &wait_ms))
         too_many(&error, wait_ms);
-    else if (!strcmp(envelope->method, "keepalive")) {
-        respond(link, envelope->id, envelope->method, NULL, NULL, true);
-        return;
-    } else if (check_request(link, envelope, &members, &error)) {
+    else if (!strcmp(envelope->method, "keepalive"))
+        check_extensions(link, envelope, &members, &error);
+    else if (check_request(link, envelope, &members, &error)) {
         deliver(link, envelope);
         return;
     }

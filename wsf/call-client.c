@@ -71,7 +71,10 @@ static void on_offer_response(struct link *link, const struct link_response *res
         return;
     }
     if (leg && !response->success) {
-        call_refused(saying->wsf, leg, response->error, saying->setup);
+        /* A3: one that says success and requires what nobody has said still thinks it is invited.
+         */
+        bool declined = !json_is_true(json_object_get(response->message, "success"));
+        call_refused(saying->wsf, leg, response->error, saying->setup && declined);
     } else if (leg) {
         const json_t *message = response->message;
         const char *answer = json_string_value(json_object_get(message, "sdpAnswer"));

@@ -55,7 +55,14 @@ class Program {
         }
     }
 
-    async stop(signal = 'SIGTERM') {
+    /** Sends a signal and waits until the program has said so. */
+    async signal(name, pattern) {
+        const from = this.log.length;
+        this.child.kill(name);
+        await this.says(pattern, from);
+    }
+
+    async stop(signal = 'SIGINT') {
         if (!this.child || this.child.exitCode !== null || this.child.signalCode !== null) return undefined;
         this.child.kill(signal);
         const insist = setTimeout(() => this.child.kill('SIGKILL'), 15_000);
@@ -206,14 +213,20 @@ export class OwnTarget {
         return { status: response.status, body: await response.text() };
     }
 
+    async #again(server, program) {
+        await program.exited;
+        await (server === 'W' ? this.#run() : program.start());
+    }
+
     async control(server, what) {
         const program = { W: this.program, C: this.centre }[server];
         if (!program) throw new Error(`there is no ${server}`);
         if (what === 'is killed') await program.stop('SIGKILL');
-        else if (what === 'stops') program.child.kill('SIGTERM');
-        else if (what === 'reads its configuration again') program.child.kill('SIGHUP');
-        else if (server === 'W') await this.#run();
-        else await program.start();
+        else if (what === 'drains') await program.signal('SIGINT', /draining/);
+        else if (what === 'ends for a restart') await program.signal('SIGTERM', /restart/);
+        else if (what === 'reads its configuration again') await program.signal('SIGHUP', /read again/);
+        else if (what === 'starts') await this.#again(server, program);
+        else throw new Error(`${server} cannot do that`);
     }
 
     /** Ends it; what its own side said on any link must be as the schemas say. */

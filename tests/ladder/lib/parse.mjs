@@ -134,7 +134,7 @@ const FORMS = [
     [pattern(`${PARTY} pings ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
         ({ kind: 'pinged', who, whom, ...readOptions(options ?? '', at) })],
     [pattern(`${PARTY} and ${PARTY} exchange media`), ([, one, other]) => ({ kind: 'media', one, other })],
-    [pattern(`${PARTY} (is killed|stops|starts|reads its configuration again)`), ([, who, what]) =>
+    [pattern(`${PARTY} (is killed|drains|ends for a restart|starts|reads its configuration again)`), ([, who, what]) =>
         ({ kind: 'control', who, what })],
     [pattern(`${PARTY} serves (/\\S*) (\\d{3})`), ([, who, path, status], node) =>
         ({ kind: 'serve', who, path, status: Number(status), members: readMembers(node) })],
