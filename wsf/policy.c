@@ -6,6 +6,7 @@
 #include "base/problem.h"
 
 struct policy_row {
+    char *name; /* of the section, as it stands in the file */
     GPatternSpec *from, *to;
     bool permit;
     const char *flow_status;
@@ -18,14 +19,16 @@ struct policy {
 static void row_clear(void *data)
 {
     struct policy_row *row = data;
+    g_free(row->name);
     g_pattern_spec_free(row->from);
     g_pattern_spec_free(row->to);
 }
 
-static void add_row(struct policy *policy, const char *from, const char *to, bool permit,
-                    const char *flow_status)
+static void add_row(struct policy *policy, const char *name, const char *from, const char *to,
+                    bool permit, const char *flow_status)
 {
-    struct policy_row row = {g_pattern_spec_new(from), g_pattern_spec_new(to), permit, flow_status};
+    struct policy_row row = {g_strdup(name), g_pattern_spec_new(from), g_pattern_spec_new(to),
+                             permit, flow_status};
     g_array_append_val(policy->rows, row);
 }
 
@@ -36,9 +39,10 @@ struct policy *policy_new(const struct conf *conf)
     g_array_set_clear_func(policy->rows, row_clear);
     const char *const *names = conf_instances(conf, "policy*");
     for (guint i = 0; names && names[i]; i++)
-        add_row(policy, conf_string(conf, names[i], "from"), conf_string(conf, names[i], "to"),
-                conf_bool(conf, names[i], "permit"), conf_string(conf, names[i], "flow_status"));
-    add_row(policy, "*", "*", true, "ENABLED");
+        add_row(policy, names[i], conf_string(conf, names[i], "from"),
+                conf_string(conf, names[i], "to"), conf_bool(conf, names[i], "permit"),
+                conf_string(conf, names[i], "flow_status"));
+    add_row(policy, "", "*", "*", true, "ENABLED");
     return policy;
 }
 
@@ -71,4 +75,19 @@ const char *policy_flow_status(const struct policy *policy, guint row)
 {
     g_return_val_if_fail(row < policy->rows->len, "DISABLED");
     return g_array_index(policy->rows, struct policy_row, row).flow_status;
+}
+
+const char *policy_row_name(const struct policy *policy, guint row)
+{
+    g_return_val_if_fail(row < policy->rows->len, "");
+    return g_array_index(policy->rows, struct policy_row, row).name;
+}
+
+guint policy_row_by_name(const struct policy *policy, const char *name)
+{
+    guint last = policy->rows->len - 1;
+    for (guint i = 0; name && i < last; i++)
+        if (g_strcmp0(g_array_index(policy->rows, struct policy_row, i).name, name) == 0)
+            return i;
+    return last;
 }

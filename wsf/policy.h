@@ -17,3 +17,8 @@ bool policy_permit(const struct policy *policy, const char *from, const char *to
                    GError **error);
 /* flowStatus of protocol B. Static. */
 const char *policy_flow_status(const struct policy *policy, guint row);
+/* The section of a row, policy "name" as in the file, "" for the default, which comes last: a row
+ * has another number when the configuration was changed. Borrowed. */
+const char *policy_row_name(const struct policy *policy, guint row);
+/* The row of this name (NULL allowed); the default when there is none. */
+guint policy_row_by_name(const struct policy *policy, const char *name);

@@ -43,10 +43,14 @@ static void test_rows(void)
     guint row = 99;
     g_assert_true(policy_permit(policy, "clerk1@x.example", "boss@x.example", &row, NULL));
     g_assert_cmpstr(policy_flow_status(policy, row), ==, "ENABLED-UPLINK");
+    g_assert_cmpuint(policy_row_by_name(policy, policy_row_name(policy, row)), ==, row);
     g_assert_false(policy_permit(policy, "clerk10@x.example", "boss@x.example", &row, &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_NOT_AUTHORIZED);
     g_assert_true(policy_permit(policy, "clerk10@x.example", "clerk1@x.example", &row, NULL));
     g_assert_cmpstr(policy_flow_status(policy, row), ==, "ENABLED");
+    g_assert_cmpstr(policy_row_name(policy, row), ==, "");
+    g_assert_cmpuint(policy_row_by_name(policy, "policy \"gone\""), ==, row);
+    g_assert_cmpuint(policy_row_by_name(policy, NULL), ==, row);
     policy_free(policy);
     conf_free(conf);
 }
