@@ -189,21 +189,26 @@ export class Stack {
 
     /** Waits until wsf has a media centre, which is when it takes calls. */
     async ready(timeout = 20_000) {
-        const end = Date.now() + timeout;
-        for (;;) {
-            if (await this.#isReady()) return;
-            if (Date.now() > end) throw new Error(`wsf is not ready\n${this.logs()}`);
-            await pause(100);
-        }
+        await this.says(/^ready$/m, timeout);
     }
 
-    async #isReady() {
+    /** A page of wsf, from its own host; "" while there is no answer. */
+    async page(path) {
         if (this.namespace) {
-            const look = `fetch('${this.url}readyz').then((r) => process.exit(r.ok ? 0 : 1))`;
-            return this.namespace.run(process.execPath, '-e', look).status === 0;
+            const look = `fetch('${this.url}${path}').then((r) => r.text()).then(console.log)`;
+            return this.namespace.run(process.execPath, '-e', look).stdout;
         }
-        const reply = await fetch(`${this.url}readyz`).catch(() => null);
-        return reply?.ok === true;
+        const reply = await fetch(`${this.url}${path}`).catch(() => null);
+        return (await reply?.text()) ?? '';
+    }
+
+    /** Waits until /readyz matches. */
+    async says(pattern, timeout = 20_000) {
+        await until(
+            async () => pattern.test(await this.page('readyz')),
+            timeout,
+            () => `readyz does not say ${pattern}\n${this.logs()}`,
+        );
     }
 
     /** What wmcfctl says, as an object. */
