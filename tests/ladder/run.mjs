@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs ladders: all scenarios side by side, those with the same configuration at one WSF.
 
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Foreign } from './lib/foreign.mjs';
 import { OwnPrograms } from './lib/own.mjs';
 import { readLadder } from './lib/parse.mjs';
 import { Scene } from './lib/scene.mjs';
+import { table, withTable } from './lib/table.mjs';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
+const DOCUMENT = fileURLToPath(new URL('../../docs/conformance.md', import.meta.url));
 const AT_ONCE = 12;
 const USAGE = `usage: tests/ladder/run [OPTION…] [FILE|FOLDER…]
 
@@ -22,6 +24,7 @@ against another WSF.
   --only TEXT          scenarios whose title or place has this text
   --tap                results as TAP
   --list               what there is, nothing is run
+  --table              write the table of docs/conformance.md anew, nothing is run
   --verbose            what was said, also where all went well
 Environment: BUILD, the build directory of our own programs; EIRTCW_TRANSPORT=h2, WebSocket over HTTP/2;
 LADDER_PATIENCE, a factor for the times that are waited.`;
@@ -43,7 +46,7 @@ function readProfile({ url, profile, user = [], password = [] }) {
 }
 
 /** What the ladders share: the procedures of every file that has no scenario. */
-export function readAll(files) {
+export function readAll(files = ladderFiles([])) {
     const shared = readLadder(join(HERE, 'procedures.ladder'));
     const ladders = files.filter((file) => !file.endsWith('/procedures.ladder')).map(readLadder);
     return { ladders, procedures: shared.procedures };
@@ -71,18 +74,33 @@ async function playOne(scenario, programs) {
     }
 }
 
-async function main() {
+/** Does what the arguments say and tells it to `say`; gives the exit status. */
+export async function run(args, say) {
+    try {
+        return await main(args, say);
+    } catch (error) {
+        say(error.message);
+        return 2;
+    }
+}
+
+async function main(args, say) {
     const { values, positionals } = parseArgs({
+        args,
         allowPositionals: true,
         options: {
             url: { type: 'string' }, profile: { type: 'string' }, only: { type: 'string' },
             user: { type: 'string', multiple: true }, password: { type: 'string', multiple: true },
-            tap: { type: 'boolean' }, list: { type: 'boolean' }, verbose: { type: 'boolean' },
+            tap: { type: 'boolean' }, table: { type: 'boolean' }, list: { type: 'boolean' }, verbose: { type: 'boolean' },
             help: { type: 'boolean', short: 'h' },
         },
     });
     if (values.help) {
-        console.log(USAGE);
+        say(USAGE);
+        return 0;
+    }
+    if (values.table) {
+        writeFileSync(DOCUMENT, withTable(readFileSync(DOCUMENT, 'utf8'), table(readAll())));
         return 0;
     }
     const { ladders, procedures } = readAll(ladderFiles(positionals));
@@ -90,7 +108,7 @@ async function main() {
     const scenarios = ladders.flatMap((ladder) => ladder.scenarios)
         .filter((one) => !values.only || `${name(one)} ${one.at}`.includes(values.only));
     if (values.list) {
-        for (const one of scenarios) console.log(`${one.at}  ${name(one)}`);
+        for (const one of scenarios) say(`${one.at}  ${name(one)}`);
         return 0;
     }
     const profile = readProfile(values);
@@ -102,34 +120,31 @@ async function main() {
         for (let one; (one = left.shift());) results.set(one, await playOne(one, programs));
     }));
     const faults = await programs.stop();
-    return report(scenarios, results, faults, { ...values, seconds: (Date.now() - began) / 1000, name });
+    return report(scenarios, results, faults, { ...values, seconds: (Date.now() - began) / 1000, name, say });
 }
 
-function report(scenarios, results, faults, { tap, verbose, seconds, name }) {
+function report(scenarios, results, faults, { tap, verbose, seconds, name, say }) {
     const indent = (text) => text.split('\n').map((line) => `${tap ? '#' : ''}    ${line}`).join('\n');
     let failed = 0;
     let skipped = 0;
-    if (tap) console.log(`1..${scenarios.length + 1}`);
+    if (tap) say(`1..${scenarios.length + 1}`);
     scenarios.forEach((one, index) => {
         const { error, skipped: reason, scene } = results.get(one);
         const line = `${index + 1} - ${name(one)}`;
         if (error) failed++;
         if (reason) skipped++;
-        if (tap) console.log(`${error ? 'not ok' : 'ok'} ${line}${reason ? ` # SKIP ${reason}` : ''}`);
-        else console.log(`${error ? 'FAILED ' : reason ? 'skipped' : 'passed '} ${name(one)}${reason ? `: ${reason}` : ''}`);
-        if (error) console.log(indent(error.at ? error.message : (error.stack ?? error.message)));
-        if ((error || verbose) && scene) console.log(indent(scene.transcript.join('\n')));
+        if (tap) say(`${error ? 'not ok' : 'ok'} ${line}${reason ? ` # SKIP ${reason}` : ''}`);
+        else say(`${error ? 'FAILED ' : reason ? 'skipped' : 'passed '} ${name(one)}${reason ? `: ${reason}` : ''}`);
+        if (error) say(indent(error.at ? error.message : (error.stack ?? error.message)));
+        if ((error || verbose) && scene) say(indent(scene.transcript.join('\n')));
     });
     const silent = faults.length ? 'not ok' : 'ok';
-    if (tap) console.log(`${silent} ${scenarios.length + 1} - every message of our programs is as the schemas say`);
-    if (faults.length) console.log(indent(faults.slice(0, 20).join('\n')));
+    if (tap) say(`${silent} ${scenarios.length + 1} - every message of our programs is as the schemas say`);
+    if (faults.length) say(indent(faults.slice(0, 20).join('\n')));
     if (!tap)
-        console.log(`\n${scenarios.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`);
+        say(`\n${scenarios.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped in ${seconds.toFixed(1)} s`);
     return failed || faults.length ? 1 : 0;
 }
 
-if (process.argv[1] && existsSync(process.argv[1]) && import.meta.url.endsWith('/ladder/run.mjs'))
-    process.exitCode = await main().catch((error) => {
-        console.error(error.message);
-        return 2;
-    });
+if (process.argv[1] && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href)
+    process.exitCode = await run(process.argv.slice(2), console.log);

@@ -153,3 +153,13 @@ export function table(all) {
         '',
     ].join('\n');
 }
+
+const BEGIN = '<!-- The rest is written by tests/ladder/run --table -->\n';
+
+/** The document with this table. */
+export function withTable(text, rows) {
+    return `${text.split(BEGIN)[0]}${BEGIN}\n${rows}`;
+}
+
+export const featuresOf = ({ ladders }) =>
+    [...new Set(ladders.flatMap(({ scenarios }) => scenarios.flatMap(({ needs }) => needs)))].sort();
