@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a call says to endpoints. A connection may go at any moment, so nothing is taken as said
- * before it has been acknowledged: on a loss every unanswered request is void, and when the
- * endpoint is back the three things that matter are said again: an invitation, an outstanding
- * offer, an end (A6). */
+ * before it has been acknowledged: on a loss every unanswered request is void, and call-resume.c
+ * says again what matters. */
 #define LOG_CATEGORY "call"
 #include "wsf/call.h"
 
@@ -13,7 +12,7 @@ struct saying {
     struct wsf *wsf;
     char *media_session_id;
     guint64 link;
-    bool setup;
+    bool setup, answer;
     guint offer_number;
 };
 
@@ -51,13 +50,18 @@ static struct leg *saying_leg(const struct saying *saying)
 static void on_silence(void *data)
 {
     struct saying *saying = data;
-    struct leg *leg = saying_leg(saying);
+    struct leg *leg = saying->answer
+                          ? session_table_leg(saying->wsf->sessions, saying->media_session_id)
+                          : saying_leg(saying);
     struct link *link = leg ? leg_link(saying->wsf, leg) : NULL;
     bool heard = leg && saying->setup && leg->acknowledged;
     if (link && link_number(link) == saying->link && !heard) {
         g_autoptr(GError) error = NULL;
         problem_set(&error, PROBLEM_PEER_TIMEOUT, "an endpoint did not respond in time");
-        call_refused(saying->wsf, leg, error, false);
+        if (!saying->answer)
+            call_refused(saying->wsf, leg, error, false);
+        else if (leg->our_answer)
+            call_answer_refused(saying->wsf, leg, error);
     }
     saying_free(saying);
 }
@@ -90,9 +94,21 @@ static void on_offer_response(struct link *link, const struct link_response *res
     saying_free(saying);
 }
 
+/* What only another signalling function is told (6.3.2.6.x.2.3). */
+static void add_wsf_members(json_t *members, const struct session *session)
+{
+    json_object_set_new(members, "hopLimit", json_integer(session->hop_limit));
+    if (session->preferred_caller)
+        json_object_set_new(members, "preferredOriginatingId",
+                            json_string(session->preferred_caller));
+    if (session->pre_offer)
+        json_object_set_new(members, "preOfferDescription", json_string(session->pre_offer));
+}
+
 void leg_send_setup(struct wsf *wsf, struct leg *leg)
 {
     struct session *session = leg->session;
+    const struct endpoint *endpoint = registrar_endpoint(wsf->registrar, leg->endpoint);
     struct link *link = leg_link(wsf, leg);
     if (!link)
         return; /* within its time to live: client_resumed() */
@@ -104,9 +120,28 @@ void leg_send_setup(struct wsf *wsf, struct leg *leg)
                   "offerId", offer_id);
     if (session->user_data)
         json_object_set(members, "userData", session->user_data);
+    if (endpoint_is_wsf(endpoint))
+        add_wsf_members(members, session);
     struct saying *saying = saying_new(wsf, leg, link);
     saying->setup = true;
     link_request(link, "msetup", members, 0, on_offer_response, saying);
+}
+
+static void add_far_identity(json_t *members, const struct leg *leg)
+{
+    if (leg->caller && leg->session->winner)
+        json_object_set_new(members, "assertedTerminatingId",
+                            json_string(leg->session->winner->webrtc_id));
+}
+
+/* The response to the caller's msetup, when it still waits. */
+static bool respond_setup(const struct leg *leg, json_t *members)
+{
+    struct session *session = leg->session;
+    if (!leg->caller || !session->setup)
+        return false;
+    leg_succeed(leg, g_steal_pointer(&session->setup), members);
+    return true;
 }
 
 void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
@@ -115,20 +150,57 @@ void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
     if (!link)
         return;
     /* A person who is being called has the no-answer time; all other answers are a machine's. */
-    if (leg->caller)
+    if (leg->caller || leg_is_established(leg))
         leg->offer_deadline =
             loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
     wsf_schedule_sessions(wsf);
     g_autofree char *offer_id = leg_offer_id(leg);
-    json_t *members = json_pack("{s:s, s:s, s:s, s:s}", "mediaSessionId", leg->media_session_id,
-                                "mediaSessionState", session_state_name(leg->state), "sdpOffer",
-                                leg->offer_sdp, "offerId", offer_id);
-    if (leg->caller && leg->session->winner)
-        json_object_set_new(members, "assertedTerminatingId",
-                            json_string(leg->session->winner->webrtc_id));
+    json_t *members = json_pack("{s:s, s:s}", "sdpOffer", leg->offer_sdp, "offerId", offer_id);
+    add_far_identity(members, leg);
     if (user_data)
         json_object_set_new(members, "userData", json_deep_copy(user_data));
+    if (respond_setup(leg, members))
+        return;
+    json_object_set_new(members, "mediaSessionId", json_string(leg->media_session_id));
+    json_object_set_new(members, "mediaSessionState", json_string(session_state_name(leg->state)));
     link_request(link, "mupdate", members, 0, on_offer_response, saying_new(wsf, leg, link));
+}
+
+/* Our answer is acknowledged, refused, or void with its connection: then the resumption speaks. */
+static void on_answer_response(struct link *link, const struct link_response *response, void *user)
+{
+    struct saying *saying = user;
+    struct leg *leg = session_table_leg(saying->wsf->sessions, saying->media_session_id);
+    if (leg && leg_is_live(leg) && leg->our_answer && response->message) {
+        leg_offer_done(leg);
+        if (!response->success)
+            call_answer_refused(saying->wsf, leg, response->error);
+    } else if (!response->message) {
+        saying->answer = true;
+        loop_post("endpoint silent", on_silence, saying);
+        return;
+    }
+    saying_free(saying);
+}
+
+void leg_send_answer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
+{
+    struct link *link = leg_link(wsf, leg);
+    if (!link)
+        return;
+    json_t *members = json_pack("{s:s}", "sdpAnswer", leg->our_answer);
+    if (leg->peer_offer_id)
+        json_object_set_new(members, "offerId", json_string(leg->peer_offer_id));
+    add_far_identity(members, leg);
+    if (user_data)
+        json_object_set_new(members, "userData", json_deep_copy(user_data));
+    if (respond_setup(leg, members)) {
+        leg_offer_done(leg);
+        return;
+    }
+    json_object_set_new(members, "mediaSessionId", json_string(leg->media_session_id));
+    json_object_set_new(members, "mediaSessionState", json_string(session_state_name(leg->state)));
+    link_request(link, "mupdate", members, 0, on_answer_response, saying_new(wsf, leg, link));
 }
 
 void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members)
@@ -139,6 +211,39 @@ void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members)
         link_request(link, "mupdate", members, 0, NULL, NULL);
     else
         json_decref(members);
+}
+
+/* --- responses -----------------------------------------------------------------------------------
+ */
+
+void leg_succeed(const struct leg *leg, struct link_transaction *transaction, json_t *members)
+{
+    if (!transaction) {
+        json_decref(members);
+        return;
+    }
+    json_t *all = json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
+                            "mediaSessionState", session_state_name(leg->state));
+    if (members)
+        json_object_update(all, members);
+    json_decref(members);
+    link_succeed(transaction, all);
+}
+
+void leg_fail(const struct leg *leg, struct link_transaction *transaction, const GError *error)
+{
+    if (transaction)
+        link_fail(transaction, error,
+                  json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
+                            "mediaSessionState", session_state_name(leg->state)));
+}
+
+void leg_fail_gone(struct link_transaction *transaction)
+{
+    g_autoptr(GError) error = NULL;
+    problem_set(&error, PROBLEM_MEDIA_SESSION_GONE, "the call has ended meanwhile");
+    if (transaction)
+        link_fail(transaction, error, NULL);
 }
 
 /* --- ends ----------------------------------------------------------------------------------------
@@ -161,8 +266,8 @@ static void on_disconnected(struct link *link, const struct link_response *respo
     g_free(ending);
 }
 
-static void send_disconnect(struct wsf *wsf, const struct endpoint *endpoint,
-                            const char *media_session_id, json_t *members)
+void endpoint_send_disconnect(struct wsf *wsf, const struct endpoint *endpoint,
+                              const char *media_session_id, json_t *members)
 {
     struct ending *ending = g_new(struct ending, 1);
     *ending = (struct ending){wsf, endpoint->number, g_strdup(media_session_id)};
@@ -186,85 +291,6 @@ void leg_send_disconnect(struct wsf *wsf, struct leg *leg, enum disc_cause cause
     endpoint_add_ended(endpoint, leg->media_session_id, disc_cause_name(cause),
                        json_incref(members));
     if (endpoint->link)
-        send_disconnect(wsf, endpoint, leg->media_session_id, json_deep_copy(members));
+        endpoint_send_disconnect(wsf, endpoint, leg->media_session_id, json_deep_copy(members));
     json_decref(members);
-}
-
-/* --- loss and resumption -------------------------------------------------------------------------
- */
-
-static json_t *listed(const char *media_session_id, const char *state, const char *pending)
-{
-    return json_pack("{s:s, s:s, s:s}", "mediaSessionId", media_session_id, "mediaSessionState",
-                     state, "offerPending", pending);
-}
-
-json_t *client_media_sessions(struct wsf *wsf, const struct endpoint *endpoint)
-{
-    json_t *list = json_array();
-    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
-    for (guint i = 0; i < legs->len; i++) {
-        const struct leg *leg = g_ptr_array_index(legs, i);
-        if (leg_is_live(leg) && leg->acknowledged)
-            json_array_append_new(list,
-                                  listed(leg->media_session_id, session_state_name(leg->state),
-                                         leg_offer_pending(leg)));
-    }
-    /* Ended while the endpoint was away: listed, so that the mdisc which follows finds it. */
-    for (const GList *l = endpoint->ended.tail; l; l = l->prev) {
-        const struct ended_session *ended = l->data;
-        if (ended->mdisc)
-            json_array_append_new(list, listed(ended->media_session_id,
-                                               session_state_name(SESSION_TERMINATED), "none"));
-    }
-    return list;
-}
-
-void client_resumed(struct wsf *wsf, struct endpoint *endpoint)
-{
-    for (const GList *l = endpoint->ended.tail; l; l = l->prev) {
-        const struct ended_session *ended = l->data;
-        if (ended->mdisc)
-            send_disconnect(wsf, endpoint, ended->media_session_id, json_deep_copy(ended->mdisc));
-    }
-    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
-    for (guint i = 0; i < legs->len; i++) {
-        struct leg *leg = g_ptr_array_index(legs, i);
-        if (!leg_is_live(leg) || leg->offer != OFFER_OURS || leg->answer_in_progress)
-            continue;
-        leg->offer_number++; /* the former offer is rolled back, this is another one */
-        if (leg->acknowledged) {
-            leg_send_offer(wsf, leg, NULL);
-        } else {
-            leg_renew_id(wsf->sessions, leg);
-            leg_send_setup(wsf, leg);
-        }
-    }
-}
-
-void client_lost(struct wsf *wsf, const struct endpoint *endpoint)
-{
-    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
-    for (guint i = 0; i < legs->len; i++) {
-        struct leg *leg = g_ptr_array_index(legs, i);
-        leg->offer_deadline = 0; /* the time to live counts now */
-    }
-}
-
-void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_removal removal)
-{
-    bool lost = removal == REGISTRAR_LOST || removal == REGISTRAR_EVICTED;
-    enum disc_cause cause = lost ? DISC_PEER_LOST : DISC_REGISTRATION_EXPIRED;
-    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
-    g_autoptr(GError) error = NULL;
-    problem_set(&error, PROBLEM_USER_NOT_REGISTERED, "the user is not registered any more");
-    for (guint i = 0; i < legs->len; i++) {
-        struct leg *leg = g_ptr_array_index(legs, i);
-        if (!leg_is_live(leg))
-            continue;
-        if (leg->caller || leg == leg->session->winner)
-            call_end(wsf, leg->session, cause, NULL, NULL, NULL);
-        else
-            call_branch_end(wsf, leg, cause, error, false);
-    }
 }

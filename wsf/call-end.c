@@ -69,7 +69,8 @@ static void write_record(const struct session *session, enum disc_cause cause, c
              !by          ? "the network"
              : by->caller ? "the caller"
                           : "the callee",
-             session->branches->len, session->wmcf, error ? ", " : "", error ? error->message : "");
+             session->branches->len, session->wmcf ? session->wmcf : "none", error ? ", " : "",
+             error ? error->message : "");
 }
 
 /* --- ending --------------------------------------------------------------------------------------
@@ -103,16 +104,34 @@ static void terminate_leg(struct wsf *wsf, struct leg *leg, enum disc_cause caus
     leg_set_state(wsf->sessions, leg, SESSION_TERMINATED, disc_cause_name(cause));
 }
 
+/* A msetup whose response still waited is refused by it: then there is no session to end for the
+ * caller. */
+static void fail_setup(struct session *session, enum disc_cause cause, const GError *error,
+                       const struct leg *by)
+{
+    g_autoptr(GError) own = NULL;
+    if (!session->setup)
+        return;
+    if (!error)
+        problem_set(&own,
+                    by == session->caller ? PROBLEM_MEDIA_SESSION_GONE : PROBLEM_INTERNAL_ERROR,
+                    "the call has ended before it began (%s)", disc_cause_name(cause));
+    leg_fail(session->caller, g_steal_pointer(&session->setup), error ? error : own);
+    session->setup_refused = true;
+}
+
 void call_end(struct wsf *wsf, struct session *session, enum disc_cause cause, const GError *error,
               const struct leg *by, const json_t *user_data)
 {
     if (session->phase == CALL_ENDED)
         return;
     session_set_phase(wsf->sessions, session, CALL_ENDED, disc_cause_name(cause));
+    fail_setup(session, cause, error, by);
     for (guint i = 0; i <= session->branches->len; i++) {
         struct leg *leg = session_leg(session, i);
         if (leg_is_live(leg))
-            terminate_leg(wsf, leg, cause, error, leg != by, user_data);
+            terminate_leg(wsf, leg, cause, error,
+                          leg != by && !(leg->caller && session->setup_refused), user_data);
     }
     if (session->context_id)
         wmcf_pool_release(wsf->pool, session->wmcf, session->context_id);
@@ -164,7 +183,7 @@ void call_branch_end(struct wsf *wsf, struct leg *leg, enum disc_cause cause, co
     }
     terminate_leg(wsf, leg, cause, error, !by_endpoint, NULL);
     if (session_live_branches(session) > 0) {
-        media_subtract(wsf, leg);
+        media_release(wsf, leg);
         return;
     }
     const struct leg *telling = most_telling(session);

@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The media centre's side of a call. Every request is a step that names its session by id, so that
- * a response for a call that has ended meanwhile finds nothing; what such a late response has
- * created is released here, in one place. */
+/* The media centre's side of a call: steps, and the anchored way of making descriptions. Every
+ * request is a step that names its session by id, so that a response for a call that has ended
+ * meanwhile finds nothing; what such a late response has created is released here, in one place. */
 #define LOG_CATEGORY "call"
 #include "wsf/call.h"
+
+#include <string.h>
 
 static const char *const events[] = {"iceConnected",   "iceFailed",  "consentExpired",
                                      "dtlsConnected",  "dtlsFailed", "hangingTermination",
                                      "resourceFailure"};
 
-static struct media_step *step_new(struct wsf *wsf, struct leg *leg, media_fn done)
+/* --- steps ---------------------------------------------------------------------------------------
+ */
+
+struct media_step *media_step_new(struct wsf *wsf, struct leg *leg, media_fn done)
 {
     struct media_step *step = g_new0(struct media_step, 1);
     step->wsf = wsf;
+    step->session = leg->session;
+    step->leg = leg;
     step->session_id = g_strdup(leg->session->id);
     step->wmcf = g_strdup(leg->session->wmcf);
     step->leg_index = leg->index;
@@ -20,34 +27,107 @@ static struct media_step *step_new(struct wsf *wsf, struct leg *leg, media_fn do
     return step;
 }
 
-static void step_free(struct media_step *step)
+void media_step_finish(struct media_step *step, const char *sdp, const GError *error)
 {
+    struct session *session = session_table_find(step->wsf->sessions, step->session_id);
+    bool live = session && session->phase != CALL_ENDED;
+    step->session = live ? session : NULL;
+    step->leg = live ? session_leg(session, step->leg_index) : NULL;
+    step->sdp = sdp;
+    step->error = error;
+    step->done(step);
     json_decref(step->user_data);
     g_free(step->session_id);
     g_free(step->wmcf);
     g_free(step);
 }
 
-static void release_late_context(const struct media_step *step,
-                                 const struct link_response *response)
+void media_offer(struct media_step *step, const struct media_offer *offer)
 {
+    step->leg->media->offer(step, offer);
+}
+
+void media_accept(struct media_step *step, const char *answer, json_t *routes)
+{
+    step->leg->media->accept(step, answer, routes);
+}
+
+void media_answer(struct media_step *step, const struct media_question *question)
+{
+    step->leg->media->answer(step, question);
+}
+
+void media_rollback(struct media_step *step)
+{
+    step->leg->media->rollback(step);
+}
+
+void media_set(struct media_step *step, json_t *routes, json_t *policy)
+{
+    step->leg->media->set(step, routes, policy);
+}
+
+void media_candidates(struct media_step *step, const json_t *candidates, bool end)
+{
+    step->leg->media->candidates(step, candidates, end);
+}
+
+void media_release(struct wsf *wsf, struct leg *leg)
+{
+    leg->media->release(wsf, leg);
+}
+
+const struct leg_media *leg_media_by_name(const char *name)
+{
+    static const struct leg_media *const ways[] = {&media_anchored};
+    for (size_t i = 0; i < G_N_ELEMENTS(ways); i++)
+        if (strcmp(ways[i]->name, name) == 0)
+            return ways[i];
+    return NULL;
+}
+
+/* --- requests to the media centre ----------------------------------------------------------------
+ */
+
+/* What a late `add` has made is released: nobody else knows of it. */
+static void release_late(const struct media_step *step, const struct link_response *response)
+{
+    const struct session *session = session_table_find(step->wsf->sessions, step->session_id);
     const char *context_id = json_string_value(json_object_get(response->message, "contextId"));
-    if (step->new_context && response->success && context_id)
+    if ((!session || session->phase == CALL_ENDED) && step->new_context && response->success &&
+        context_id)
         wmcf_pool_release(step->wsf->pool, step->wmcf, context_id);
+}
+
+static void read_added(struct media_step *step, const struct link_response *response)
+{
+    struct session *session = session_table_find(step->wsf->sessions, step->session_id);
+    const char *context_id = json_string_value(json_object_get(response->message, "contextId"));
+    const char *termination_id =
+        json_string_value(json_object_get(response->message, "terminationId"));
+    if (!session || session->phase == CALL_ENDED || !response->success)
+        return;
+    struct leg *leg = session_leg(session, step->leg_index);
+    if (context_id && !session->context_id)
+        session_set_context(step->wsf->sessions, session, context_id);
+    if (termination_id && !leg->termination_id)
+        leg->termination_id = g_strdup(termination_id);
 }
 
 static void on_response(const struct link_response *response, void *user)
 {
     struct media_step *step = user;
-    struct session *session = session_table_find(step->wsf->sessions, step->session_id);
-    if (session && session->phase != CALL_ENDED) {
-        step->session = session;
-        step->leg = session_leg(session, step->leg_index);
-    } else {
-        release_late_context(step, response);
+    g_autoptr(GError) missing = NULL;
+    const char *sdp = NULL;
+    release_late(step, response);
+    read_added(step, response);
+    if (response->success && step->sdp_member) {
+        sdp = json_string_value(json_object_get(response->message, step->sdp_member));
+        if (!sdp)
+            problem_set(&missing, PROBLEM_WMCF_ERROR, "the media centre's response has no %s",
+                        step->sdp_member);
     }
-    step->done(step, response);
-    step_free(step);
+    media_step_finish(step, sdp, missing ? missing : response->error);
 }
 
 static json_t *address_of(const struct leg *leg)
@@ -65,62 +145,117 @@ static void send_step(struct media_step *step, const char *method, json_t *membe
     wmcf_pool_request(step->wsf->pool, step->wmcf, method, members, on_response, step);
 }
 
-void media_add(struct wsf *wsf, struct leg *leg, const struct offer_template *wanted, media_fn done,
-               const json_t *user_data)
+/* `add` while the leg has no termination, else `modify`. */
+static void send_description(struct media_step *step, json_t *members)
 {
-    struct media_step *step = step_new(wsf, leg, done);
-    json_t *members = address_of(leg), *wanted_events = json_array();
-    step->user_data = user_data ? json_deep_copy(user_data) : NULL;
+    const struct leg *leg = step->leg;
+    if (leg->termination_id) {
+        send_step(step, "modify", members);
+        return;
+    }
+    const struct endpoint *endpoint = registrar_endpoint(step->wsf->registrar, leg->endpoint);
+    json_t *wanted_events = json_array();
     step->new_context = leg->session->context_id == NULL;
     if (step->new_context) {
         json_object_set_new(members, "topology", json_string("explicit"));
         json_object_set_new(members, "appData", json_pack("{s:s}", "session", leg->session->id));
     }
+    /* A server may be ICE-lite itself, and two lite ends never connect (RFC 8445 2.5). */
+    if (endpoint && endpoint_is_server(endpoint))
+        json_object_set_new(members, "iceMode", json_string("full"));
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++)
         json_array_append_new(wanted_events, json_string(events[i]));
-    json_object_set_new(members, "offerTemplate", offer_template_json(wanted));
     json_object_set_new(members, "events", wanted_events);
     send_step(step, "add", members);
 }
 
-void media_answer(struct wsf *wsf, struct leg *leg, const char *sdp, json_t *routes, media_fn done,
-                  struct link_transaction *transaction, const json_t *user_data)
+/* --- the anchored way ----------------------------------------------------------------------------
+ */
+
+static void anchored_offer(struct media_step *step, const struct media_offer *offer)
 {
-    struct media_step *step = step_new(wsf, leg, done);
-    json_t *members = address_of(leg);
-    step->transaction = transaction;
-    step->user_data = user_data ? json_deep_copy(user_data) : NULL;
-    json_object_set_new(members, "sdpAnswer", json_string(sdp));
+    json_t *members = address_of(step->leg);
+    json_object_set_new(members, "offerTemplate", offer_template_json(offer->wanted));
+    if (offer->restart_ice)
+        json_object_set_new(members, "restartIce", json_true());
+    step->sdp_member = "sdpOffer";
+    send_description(step, members);
+}
+
+static void anchored_accept(struct media_step *step, const char *answer, json_t *routes)
+{
+    json_t *members = address_of(step->leg);
+    json_object_set_new(members, "sdpAnswer", json_string(answer));
     if (routes)
         json_object_set_new(members, "routes", routes);
     send_step(step, "modify", members);
 }
 
-void media_gate(struct wsf *wsf, struct leg *leg, const char *flow_status, media_fn done)
+static void anchored_answer(struct media_step *step, const struct media_question *question)
 {
-    struct media_step *step = step_new(wsf, leg, done);
-    json_t *members = address_of(leg);
-    json_object_set_new(members, "mediaPolicy",
-                        json_pack("[{s:s, s:s}]", "mid", "*", "flowStatus", flow_status));
+    json_t *members = address_of(step->leg);
+    json_object_set_new(members, "sdpOffer", json_string(question->sdp));
+    json_object_set_new(members, "answerTemplate", offer_template_json(question->limit));
+    step->sdp_member = "sdpAnswer";
+    send_description(step, members);
+}
+
+static void anchored_rollback(struct media_step *step)
+{
+    json_t *members = address_of(step->leg);
+    json_object_set_new(members, "rollback", json_true());
     send_step(step, "modify", members);
 }
 
-static void on_subtracted(struct media_step *step, const struct link_response *response)
+static void anchored_set(struct media_step *step, json_t *routes, json_t *policy)
 {
-    struct log_ids ids = {.session = step->session_id};
-    if (!response->success)
-        log_debug(&ids, "termination not subtracted: %s", response->error->message);
+    json_t *members = address_of(step->leg);
+    if (routes)
+        json_object_set_new(members, "routes", routes);
+    if (policy)
+        json_object_set_new(members, "mediaPolicy", policy);
+    send_step(step, "modify", members);
 }
 
-void media_subtract(struct wsf *wsf, struct leg *leg)
+static void anchored_candidates(struct media_step *step, const json_t *candidates, bool end)
+{
+    json_t *members = address_of(step->leg);
+    json_object_set_new(members, "candidates", json_deep_copy(candidates));
+    if (end)
+        json_object_set_new(members, "endOfCandidates", json_true());
+    send_step(step, "modify", members);
+}
+
+static void on_released(struct media_step *step)
+{
+    struct log_ids ids = {.session = step->session_id};
+    if (step->error)
+        log_debug(&ids, "termination not subtracted: %s", step->error->message);
+}
+
+static void anchored_release(struct wsf *wsf, struct leg *leg)
 {
     if (!leg->termination_id || !leg->session->context_id)
         return;
-    struct media_step *step = step_new(wsf, leg, on_subtracted);
+    struct media_step *step = media_step_new(wsf, leg, on_released);
     json_t *members = address_of(leg);
     g_clear_pointer(&leg->termination_id, g_free);
     send_step(step, "subtract", members);
 }
+
+const struct leg_media media_anchored = {
+    .name = "anchored",
+    .offer = anchored_offer,
+    .accept = anchored_accept,
+    .answer = anchored_answer,
+    .rollback = anchored_rollback,
+    .set = anchored_set,
+    .candidates = anchored_candidates,
+    .release = anchored_release,
+};
+
+/* --- routes and gates ----------------------------------------------------------------------------
+ */
 
 static void add_route(json_t *routes, const struct leg *from, const struct leg *to, const char *mid)
 {
@@ -129,14 +264,14 @@ static void add_route(json_t *routes, const struct leg *from, const struct leg *
                                             to->termination_id, "mid", mid));
 }
 
-json_t *media_routes(const struct session *session)
+/* A route that a direction has closed meanwhile may stay: nothing passes on it. */
+json_t *media_routes(const struct leg *a, const struct leg *b)
 {
-    const struct leg *a = session->caller, *b = session->winner;
     json_t *routes = json_array();
-    for (guint i = 0; i < a->answer->medias->len; i++) {
-        const struct offer_media *of_a = g_ptr_array_index(a->answer->medias, i);
-        const struct offer_media *of_b = offer_template_media(b->answer, of_a->mid);
-        if (!of_b)
+    for (guint i = 0; i < a->negotiated->medias->len; i++) {
+        const struct offer_media *of_a = g_ptr_array_index(a->negotiated->medias, i);
+        const struct offer_media *of_b = offer_template_media(b->negotiated, of_a->mid);
+        if (!of_b || of_a->rejected || of_b->rejected)
             continue;
         if ((of_a->direction & MEDIA_SENDONLY) && (of_b->direction & MEDIA_RECVONLY))
             add_route(routes, a, b, of_a->mid);
@@ -144,4 +279,10 @@ json_t *media_routes(const struct session *session)
             add_route(routes, b, a, of_a->mid);
     }
     return routes;
+}
+
+json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
+{
+    return json_pack("[{s:s, s:s}]", "mid", "*", "flowStatus",
+                     policy_flow_status(wsf->policy, leg->session->policy));
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The course of an anchored call. The callee is offered first, from what the caller can do; only
- * when somebody has answered does the caller get an offer, limited to what was chosen, so one
- * negotiation per side is enough and no codec is ever converted. Each step is short and ends in a
- * request; the next one begins with its response. */
+/* The course of a call up to the open gates. The callee is offered first, from what the caller can
+ * do; only when somebody has answered does the caller get an offer, or the answer to its own,
+ * limited to what was chosen, so one negotiation per side is enough and no codec is ever converted.
+ * Each step is short and ends in a request; the next one begins with its response. Changes of an
+ * answered call are in call-update.c. */
 #define LOG_CATEGORY "call"
 #include "wsf/call.h"
 
@@ -18,62 +19,79 @@ static gint64 seconds_from_now(const struct wsf *wsf, const char *key)
 /* --- calling -------------------------------------------------------------------------------------
  */
 
-static bool read_added(struct media_step *step, const struct link_response *response,
-                       GError **error)
+static void on_branch_offer(struct media_step *step);
+
+static void offer_branch(struct wsf *wsf, struct leg *leg)
 {
-    const char *context_id = NULL, *termination_id = NULL, *sdp = NULL;
-    if (response->success) {
-        context_id = json_string_value(json_object_get(response->message, "contextId"));
-        termination_id = json_string_value(json_object_get(response->message, "terminationId"));
-        sdp = json_string_value(json_object_get(response->message, "sdpOffer"));
-        if (context_id && !step->session->context_id)
-            session_set_context(step->wsf->sessions, step->session, context_id);
-    }
-    if (termination_id && sdp && step->session->context_id) {
-        step->leg->termination_id = g_strdup(termination_id);
-        return leg_offer(step->leg, sdp, 0, error);
-    }
-    if (response->error)
-        *error = g_error_copy(response->error);
-    else
-        problem_set(error, PROBLEM_WMCF_ERROR, "the media centre made no offer");
-    return false;
+    const struct session *session = leg->session;
+    const struct media_offer offer = {
+        .wanted = session->wanted,
+        .source = session->caller->peer_offer ? session->caller->peer_offer : session->pre_offer,
+    };
+    media_offer(media_step_new(wsf, leg, on_branch_offer), &offer);
 }
 
-static void on_branch_added(struct media_step *step, const struct link_response *response);
-
-static void add_other_branches(struct wsf *wsf, struct session *session)
+static void offer_other_branches(struct wsf *wsf, struct session *session)
 {
     for (guint i = 1; i < session->branches->len; i++) {
         struct leg *leg = g_ptr_array_index(session->branches, i);
         if (leg_is_live(leg))
-            media_add(wsf, leg, session->wanted, on_branch_added, NULL);
+            offer_branch(wsf, leg);
     }
 }
 
-static void on_branch_added(struct media_step *step, const struct link_response *response)
+static void on_branch_offer(struct media_step *step)
 {
     struct session *session = step->session;
+    struct leg *leg = step->leg;
+    struct wsf *wsf = step->wsf;
     g_autoptr(GError) error = NULL;
     if (!session)
         return;
-    bool first = session->context_id == NULL;
-    bool added = read_added(step, response, &error);
-    if (first && !session->context_id) {
-        call_end(step->wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
+    bool first = session->phase == CALL_PREPARING;
+    if (first && step->error) {
+        call_end(wsf, session, DISC_MEDIA_FAILURE, step->error, NULL, NULL);
         return;
     }
-    if (first)
-        add_other_branches(step->wsf, session);
-    if (!leg_is_live(step->leg)) {
-        media_subtract(step->wsf, step->leg);
-    } else if (!added) {
-        call_branch_end(step->wsf, step->leg, DISC_MEDIA_FAILURE, error, false);
-    } else {
-        if (session->phase == CALL_PREPARING)
-            session_set_phase(step->wsf->sessions, session, CALL_RINGING, "offered");
-        leg_send_setup(step->wsf, step->leg);
+    if (first) {
+        session_set_phase(wsf->sessions, session, CALL_RINGING, "offered");
+        offer_other_branches(wsf, session);
     }
+    if (!leg_is_live(leg)) {
+        media_release(wsf, leg);
+    } else if (step->error) {
+        call_branch_end(wsf, leg, DISC_MEDIA_FAILURE, step->error, false);
+    } else if (!leg->endpoint) {
+        call_answered_by(wsf, leg, NULL); /* a resource: its way has set what it gives */
+    } else if (leg_offer(leg, step->sdp, 0, &error)) {
+        leg_set_negotiated(leg, offer_template_copy(session->wanted), NULL);
+        leg_send_setup(wsf, leg);
+    }
+}
+
+static struct session *make_session(struct wsf *wsf, const struct call_request *request)
+{
+    struct session *session =
+        session_new(wsf->sessions, request->media_session_id, request->caller->webrtc_id,
+                    request->caller->number, request->called, loop_now());
+    session->asserted_caller = g_strdup(request->asserted_caller);
+    session->preferred_caller = g_strdup(request->preferred_caller);
+    session->hop_limit = request->hop_limit;
+    session->wanted = request->wanted;
+    session->pre_offer = g_strdup(request->pre_offer);
+    session->user_data = request->user_data ? json_deep_copy(request->user_data) : NULL;
+    session->wmcf = g_strdup(request->wmcf);
+    session->policy = request->policy;
+    session->no_answer_deadline = seconds_from_now(wsf, "no_answer_time");
+    session->caller->media = request->media;
+    if (request->sdp_offer)
+        leg_take_offer(session->caller, request->sdp_offer, request->offer_id);
+    for (guint i = 0; request->endpoints && i < request->endpoints->len; i++) {
+        const struct endpoint *endpoint = g_ptr_array_index(request->endpoints, i);
+        session_add_branch(wsf->sessions, session, endpoint->webrtc_id, endpoint->number)->media =
+            request->media;
+    }
+    return session;
 }
 
 void call_start(struct wsf *wsf, const struct call_request *request)
@@ -82,22 +100,20 @@ void call_start(struct wsf *wsf, const struct call_request *request)
     if (!started)
         started = metric_register(METRIC_COUNTER, "calls_started", NULL, "Calls begun.", NULL);
     metric_add(started, 1, NULL);
-    struct session *session =
-        session_new(wsf->sessions, request->media_session_id, request->caller->webrtc_id,
-                    request->caller->number, request->called, loop_now());
-    session->asserted_caller = g_strdup(request->asserted_caller);
-    session->wanted = request->wanted;
-    session->user_data = request->user_data ? json_deep_copy(request->user_data) : NULL;
-    session->wmcf = g_strdup(request->wmcf);
-    session->policy = request->policy;
-    session->no_answer_deadline = seconds_from_now(wsf, "no_answer_time");
-    leg_set_state(wsf->sessions, session->caller, SESSION_PROCEEDING, "asked");
-    for (guint i = 0; i < request->endpoints->len; i++) {
-        const struct endpoint *endpoint = g_ptr_array_index(request->endpoints, i);
-        session_add_branch(wsf->sessions, session, endpoint->webrtc_id, endpoint->number);
+    struct session *session = make_session(wsf, request);
+    if (request->resource) {
+        struct leg *leg = session_add_branch(wsf->sessions, session, request->called, 0);
+        leg->resource = g_strdup(request->resource);
+        leg->media = request->resource_media;
     }
+    leg_set_state(wsf->sessions, session->caller, SESSION_PROCEEDING, "asked");
+    if (request->transaction && request->resource)
+        session->setup =
+            request->transaction; /* 6.3.2.6.x.2.1: the response brings a description */
+    else
+        leg_succeed(session->caller, request->transaction, NULL);
     /* The first termination makes the context; the other branches join it. */
-    media_add(wsf, g_ptr_array_index(session->branches, 0), session->wanted, on_branch_added, NULL);
+    offer_branch(wsf, g_ptr_array_index(session->branches, 0));
     wsf_schedule_sessions(wsf);
 }
 
@@ -123,39 +139,6 @@ void call_alerting(struct wsf *wsf, struct leg *leg, const json_t *user_data)
 /* --- answering -----------------------------------------------------------------------------------
  */
 
-static void succeed(struct link_transaction *transaction, const struct leg *leg)
-{
-    if (transaction)
-        link_succeed(transaction, json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
-                                            "mediaSessionState", session_state_name(leg->state)));
-}
-
-static void fail(struct link_transaction *transaction, const struct leg *leg, const GError *error)
-{
-    if (transaction)
-        link_fail(transaction, error,
-                  leg ? json_pack("{s:s}", "mediaSessionId", leg->media_session_id) : NULL);
-}
-
-static void fail_gone(struct link_transaction *transaction)
-{
-    g_autoptr(GError) error = NULL;
-    problem_set(&error, PROBLEM_MEDIA_SESSION_GONE, "the call has ended meanwhile");
-    fail(transaction, NULL, error);
-}
-
-static void on_caller_added(struct media_step *step, const struct link_response *response)
-{
-    g_autoptr(GError) error = NULL;
-    if (!step->session)
-        return;
-    if (!read_added(step, response, &error)) {
-        call_end(step->wsf, step->session, DISC_MEDIA_FAILURE, error, NULL, NULL);
-        return;
-    }
-    leg_send_offer(step->wsf, step->leg, step->user_data);
-}
-
 static void end_losers(struct wsf *wsf, struct session *session)
 {
     g_autoptr(GError) error = NULL;
@@ -165,6 +148,101 @@ static void end_losers(struct wsf *wsf, struct session *session)
         if (leg != session->winner && leg_is_live(leg))
             call_branch_end(wsf, leg, DISC_ANSWERED_ELSEWHERE, error, false);
     }
+}
+
+static void caller_settled(struct wsf *wsf, struct leg *caller)
+{
+    leg_set_state(wsf->sessions, caller, SESSION_ESTABLISHED, "answered");
+    caller->session->connect_deadline = seconds_from_now(wsf, "connect_time");
+    wsf_schedule_sessions(wsf);
+}
+
+static void on_caller_routed(struct media_step *step)
+{
+    if (!step->session)
+        return;
+    if (step->error) {
+        call_end(step->wsf, step->session, DISC_MEDIA_FAILURE, step->error, NULL, NULL);
+        return;
+    }
+    caller_settled(step->wsf, step->leg);
+    leg_send_answer(step->wsf, step->leg, step->user_data);
+    call_check_connected(step->wsf, step->session);
+}
+
+/* Our answer to the caller's own offer is made; it is sent when the routes are set as well. */
+static void on_caller_answer(struct media_step *step)
+{
+    struct session *session = step->session;
+    struct leg *caller = step->leg;
+    struct wsf *wsf = step->wsf;
+    g_autoptr(GError) error = NULL;
+    if (!session)
+        return;
+    offer_template_auto *answer = NULL, *told = NULL;
+    if (!step->error)
+        answer = offer_template_parse(step->sdp, conf_int(wsf->conf, "call", "sdp_max"), &error);
+    if (answer)
+        told = offer_template_chosen(answer, &error);
+    if (!told) {
+        const GError *why = step->error ? step->error : error;
+        call_end(wsf, session, call_cause_of(why), why, NULL, NULL);
+        return;
+    }
+    struct offer_template *negotiated = offer_template_mirror(told);
+    leg_set_negotiated(caller, g_steal_pointer(&told), negotiated);
+    leg_keep_our_answer(caller, step->sdp);
+    struct media_step *next = media_step_new(wsf, caller, on_caller_routed);
+    next->user_data = g_steal_pointer(&step->user_data);
+    media_set(next, media_routes(caller, session->winner), NULL);
+}
+
+static void on_caller_offer(struct media_step *step)
+{
+    g_autoptr(GError) error = NULL;
+    if (!step->session)
+        return;
+    if (step->error || !leg_offer(step->leg, step->sdp, 0, &error)) {
+        call_end(step->wsf, step->session, DISC_MEDIA_FAILURE, step->error ? step->error : error,
+                 NULL, NULL);
+        return;
+    }
+    leg_send_offer(step->wsf, step->leg, step->user_data);
+}
+
+void call_negotiate_caller(struct wsf *wsf, struct session *session, const json_t *user_data)
+{
+    struct leg *caller = session->caller;
+    const struct offer_template *chosen = session->winner->negotiated;
+    bool own = caller->offer == OFFER_PEERS;
+    struct media_step *step = media_step_new(wsf, caller, own ? on_caller_answer : on_caller_offer);
+    step->user_data = user_data ? json_deep_copy(user_data) : NULL;
+    if (own) {
+        offer_template_auto *limit = offer_template_limit(session->wanted, chosen);
+        const struct media_question question = {
+            .sdp = caller->peer_offer, .limit = limit, .source = session->winner->last_answer};
+        media_answer(step, &question);
+        return;
+    }
+    const struct media_offer offer = {.wanted = chosen, .source = session->winner->last_answer};
+    leg_set_negotiated(caller, offer_template_copy(chosen), NULL);
+    media_offer(step, &offer);
+}
+
+void call_answered_by(struct wsf *wsf, struct leg *leg, const json_t *user_data)
+{
+    struct session *session = leg->session;
+    if (leg->state == SESSION_INITIATING) /* the answer overtook the response to msetup */
+        leg_set_state(wsf->sessions, leg, SESSION_PROCEEDING, "answers");
+    leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "answered");
+    session->winner = leg;
+    session->no_answer_deadline = 0;
+    session->answered_at = loop_now();
+    if (session->phase == CALL_RINGING)
+        session_set_phase(wsf->sessions, session, CALL_ANSWERED, "answered");
+    session_set_phase(wsf->sessions, session, CALL_CONNECTING, "answer applied");
+    end_losers(wsf, session);
+    call_negotiate_caller(wsf, session, user_data);
 }
 
 /* A refused answer ends an initial session (A6); other branches go on ringing. */
@@ -187,50 +265,32 @@ static void answer_refused(struct wsf *wsf, struct leg *leg, const GError *error
     call_branch_end(wsf, leg, call_cause_of(error), error, false);
 }
 
-static void on_callee_answered(struct media_step *step, const struct link_response *response)
+static void on_answer_applied(struct media_step *step)
 {
     struct wsf *wsf = step->wsf;
-    struct session *session = step->session;
     struct leg *leg = step->leg;
-    if (!session || !leg_is_live(leg)) {
-        fail_gone(step->transaction);
+    if (!step->session || !leg_is_live(leg)) {
+        leg_fail_gone(step->transaction);
         return;
     }
-    if (!response->success) {
-        fail(step->transaction, leg, response->error);
-        answer_refused(wsf, leg, response->error);
+    if (step->error) {
+        leg_fail(leg, step->transaction, step->error);
+        answer_refused(wsf, leg, step->error);
         return;
     }
     leg->answer_in_progress = false;
     leg_offer_done(leg);
-    leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "answered");
-    succeed(step->transaction, leg);
-    session->answered_at = loop_now();
-    session_set_phase(wsf->sessions, session, CALL_CONNECTING, "answer applied");
-    end_losers(wsf, session);
-    media_add(wsf, session->caller, leg->answer, on_caller_added, step->user_data);
-}
-
-static void on_caller_answered(struct media_step *step, const struct link_response *response)
-{
-    struct wsf *wsf = step->wsf;
-    struct leg *leg = step->leg;
-    if (!step->session) {
-        fail_gone(step->transaction);
+    if (leg->caller) {
+        caller_settled(wsf, leg);
+        leg_succeed(leg, step->transaction, NULL);
+        call_check_connected(wsf, step->session);
         return;
     }
-    if (!response->success) {
-        fail(step->transaction, leg, response->error);
-        answer_refused(wsf, leg, response->error);
-        return;
-    }
-    leg->answer_in_progress = false;
-    leg_offer_done(leg);
+    if (leg->state == SESSION_INITIATING)
+        leg_set_state(wsf->sessions, leg, SESSION_PROCEEDING, "answers");
     leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "answered");
-    succeed(step->transaction, leg);
-    step->session->connect_deadline = seconds_from_now(wsf, "connect_time");
-    wsf_schedule_sessions(wsf);
-    call_check_connected(wsf, step->session);
+    leg_succeed(leg, step->transaction, NULL);
+    call_answered_by(wsf, leg, step->user_data);
 }
 
 static bool may_answer(const struct leg *leg, GError **error)
@@ -246,32 +306,35 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
 {
     struct session *session = leg->session;
     g_autoptr(GError) error = NULL;
-    offer_template_auto *answer = NULL;
+    offer_template_auto *answer = NULL, *chosen = NULL;
     if (!may_answer(leg, &error)) {
-        fail(transaction, leg, error);
+        leg_fail(leg, transaction, error);
         return;
     }
-    answer = offer_template_parse(sdp, conf_int(wsf->conf, "call", "sdp_max"), &error);
     leg->offer_deadline = 0;
-    if (answer && !leg->answer)
-        leg->answer = offer_template_chosen(answer, &error);
-    if (error) {
-        fail(transaction, leg, error);
+    answer = offer_template_parse(sdp, conf_int(wsf->conf, "call", "sdp_max"), &error);
+    if (answer)
+        chosen = offer_template_chosen(answer, &error);
+    if (!chosen) {
+        leg_fail(leg, transaction, error);
         answer_refused(wsf, leg, error);
         return;
     }
+    leg_set_negotiated(leg, NULL, g_steal_pointer(&chosen));
+    if (leg->media->passes_descriptions)
+        leg_keep_last_answer(leg, sdp);
     leg->answer_in_progress = true;
+    struct media_step *step = media_step_new(wsf, leg, on_answer_applied);
+    step->transaction = transaction;
+    step->user_data = user_data ? json_deep_copy(user_data) : NULL;
     if (leg->caller) {
-        media_answer(wsf, leg, sdp, media_routes(session), on_caller_answered, transaction,
-                     user_data);
+        media_accept(step, sdp, media_routes(leg, session->winner));
         return;
     }
-    if (leg->state == SESSION_INITIATING) /* the answer overtook the response to msetup */
-        leg_set_state(wsf->sessions, leg, SESSION_PROCEEDING, "answers");
     session->winner = leg;
     session->no_answer_deadline = 0;
     session_set_phase(wsf->sessions, session, CALL_ANSWERED, "answered");
-    media_answer(wsf, leg, sdp, NULL, on_callee_answered, transaction, user_data);
+    media_accept(step, sdp, NULL);
 }
 
 void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation)
@@ -282,16 +345,21 @@ void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool in
         call_branch_end(wsf, leg, call_cause_of(error), error, invitation);
 }
 
+void call_answer_refused(struct wsf *wsf, struct leg *leg, const GError *error)
+{
+    call_end(wsf, leg->session, call_cause_of(error), error, NULL, NULL);
+}
+
 /* --- media ---------------------------------------------------------------------------------------
  */
 
-static void on_gate(struct media_step *step, const struct link_response *response)
+static void on_gate(struct media_step *step)
 {
     struct session *session = step->session;
     if (!session)
         return;
-    if (!response->success) {
-        call_end(step->wsf, session, DISC_MEDIA_FAILURE, response->error, NULL, NULL);
+    if (step->error) {
+        call_end(step->wsf, session, DISC_MEDIA_FAILURE, step->error, NULL, NULL);
         return;
     }
     step->leg->gate_open = true;
@@ -305,16 +373,15 @@ static void on_gate(struct media_step *step, const struct link_response *respons
 void call_check_connected(struct wsf *wsf, struct session *session)
 {
     struct leg *caller = session->caller, *winner = session->winner;
-    if (session->phase != CALL_CONNECTING || session->gates_asked ||
-        caller->state != SESSION_ESTABLISHED || !caller->ice_connected || !winner->ice_connected)
+    if (session->phase != CALL_CONNECTING || session->gates_asked || !leg_is_established(caller) ||
+        !caller->ice_connected || !winner->ice_connected)
         return;
     session->gates_asked = true;
     session->connect_deadline = 0;
     /* Both nominated pairs are known here: what a policy of the 5G core decides about this call's
      * flows is asked between this line and the next. */
-    const char *flow_status = policy_flow_status(wsf->policy, session->policy);
-    media_gate(wsf, winner, flow_status, on_gate);
-    media_gate(wsf, caller, flow_status, on_gate);
+    media_set(media_step_new(wsf, winner, on_gate), NULL, media_policy(wsf, winner));
+    media_set(media_step_new(wsf, caller, on_gate), NULL, media_policy(wsf, caller));
 }
 
 /* The end of one side of the call, or of a branch that nobody has answered. */

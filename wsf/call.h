@@ -1,28 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The anchored call between clients of this network (protocol, last paragraph of B): what happens
- * when somebody asks, answers, hangs up, is lost or comes back, and when a media centre speaks.
+/* The calls of this network's endpoints and resources (protocol, last paragraph of B): what happens
+ * when somebody asks, answers, changes it, hangs up, is lost or comes back, and when a media centre
+ * speaks.
  *
- *   call.c          the course of a call, from the first termination to the open gates
+ *   call.c          the course of a call, from the first description to the open gates
+ *   call-update.c   changes of an answered call
  *   call-end.c      how branches and calls end, the call record
- *   call-client.c   requests to endpoints; what is said again after a resumption
- *   call-media.c    requests to the media centre, one step each
+ *   call-client.c   requests to endpoints and responses to theirs
+ *   call-resume.c   loss and resumption of an endpoint: what is said again, what is made anew
+ *   call-media.c    how descriptions are made (call-media.h)
  *
  * A session that has ended stays valid until the present dispatch is over.
  * Threads: control. */
 #include "base/log.h"
+#include "wsf/call-media.h"
 #include "wsf/wsf.h"
 
+/* Everything borrowed unless it says otherwise; NULL where it says "or". */
 struct call_request {
-    const char *media_session_id; /* made for the caller */
+    const char *media_session_id; /* the caller's: made for it, or named by a WSF */
     const struct endpoint *caller;
-    const char *called; /* normalised identity */
-    const char *asserted_caller;
-    const GPtrArray *endpoints;    /* struct endpoint to ring, at least one */
-    struct offer_template *wanted; /* stolen */
-    const json_t *user_data;       /* or NULL */
-    const char *wmcf;
+    const char *called; /* normalised resourceId */
+    const char *asserted_caller, *preferred_caller /* or NULL */;
+    guint hop_limit;            /* for the next WSF, already decremented */
+    const GPtrArray *endpoints; /* struct endpoint to ring, at least one; or NULL with a resource */
+    const char *resource;       /* "media/test" of a local resource, or NULL */
+    const struct leg_media *media;          /* how the endpoints' descriptions are made */
+    const struct leg_media *resource_media; /* … and the resource's, or NULL */
+    struct offer_template *wanted;          /* stolen */
+    const char *pre_offer;            /* the caller's preOfferDescription as it came, or NULL */
+    const char *sdp_offer, *offer_id; /* the caller's own first offer, to be answered, or NULL */
+    const json_t *user_data;          /* or NULL */
+    const char *wmcf;                 /* NULL: no media centre */
     guint policy;
+    struct link_transaction *transaction; /* the msetup, consumed */
 };
 
 /* --- call.c --------------------------------------------------------------------------------------
@@ -31,12 +43,19 @@ struct call_request {
 void call_start(struct wsf *wsf, const struct call_request *request);
 /* A called endpoint rings; `user_data` (borrowed, may be NULL) goes to the caller. */
 void call_alerting(struct wsf *wsf, struct leg *leg, const json_t *user_data);
+/* `leg` has given its answer, which is applied: it is the winner, the caller's side follows. For a
+ * resource, whose `negotiated` is set when it is made; endpoints come here by call_answer(). */
+void call_answered_by(struct wsf *wsf, struct leg *leg, const json_t *user_data);
+/* Offers to the caller what the winner has chosen, or answers its own offer with it. */
+void call_negotiate_caller(struct wsf *wsf, struct session *session, const json_t *user_data);
 /* An answer to our offer. Consumes the transaction (NULL when the answer came in a response). */
 void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t *user_data,
                  struct link_transaction *transaction);
 /* The endpoint refuses our outstanding offer, which ends an initial session or its branch.
  * `invitation`: it has refused the msetup itself, so there is no session to end for it. */
 void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation);
+/* The endpoint refuses our answer to its own offer, which ends an initial session. */
+void call_answer_refused(struct wsf *wsf, struct leg *leg, const GError *error);
 /* Opens the gates when both sides are negotiated and connected. */
 void call_check_connected(struct wsf *wsf, struct session *session);
 /* Ends what has waited too long; returns the next deadline or -1. */
@@ -66,11 +85,28 @@ struct link *leg_link(const struct wsf *wsf, const struct leg *leg);
 void leg_send_setup(struct wsf *wsf, struct leg *leg);
 /* Sends our outstanding offer in an mupdate, now or when it is back. */
 void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data);
+/* Sends our answer to the endpoint's own offer (leg->our_answer), in the response to its msetup
+ * while that waits, else in an mupdate; the offer is outstanding until it is acknowledged. */
+void leg_send_answer(struct wsf *wsf, struct leg *leg, const json_t *user_data);
 /* Tells something beside an offer; `members` is stolen. Not sent while the endpoint is lost. */
 void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members);
 /* Ends the leg towards its endpoint, now and, until it has acknowledged, again when it is back. */
 void leg_send_disconnect(struct wsf *wsf, struct leg *leg, enum disc_cause cause,
                          const GError *error, const json_t *user_data);
+/* The request itself, for an end that is said again; `members` is stolen. */
+void endpoint_send_disconnect(struct wsf *wsf, const struct endpoint *endpoint,
+                              const char *media_session_id, json_t *members);
+/* Responses to an endpoint's request about this leg, with mediaSessionId and mediaSessionState
+ * (A6); `members` (more of them) is stolen, NULL = none. A NULL transaction is no request: nothing
+ * is sent. Consumes the transaction. */
+void leg_succeed(const struct leg *leg, struct link_transaction *transaction, json_t *members);
+void leg_fail(const struct leg *leg, struct link_transaction *transaction, const GError *error);
+/* The same when the call has ended before the response was ready. */
+void leg_fail_gone(struct link_transaction *transaction);
+
+/* --- call-resume.c -------------------------------------------------------------------------------
+ */
+
 /* mediaSessions of the auth response. Transfer full. */
 json_t *client_media_sessions(struct wsf *wsf, const struct endpoint *endpoint);
 /* The endpoint is back on a new connection: says again what is open. */
@@ -79,36 +115,6 @@ void client_resumed(struct wsf *wsf, struct endpoint *endpoint);
 void client_lost(struct wsf *wsf, const struct endpoint *endpoint);
 /* The registration is over. */
 void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_removal removal);
-
-/* --- call-media.c --------------------------------------------------------------------------------
- */
-
-/* One request to the media centre on behalf of a leg. The session may have ended when the response
- * comes: then `session` and `leg` are NULL. The step is the receiver's until it returns. */
-struct media_step {
-    struct wsf *wsf;
-    struct session *session;
-    struct leg *leg;
-    struct link_transaction *transaction; /* to be answered by the receiver, or NULL */
-    json_t *user_data;
-    /* private */
-    char *session_id, *wmcf;
-    guint leg_index;
-    bool new_context;
-    void (*done)(struct media_step *step, const struct link_response *response);
-};
-typedef void (*media_fn)(struct media_step *step, const struct link_response *response);
-
-/* A termination that offers `wanted` to the leg's endpoint. */
-void media_add(struct wsf *wsf, struct leg *leg, const struct offer_template *wanted, media_fn done,
-               const json_t *user_data);
-/* The endpoint's answer, with `routes` (stolen, may be NULL). Takes the transaction. */
-void media_answer(struct wsf *wsf, struct leg *leg, const char *sdp, json_t *routes, media_fn done,
-                  struct link_transaction *transaction, const json_t *user_data);
-void media_gate(struct wsf *wsf, struct leg *leg, const char *flow_status, media_fn done);
-void media_subtract(struct wsf *wsf, struct leg *leg);
-/* The routes between caller and winner for what both have accepted. Transfer full. */
-json_t *media_routes(const struct session *session);
 
 /* --- notify.c ------------------------------------------------------------------------------------
  */

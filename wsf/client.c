@@ -8,7 +8,7 @@
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
 
-static const char *const extensions[] = {NULL};
+static const char *const extensions[] = {PRE_OFFER_AS_OFFER, NULL};
 const struct link_protocol client_protocol = {.subprotocol = "eirtcw.v1",
                                               .methods = method_names,
                                               .application_methods = true,

@@ -325,6 +325,46 @@ struct offer_template *offer_template_chosen(const struct offer_template *answer
     return copy_usable(answer, false, "the answer accepts no medium", error);
 }
 
+struct offer_template *offer_template_own(const struct offer_template *offer, GError **error)
+{
+    return copy_usable(
+        offer, false, "the description offers neither audio nor video with a codec that has a name",
+        error);
+}
+
+struct offer_template *offer_template_copy(const struct offer_template *from)
+{
+    struct offer_template *copy = template_new();
+    for (guint i = 0; i < from->medias->len; i++)
+        g_ptr_array_add(copy->medias, media_copy(g_ptr_array_index(from->medias, i)));
+    return copy;
+}
+
+struct offer_template *offer_template_mirror(const struct offer_template *from)
+{
+    struct offer_template *copy = offer_template_copy(from);
+    for (guint i = 0; i < copy->medias->len; i++) {
+        struct offer_media *media = g_ptr_array_index(copy->medias, i);
+        guint direction = media->direction;
+        media->direction = (direction & MEDIA_SENDONLY ? MEDIA_RECVONLY : 0) |
+                           (direction & MEDIA_RECVONLY ? MEDIA_SENDONLY : 0);
+    }
+    return copy;
+}
+
+struct offer_template *offer_template_limit(const struct offer_template *offer,
+                                            const struct offer_template *by)
+{
+    struct offer_template *limit = template_new();
+    for (guint i = 0; i < by->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(by->medias, i);
+        const struct offer_media *offered = offer_template_media(offer, media->mid);
+        if (offered && offered->kind == media->kind && usable(offered))
+            g_ptr_array_add(limit->medias, media_copy(media));
+    }
+    return limit;
+}
+
 static void add_default(struct offer_template *offer, enum media_kind kind,
                         const char *const *codecs)
 {

@@ -54,6 +54,16 @@ struct offer_template *offer_template_wanted(const struct offer_template *offer,
 /* What both sides keep: the media that `answer` accepts, with its mids, directions and codecs.
  * Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
 struct offer_template *offer_template_chosen(const struct offer_template *answer, GError **error);
+/* What an endpoint's own offer wants of the far side: the media of it that can be anchored, mids
+ * and order kept. Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
+struct offer_template *offer_template_own(const struct offer_template *offer, GError **error);
+/* The media of `by` that `offer` has as well, by mid and kind: what an answer to it may accept.
+ * Transfer full; may be empty. */
+struct offer_template *offer_template_limit(const struct offer_template *offer,
+                                            const struct offer_template *by);
+/* The same seen from the other side: sendonly becomes recvonly. Transfer full. */
+struct offer_template *offer_template_mirror(const struct offer_template *from);
+struct offer_template *offer_template_copy(const struct offer_template *from);
 const struct offer_media *offer_template_media(const struct offer_template *offer, const char *mid);
 /* {"medias":[…],"bundle":true} of protocol B. Transfer full. */
 json_t *offer_template_json(const struct offer_template *offer);

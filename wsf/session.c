@@ -148,8 +148,14 @@ static void leg_free(struct leg *leg)
     g_free(leg->media_session_id);
     g_free(leg->webrtc_id);
     g_free(leg->offer_sdp);
+    g_free(leg->peer_offer);
+    g_free(leg->peer_offer_id);
+    g_free(leg->our_answer);
+    g_free(leg->last_answer);
+    g_free(leg->resource);
     g_free(leg->termination_id);
-    offer_template_free(leg->answer);
+    offer_template_free(leg->told);
+    offer_template_free(leg->negotiated);
     g_clear_error(&leg->end_error);
     g_free(leg);
 }
@@ -163,6 +169,8 @@ static void session_destroy(struct session *session)
     g_free(session->id);
     g_free(session->called);
     g_free(session->asserted_caller);
+    g_free(session->preferred_caller);
+    g_free(session->pre_offer);
     json_decref(session->user_data);
     offer_template_free(session->wanted);
     g_free(session->wmcf);
@@ -183,6 +191,8 @@ static void count_identity(struct session_table *table, const char *webrtc_id, i
 static void index_leg(struct session_table *table, struct leg *leg)
 {
     g_hash_table_insert(table->legs, leg->media_session_id, leg);
+    if (!leg->endpoint)
+        return; /* a local resource */
     GPtrArray *legs = g_hash_table_lookup(table->endpoints, &leg->endpoint);
     if (!legs) {
         legs = g_ptr_array_new();
@@ -195,6 +205,8 @@ static void index_leg(struct session_table *table, struct leg *leg)
 static void forget_leg(struct session_table *table, struct leg *leg)
 {
     g_hash_table_remove(table->legs, leg->media_session_id);
+    if (!leg->endpoint)
+        return;
     GPtrArray *legs = g_hash_table_lookup(table->endpoints, &leg->endpoint);
     g_ptr_array_remove(legs, leg);
     if (legs->len == 0)
@@ -422,6 +434,44 @@ guint session_live_branches(const struct session *session)
     return live;
 }
 
+bool leg_is_established(const struct leg *leg)
+{
+    return leg->state == SESSION_ESTABLISHED || leg->state == SESSION_MODIFYING;
+}
+
+void leg_set_negotiated(struct leg *leg, struct offer_template *told,
+                        struct offer_template *negotiated)
+{
+    if (told) {
+        offer_template_free(leg->told);
+        leg->told = told;
+    }
+    if (negotiated) {
+        offer_template_free(leg->negotiated);
+        leg->negotiated = negotiated;
+    }
+}
+
+void leg_take_offer(struct leg *leg, const char *sdp, const char *offer_id)
+{
+    g_assert(leg->offer == OFFER_NONE);
+    leg->offer = OFFER_PEERS;
+    leg->peer_offer = g_strdup(sdp);
+    leg->peer_offer_id = g_strdup(offer_id);
+}
+
+void leg_keep_our_answer(struct leg *leg, const char *sdp)
+{
+    g_free(leg->our_answer);
+    leg->our_answer = g_strdup(sdp);
+}
+
+void leg_keep_last_answer(struct leg *leg, const char *sdp)
+{
+    g_free(leg->last_answer);
+    leg->last_answer = g_strdup(sdp);
+}
+
 bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error)
 {
     if (leg->offer != OFFER_NONE) {
@@ -463,6 +513,9 @@ void leg_offer_done(struct leg *leg)
     leg->offer = OFFER_NONE;
     leg->offer_deadline = 0;
     g_clear_pointer(&leg->offer_sdp, g_free);
+    g_clear_pointer(&leg->peer_offer, g_free);
+    g_clear_pointer(&leg->peer_offer_id, g_free);
+    g_clear_pointer(&leg->our_answer, g_free);
 }
 
 const char *leg_offer_pending(const struct leg *leg)

@@ -74,54 +74,79 @@ const char *disc_cause_name(enum disc_cause cause);
  */
 
 struct session;
+struct leg_media;   /* call-media.h: how a leg's descriptions are made; set once, "name" tells which
+                     */
+struct call_change; /* call-update.h: the modification in progress */
+struct link_transaction;
 
 enum offer_side { OFFER_NONE, OFFER_OURS, OFFER_PEERS }; /* whose offer is outstanding on a leg */
 
+/* One side of a call. Fields marked [durable] make the leg again after a restart; the others belong
+ * to a step in progress, and what is in progress is rolled back then (A6: an outstanding offer is
+ * withdrawn, a new one made). A record names the endpoint by webrtc_id and instanceId, since
+ * numbers are of one process. */
 struct leg {
     struct session *session; /* up */
-    guint index;             /* 0 = caller, then the branches; stable */
-    bool caller;
-    char *media_session_id;
-    char *webrtc_id;
-    guint64 endpoint; /* number in the registrar */
-    enum session_state state;
-    bool acknowledged; /* the endpoint has answered our msetup, or asked for the session itself */
+    guint index;             /* [durable] 0 = caller, then the branches; stable */
+    bool caller;             /* [durable] index == 0 */
+    char *media_session_id;  /* [durable] */
+    char *webrtc_id;         /* [durable] of a local resource its resourceId */
+    guint64 endpoint;        /* number in the registrar; 0: a local resource, nobody signals */
+    const struct leg_media *media; /* [durable by name] */
+    char *resource;                /* [durable] "media/test" of a local resource, else NULL */
+    enum session_state state;      /* [durable] */
+    bool acknowledged;       /* [durable] the endpoint has answered our msetup, or asked itself */
     bool answer_in_progress; /* its answer is at the media centre */
 
-    enum offer_side offer;
-    guint offer_number;    /* "offerId" is its decimal text */
-    char *offer_sdp;       /* ours, kept for the resumption */
+    enum offer_side offer; /* [durable] */
+    guint offer_number;    /* [durable] "offerId" of ours is its decimal text */
+    char *offer_sdp;       /* ours, until the endpoint has it */
     gint64 offer_deadline; /* the endpoint itself must answer by then */
+    char *peer_offer;      /* OFFER_PEERS: the endpoint's own, until it is answered or refused */
+    char *peer_offer_id;   /* … its offerId or NULL, echoed */
+    char *our_answer;      /* … and our answer to it, until the endpoint has acknowledged it */
 
-    char *termination_id;
-    struct offer_template *answer; /* media that the endpoint accepted */
-    bool ice_connected, gate_open;
-    const char *failure;     /* what its media have come to, static; NULL = they are well */
-    gint64 failure_deadline; /* until then the endpoint itself may say why */
+    char *termination_id;        /* [durable] */
+    struct offer_template *told; /* [durable] our side's last description, from our side's view:
+                                    what the endpoint was offered, or answered */
+    struct offer_template *negotiated; /* [durable] what is in force, from the endpoint's view; NULL
+                                          before the first answer */
+    char *last_answer; /* the endpoint's last answer as it came, only where descriptions pass */
+    bool ice_connected, gate_open; /* [durable] */
+    const char *failure;           /* what its media have come to, static; NULL = they are well */
+    gint64 failure_deadline;       /* until then the endpoint itself may say why */
 
     enum disc_cause end_cause; /* why a branch ended, when terminated */
     GError *end_error;
 };
 
 struct session {
-    char *id; /* the caller's mediaSessionId */
-    enum call_phase phase;
-    struct leg *caller;  /* owned */
-    GPtrArray *branches; /* struct leg, owned */
-    struct leg *winner;  /* one of the branches, or NULL */
-    char *called;        /* normalised resourceId */
-    char *asserted_caller;
-    json_t *user_data; /* the caller's, or NULL */
-    struct offer_template *wanted;
+    char *id;               /* [durable] the caller's mediaSessionId */
+    enum call_phase phase;  /* [durable] */
+    struct leg *caller;     /* [durable] owned */
+    GPtrArray *branches;    /* [durable] struct leg, owned */
+    struct leg *winner;     /* [durable by index] one of the branches, or NULL */
+    char *called;           /* [durable] normalised resourceId */
+    char *asserted_caller;  /* [durable] */
+    char *preferred_caller; /* [durable] what the caller asked to be, or NULL; told to WSFs */
+    guint hop_limit;        /* [durable] told to the next WSF */
+    char *pre_offer;        /* the caller's preOfferDescription as it came, or NULL */
+    json_t *user_data;      /* [durable] the caller's, or NULL */
+    struct offer_template *wanted; /* [durable] what the caller would like */
 
-    char *wmcf;       /* name of the media centre */
-    char *context_id; /* NULL until the first termination exists */
-    guint policy;     /* row of the policy table that permitted it */
-    bool gates_asked;
+    char *wmcf;       /* [durable] name of the media centre; NULL in direct media */
+    char *context_id; /* [durable] NULL until the first termination exists */
+    guint policy;     /* row of the policy table that permitted it [durable by its name] */
+    bool gates_asked; /* [durable] */
 
-    gint64 no_answer_deadline, connect_deadline;
-    gint64 created_at, answered_at, active_at;
-    gint64 created_wall; /* µs since 1970, for the call record */
+    struct link_transaction *setup; /* the caller's msetup while its response waits for a
+                                       description, else NULL */
+    bool setup_refused;             /* … and it was a refusal: the caller has no session */
+    struct call_change *change;     /* the modification in progress, owned by call-update.c */
+
+    gint64 no_answer_deadline, connect_deadline; /* [durable as time left] */
+    gint64 created_at, answered_at, active_at;   /* [durable as time gone] */
+    gint64 created_wall;                         /* [durable] µs since 1970, for the call record */
 };
 
 /* What a session or leg tells when it changes: for logs and metrics. */
@@ -178,12 +203,25 @@ void session_set_phase(struct session_table *table, struct session *session, enu
 
 struct leg *session_leg(const struct session *session, guint index);
 struct leg *session_leg_of_termination(const struct session *session, const char *termination_id);
+/* Established or being modified: both sides may change it. */
+bool leg_is_established(const struct leg *leg);
 /* The other side of an answered call: caller ↔ winner; NULL before. */
 struct leg *leg_far(const struct leg *leg);
 /* Branches that are not terminated. */
 guint session_live_branches(const struct session *session);
 bool leg_is_live(const struct leg *leg);
 
+/* Keeps what our side's description says and what has come of it; both are stolen, NULL = as it
+ * was. */
+void leg_set_negotiated(struct leg *leg, struct offer_template *told,
+                        struct offer_template *negotiated);
+/* The endpoint's own offer (a copy is kept), with its offerId or NULL. The caller has seen to it
+ * that none is outstanding. */
+void leg_take_offer(struct leg *leg, const char *sdp, const char *offer_id);
+/* Our answer to it, for the endpoint; and the endpoint's answer to ours, kept where descriptions
+ * pass. Copies. */
+void leg_keep_our_answer(struct leg *leg, const char *sdp);
+void leg_keep_last_answer(struct leg *leg, const char *sdp);
 /* Our offer goes out. OFFER_GLARE when another one is outstanding. */
 bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error);
 /* An answer of the endpoint arrives: INVALID_STATE when no offer of ours is outstanding or offer_id

@@ -20,10 +20,11 @@ export function describe({ medias }, address = '192.0.2.20') {
         `a=group:BUNDLE ${medias.map(({ mid }) => mid).join(' ')}`,
         'a=ice-lite',
     ];
-    for (const { mid, mediaType, direction, codecs } of medias) {
+    for (const { mid, mediaType, direction, codecs, rejected } of medias) {
         const maps = codecs.map((codec) => PAYLOADS[codec]).filter(Boolean);
+        const formats = maps.map((map) => map.split(' ')[0]).join(' ') || '0';
         lines.push(
-            `m=${mediaType} 9 UDP/TLS/RTP/SAVPF ${maps.map((map) => map.split(' ')[0]).join(' ')}`,
+            `m=${mediaType} ${rejected ? 0 : 9} UDP/TLS/RTP/SAVPF ${formats}`,
             `c=IN IP4 ${address}`,
             `a=mid:${mid}`,
             `a=${direction}`,
@@ -37,6 +38,27 @@ export function describe({ medias }, address = '192.0.2.20') {
         );
     }
     return `${lines.join('\r\n')}\r\n`;
+}
+
+const reverse = { sendrecv: 'sendrecv', sendonly: 'recvonly', recvonly: 'sendonly', inactive: 'inactive' };
+const meet = (a, b) =>
+    a === 'sendrecv' ? b : b === 'sendrecv' || a === b ? a : 'inactive';
+
+/** What a description says about media, in m-line order. */
+export function medias(sdp) {
+    return sdp
+        .split(/^m=/m)
+        .slice(1)
+        .map((text) => {
+            const [, mediaType, port] = /^(\w+) (\d+)/.exec(text);
+            return {
+                mid: /^a=mid:(\S+)/m.exec(text)?.[1],
+                mediaType,
+                direction: /^a=(sendrecv|sendonly|recvonly|inactive)\s*$/m.exec(text)?.[1] ?? 'sendrecv',
+                codecs: [...text.matchAll(/^a=rtpmap:\d+ ([^/]+)\//gm)].map(([, name]) => name),
+                rejected: port === '0' || undefined,
+            };
+        });
 }
 
 class Problem extends Error {
@@ -162,28 +184,73 @@ export class FakeWmcf {
         return termination;
     }
 
-    _add({ contextId = `c-${++this.#count}`, offerTemplate, appData }) {
+    _add({ contextId = `c-${++this.#count}`, offerTemplate, sdpOffer, answerTemplate, appData, iceMode, mediaPolicy }) {
         if (!this.contexts.has(contextId)) this.contexts.set(contextId, { terminations: new Map(), appData });
         const terminationId = `t-${++this.#count}`;
-        const termination = { contextId, terminationId, template: offerTemplate, flowStatus: 'DISABLED' };
+        const termination = { contextId, terminationId, iceMode, flowStatus: 'DISABLED' };
+        for (const { flowStatus } of mediaPolicy ?? []) termination.flowStatus = flowStatus ?? termination.flowStatus;
+        const sdp = offerTemplate
+            ? this.#offer(termination, offerTemplate)
+            : this.#answer(termination, sdpOffer, answerTemplate);
         this.contexts.get(contextId).terminations.set(terminationId, termination);
-        return {
-            contextId,
-            terminationId,
-            sdpOffer: describe(offerTemplate),
-            medias: offerTemplate.medias.map(({ mid, mediaType }) => ({ mid, mediaType })),
+        return { contextId, terminationId, ...sdp, medias: termination.template.medias };
+    }
+
+    #offer(termination, template) {
+        if (termination.offer) throw new Problem(409, 'INVALID_STATE');
+        const known = (termination.medias ?? []).filter(({ mid }) => !template.medias.some((one) => one.mid === mid));
+        termination.template = {
+            ...template,
+            medias: [...known.map((one) => ({ ...one, direction: 'inactive' })), ...template.medias],
         };
+        termination.offer = describe(termination.template);
+        return { sdpOffer: termination.offer };
+    }
+
+    #answer(termination, sdpOffer, template) {
+        if (termination.offer) throw new Problem(409, 'INVALID_STATE');
+        const offered = medias(sdpOffer);
+        for (const { mid, mediaType } of template.medias) {
+            if (!offered.some((one) => one.mid === mid && one.mediaType === mediaType)) {
+                throw new Problem(400, 'INVALID_MESSAGE');
+            }
+        }
+        termination.template = {
+            medias: offered.map((one) => {
+                const wanted = template.medias.find(({ mid }) => mid === one.mid);
+                if (!wanted || one.rejected) return { ...one, codecs: [], rejected: true };
+                const both = one.codecs.filter((codec) => wanted.codecs.includes(codec));
+                return { ...one, codecs: both, direction: meet(reverse[one.direction], wanted.direction) };
+            }),
+        };
+        termination.medias = termination.template.medias;
+        termination.sdpOffer = sdpOffer;
+        return { sdpAnswer: describe(termination.template).replace(/actpass/g, 'passive') };
     }
 
     _modify(message) {
         const termination = this.#termination(message);
-        if (message.sdpAnswer !== undefined) {
-            if (termination.answer) throw new Problem(409, 'INVALID_STATE');
-            termination.answer = message.sdpAnswer;
+        const { sdpAnswer, sdpOffer, offerTemplate, rollback, candidates } = message;
+        let members = {};
+        if (sdpAnswer !== undefined) {
+            if (!termination.offer) throw new Problem(409, 'INVALID_STATE');
+            termination.offer = undefined;
+            termination.medias = termination.template.medias;
+            termination.answer = sdpAnswer;
+        } else if (rollback) {
+            if (!termination.offer) throw new Problem(409, 'INVALID_STATE');
+            termination.offer = undefined;
+        } else if (offerTemplate) {
+            members = this.#offer(termination, offerTemplate);
+        } else if (sdpOffer) {
+            members = this.#answer(termination, sdpOffer, message.answerTemplate);
         }
+        if (candidates) termination.candidates = [...(termination.candidates ?? []), ...candidates];
         if (message.routes) termination.routes = message.routes;
-        for (const { flowStatus } of message.mediaPolicy ?? []) termination.flowStatus = flowStatus;
-        return {};
+        for (const { flowStatus } of message.mediaPolicy ?? []) {
+            termination.flowStatus = flowStatus ?? termination.flowStatus;
+        }
+        return { ...members, medias: termination.template.medias };
     }
 
     _subtract({ contextId, terminationId }) {

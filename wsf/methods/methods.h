@@ -22,7 +22,9 @@ extern const char *const method_names[];
 /* The method of this name; the one for application methods for any other. */
 const struct method *method_find(const char *name);
 
-#define TRICKLE_ICE "trickle-ice" /* the one extension whose members a handler meets */
+/* Extensions (A3) whose members a handler meets. */
+#define TRICKLE_ICE "trickle-ice"
+#define PRE_OFFER_AS_OFFER "pre-offer-as-offer"
 
 /* --- for the handlers ----------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `msetup` from a client (6.3.2.6.x.2.1): answered at once, always with a mediaSessionId; whatever
- * the far end says later comes as mupdate or mdisc. Everything is read and decided before the first
- * request goes anywhere, so a refusal leaves nothing behind. */
+/* `msetup` from a client (6.3.2.6.x.2.1) or another WSF (6.3.2.6.x.2.3): answered at once, always
+ * with a mediaSessionId; whatever the far end says later comes as mupdate or mdisc. Everything is
+ * read and decided before the first request goes anywhere, so a refusal leaves nothing behind. */
 #define LOG_CATEGORY "msetup"
 #include "base/ids.h"
 #include "wsf-link/json-read.h"
@@ -18,7 +18,13 @@ struct setup {
     const json_t *message;
     const struct endpoint *caller;
     struct route route;
-    const char *asserted;
+    bool by_wsf; /* the caller is a signalling function: it names the session and offers */
+    const char *media_session_id;
+    char *asserted;
+    const char *preferred;
+    const char *pre_offer;
+    const char *sdp_offer, *offer_id; /* to be answered, or NULL */
+    gint64 hop_limit;
     const json_t *user_data;
     struct offer_template *wanted;
     const char *wmcf;
@@ -28,62 +34,123 @@ struct setup {
 static void setup_finish(struct setup *setup)
 {
     route_finish(&setup->route);
+    g_free(setup->asserted);
     offer_template_free(setup->wanted);
 }
 
 /* --- reading -------------------------------------------------------------------------------------
  */
 
+/* Whom a signalling function speaks for, it has asserted itself. */
+static bool read_asserted_by_wsf(struct setup *setup, GError **error)
+{
+    const char *asserted = NULL;
+    if (!json_read_string(setup->message, "", "assertedOriginatingId", JSON_OPTIONAL, 320,
+                          &asserted, error))
+        return false;
+    setup->asserted = registrar_normalise(asserted ? asserted : setup->caller->webrtc_id);
+    if (setup->asserted)
+        return true;
+    problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/assertedOriginatingId",
+                      "an identity is user@realm");
+    return false;
+}
+
 static bool read_asserted(struct setup *setup, GError **error)
 {
-    const char *preferred = NULL;
     if (!json_read_string(setup->message, "", "preferredOriginatingId", JSON_OPTIONAL, 320,
-                          &preferred, error))
+                          &setup->preferred, error))
         return false;
-    setup->asserted = setup->caller->webrtc_id;
-    if (!preferred)
-        return true;
-    g_autofree char *normal = registrar_normalise(preferred);
-    if (g_strcmp0(normal, ANONYMOUS) == 0) {
-        setup->asserted = ANONYMOUS;
-        return true;
-    }
-    if (g_strcmp0(normal, setup->caller->webrtc_id) == 0)
+    if (setup->by_wsf)
+        return read_asserted_by_wsf(setup, error);
+    setup->asserted =
+        registrar_normalise(setup->preferred ? setup->preferred : setup->caller->webrtc_id);
+    if (g_strcmp0(setup->asserted, ANONYMOUS) == 0 ||
+        g_strcmp0(setup->asserted, setup->caller->webrtc_id) == 0)
         return true;
     problem_set_param(error, PROBLEM_NOT_AUTHORIZED, "/preferredOriginatingId",
                       "this identity is not one of yours");
     return false;
 }
 
-static bool read_wanted(struct setup *setup, GError **error)
+/* The id is the requesting WSF's to choose (A5), and never used again. */
+static bool read_session_id(struct setup *setup, GError **error)
+{
+    const char *id = NULL;
+    if (!setup->by_wsf)
+        return true;
+    if (!json_read_string(setup->message, "", "mediaSessionId", JSON_REQUIRED, 64, &id, error))
+        return false;
+    if (!id_is_uuid(id)) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/mediaSessionId",
+                          "a mediaSessionId is a UUID");
+        return false;
+    }
+    if (session_table_leg(setup->client->wsf->sessions, id) ||
+        endpoint_find_ended(setup->caller, id)) {
+        problem_set_param(error, PROBLEM_INVALID_STATE, "/mediaSessionId",
+                          "a media session of this id exists or has ended");
+        return false;
+    }
+    setup->media_session_id = id;
+    return true;
+}
+
+static bool read_hop_limit(struct setup *setup, GError **error)
+{
+    setup->hop_limit = conf_int(setup->client->wsf->conf, "call", "hop_limit");
+    if (setup->by_wsf && !json_read_integer(setup->message, "", "hopLimit", JSON_OPTIONAL, 0, 255,
+                                            &setup->hop_limit, error))
+        return false;
+    if (setup->hop_limit == 0) { /* A2 */
+        problem_set_param(error, PROBLEM_PEER_WSF_ERROR, "/hopLimit",
+                          "the request has passed too many signalling functions");
+        return false;
+    }
+    setup->hop_limit--;
+    return true;
+}
+
+/* What the caller would like, and whether that is an offer to be answered. */
+static bool read_wanted(struct setup *setup, struct link_transaction *txn, GError **error)
 {
     const struct conf *conf = setup->client->wsf->conf;
     gsize max = conf_int(conf, "call", "sdp_max");
-    const char *pre_offer = NULL;
-    if (!json_read_string(setup->message, "", "preOfferDescription", JSON_OPTIONAL, max, &pre_offer,
+    if (!json_read_string(setup->message, "", "preOfferDescription", JSON_OPTIONAL, max,
+                          &setup->pre_offer, error) ||
+        !json_read_string(setup->message, "", "sdpOffer", JSON_OPTIONAL, max, &setup->sdp_offer,
+                          error) ||
+        !json_read_string(setup->message, "", "offerId", JSON_OPTIONAL, 64, &setup->offer_id,
                           error))
         return false;
-    if (!pre_offer) {
+    if (!setup->sdp_offer && link_transaction_supports(txn, PRE_OFFER_AS_OFFER) &&
+        conf_bool(conf, "call", "pre_offer_as_offer"))
+        setup->sdp_offer = setup->pre_offer;
+    const char *description = setup->sdp_offer ? setup->sdp_offer : setup->pre_offer;
+    if (!description) {
         /* 6.3.2.6.x.2.2: neither received, so from the local configuration. */
         setup->wanted = offer_template_default(conf_list(conf, "call", "default_audio"),
                                                conf_list(conf, "call", "default_video"));
         return true;
     }
-    offer_template_auto *offer = offer_template_parse(pre_offer, max, error);
+    offer_template_auto *offer = offer_template_parse(description, max, error);
     if (offer)
-        setup->wanted = offer_template_wanted(offer, error);
+        setup->wanted = setup->sdp_offer ? offer_template_own(offer, error)
+                                         : offer_template_wanted(offer, error);
     return setup->wanted != NULL;
 }
 
-static bool read_setup(struct setup *setup, GError **error)
+static bool read_setup(struct setup *setup, struct link_transaction *txn, GError **error)
 {
-    if (json_object_get(setup->message, "sdpOffer")) {
+    setup->by_wsf = endpoint_is_wsf(setup->caller);
+    if (!setup->by_wsf && json_object_get(setup->message, "sdpOffer")) {
         problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/sdpOffer",
                           "a client sends preOfferDescription; the network makes the offer");
         return false;
     }
-    return method_user_data(setup->client, setup->message, &setup->user_data, error) &&
-           read_asserted(setup, error) && read_wanted(setup, error);
+    return read_session_id(setup, error) && read_hop_limit(setup, error) &&
+           method_user_data(setup->client, setup->message, &setup->user_data, error) &&
+           read_asserted(setup, error) && read_wanted(setup, txn, error);
 }
 
 /* --- admission -----------------------------------------------------------------------------------
@@ -122,33 +189,40 @@ static bool permit(struct setup *setup, GError **error)
 
 void handle_msetup(struct client *client, struct link_transaction *txn)
 {
-    g_autofree char *media_session_id = id_uuid();
+    g_autofree char *made_id = id_uuid();
     GError *error = NULL;
     struct setup setup = {.client = client,
                           .message = link_transaction_message(txn),
-                          .caller = client_endpoint(client)};
-    if (!read_setup(&setup, &error) || !permit(&setup, &error) || !route(&setup, &error) ||
+                          .caller = client_endpoint(client),
+                          .media_session_id = made_id};
+    if (!read_setup(&setup, txn, &error) || !permit(&setup, &error) || !route(&setup, &error) ||
         !admit(&setup, &error)) {
-        method_fail(client, txn, error, media_session_id);
+        const char *named = json_string_value(json_object_get(setup.message, "mediaSessionId"));
+        method_fail(client, txn, error, setup.by_wsf ? named : made_id);
         setup_finish(&setup);
         return;
     }
+    struct log_ids ids = {.link = link_name(client->link), .session = setup.media_session_id};
+    log_info(&ids, "%s calls %s on %u endpoints", setup.asserted, setup.route.called,
+             setup.route.endpoints->len);
     const struct call_request request = {
-        .media_session_id = media_session_id,
+        .media_session_id = setup.media_session_id,
         .caller = setup.caller,
         .called = setup.route.called,
         .asserted_caller = setup.asserted,
+        .preferred_caller = setup.preferred,
+        .hop_limit = (guint)setup.hop_limit,
         .endpoints = setup.route.endpoints,
+        .media = &media_anchored,
         .wanted = g_steal_pointer(&setup.wanted),
+        .pre_offer = setup.pre_offer,
+        .sdp_offer = setup.sdp_offer,
+        .offer_id = setup.offer_id,
         .user_data = setup.user_data,
         .wmcf = setup.wmcf,
         .policy = setup.policy,
+        .transaction = txn,
     };
     call_start(client->wsf, &request);
-    struct log_ids ids = {.link = link_name(client->link), .session = media_session_id};
-    log_info(&ids, "%s calls %s on %u endpoints", setup.caller->webrtc_id, setup.route.called,
-             setup.route.endpoints->len);
-    link_succeed(txn, json_pack("{s:s, s:s}", "mediaSessionId", media_session_id,
-                                "mediaSessionState", session_state_name(SESSION_PROCEEDING)));
     setup_finish(&setup);
 }

@@ -87,12 +87,6 @@ static bool check_supported(const struct leg *leg, const struct update *update, 
     return true;
 }
 
-static void succeed(struct link_transaction *txn, const struct leg *leg)
-{
-    link_succeed(txn, json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
-                                "mediaSessionState", session_state_name(leg->state)));
-}
-
 static void refuse_offer(struct client *client, struct leg *leg, const struct update *update,
                          struct link_transaction *txn)
 {
@@ -102,7 +96,7 @@ static void refuse_offer(struct client *client, struct leg *leg, const struct up
     g_autoptr(GError) refusal = NULL;
     problem_set(&refusal, code >= 0 ? code : PROBLEM_SDP_NOT_ACCEPTABLE, "%.200s",
                 detail ? detail : "the endpoint has refused the offer");
-    succeed(txn, leg);
+    leg_succeed(leg, txn, NULL);
     call_refused(client->wsf, leg, refusal, false);
 }
 
@@ -140,6 +134,6 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
         refuse_offer(client, leg, &update, txn);
     } else {
         inform(client, leg, &update);
-        succeed(txn, leg);
+        leg_succeed(leg, txn, NULL);
     }
 }
