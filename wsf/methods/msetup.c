@@ -24,7 +24,7 @@ struct setup {
     const char *preferred;
     const char *pre_offer;
     const char *sdp_offer, *offer_id; /* to be answered, or NULL */
-    gint64 hop_limit;
+    guint hop_limit;
     const json_t *user_data;
     struct offer_template *wanted;
     const char *wmcf;
@@ -96,21 +96,6 @@ static bool read_session_id(struct setup *setup, GError **error)
     return true;
 }
 
-static bool read_hop_limit(struct setup *setup, GError **error)
-{
-    setup->hop_limit = conf_int(setup->client->wsf->conf, "call", "hop_limit");
-    if (setup->by_wsf && !json_read_integer(setup->message, "", "hopLimit", JSON_OPTIONAL, 0, 255,
-                                            &setup->hop_limit, error))
-        return false;
-    if (setup->hop_limit == 0) { /* A2 */
-        problem_set_param(error, PROBLEM_PEER_WSF_ERROR, "/hopLimit",
-                          "the request has passed too many signalling functions");
-        return false;
-    }
-    setup->hop_limit--;
-    return true;
-}
-
 /* What the caller would like, and whether that is an offer to be answered. */
 static bool read_wanted(struct setup *setup, struct link_transaction *txn, GError **error)
 {
@@ -148,7 +133,7 @@ static bool read_setup(struct setup *setup, struct link_transaction *txn, GError
                           "a client sends preOfferDescription; the network makes the offer");
         return false;
     }
-    return read_session_id(setup, error) && read_hop_limit(setup, error) &&
+    return read_session_id(setup, error) &&
            method_user_data(setup->client, setup->message, &setup->user_data, error) &&
            read_asserted(setup, error) && read_wanted(setup, txn, error);
 }
@@ -162,7 +147,9 @@ static bool route(struct setup *setup, GError **error)
     if (!json_read_string(setup->message, "", "resourceId", JSON_REQUIRED, 320, &resource_id,
                           error))
         return false;
-    return routing_find(setup->client->wsf, resource_id, setup->caller, &setup->route, error);
+    return routing_find(setup->client->wsf, resource_id, setup->caller, &setup->route, error) &&
+           routing_hop_limit(setup->client->wsf, &setup->route, setup->message, setup->caller,
+                             &setup->hop_limit, error);
 }
 
 static bool admit(struct setup *setup, GError **error)
@@ -211,7 +198,7 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
         .called = setup.route.called,
         .asserted_caller = setup.asserted,
         .preferred_caller = setup.preferred,
-        .hop_limit = (guint)setup.hop_limit,
+        .hop_limit = setup.hop_limit,
         .endpoints = setup.route.endpoints,
         .media = &media_anchored,
         .wanted = g_steal_pointer(&setup.wanted),
