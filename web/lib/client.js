@@ -9,7 +9,8 @@ import { PRE_OFFER_AS_OFFER, listed as listedExtensions, supported } from './ext
 import { tabInstanceId } from './instance-id.js';
 import { ProblemError } from './problem.js';
 import { Registration } from './registration.js';
-import { Session, endOf } from './session.js';
+import { Session } from './session.js';
+import { endOf } from './states.js';
 
 export class Client extends EventTarget {
     #registration;

@@ -3,29 +3,19 @@
 // says of it. Offers and answers are in exchange.js. The session outlives a connection to the
 // service, so it never keeps the link itself but asks its owner, the client, to send.
 
+import { Bell } from './bell.js';
 import { Exchange } from './exchange.js';
 import { DIRECT_MEDIA, PRE_OFFER_AS_OFFER, TRICKLE_ICE } from './extensions.js';
 import { HoldWatch } from './hold.js';
 import { Negotiation } from './negotiation.js';
 import { PathWatch } from './path.js';
-import { ProblemError, isObject, problemOf } from './problem.js';
+import { ProblemError, problemOf } from './problem.js';
+import { END_CAUSES, goneProblem, isRunning, mayBecome } from './states.js';
 import { NOTHING, choose } from './wants.js';
 
 /** @typedef {import('./index.js').SessionState} State */
 
-/** @type {Record<State, State[]>} */
-const TRANSITIONS = {
-    initiating: ['proceeding', 'alerting', 'established', 'terminated'],
-    proceeding: ['alerting', 'established', 'terminated'],
-    alerting: ['established', 'terminated'],
-    established: ['modifying', 'terminated'],
-    modifying: ['established', 'terminated'],
-    terminated: [],
-};
-
 const OFFER_TIMEOUT_MS = 35_000;
-/** Causes that a person's decision may carry in `mdisc`. */
-const END_CAUSES = ['NORMAL', 'BUSY', 'DECLINED', 'MEDIA_FAILURE', 'PROTOCOL_ERROR'];
 const EXCLUSIVE = ['sdpOffer', 'sdpAnswer', 'preOfferDescription', 'resourceId', 'problemDetails'];
 
 export class Session extends EventTarget {
@@ -42,8 +32,7 @@ export class Session extends EventTarget {
     #suspended = false;
     /** Offers and answers in progress. */
     #modifications = 0;
-    /** Who waits for something to change. @type {Set<() => void>} */
-    #watchers = new Set();
+    #bell = new Bell();
     /** How many offers of the network have been answered. */
     #agreements = 0;
     #remoteStream;
@@ -411,7 +400,7 @@ export class Session extends EventTarget {
             this.#answered = false;
         }
         this.#suspended = false;
-        this.#wake();
+        this.#bell.ring();
     }
 
     /**
@@ -435,7 +424,7 @@ export class Session extends EventTarget {
         this.#setState('terminated');
         this.#emit('ended', end);
         this.#host.forget(this);
-        this.#wake();
+        this.#bell.ring();
     }
 
     /** @internal */
@@ -444,7 +433,7 @@ export class Session extends EventTarget {
     }
 
     get #running() {
-        return this.#state === 'established' || this.#state === 'modifying';
+        return isRunning(this.#state);
     }
 
     /** What the exchange of offers and answers may do with this session. */
@@ -490,42 +479,17 @@ export class Session extends EventTarget {
     /** Resolves when an offer may be made; rejects once there is no session for it any more. */
     async #ready() {
         for (;;) {
-            if (this._ended) {
-                const { cause, problem } = this.end ?? {};
-                throw (
-                    problem ??
-                    new ProblemError({ status: 410, cause: 'MEDIA_SESSION_GONE', detail: cause })
-                );
-            }
+            if (this._ended) throw goneProblem(this.end);
             const quiet = this.#running && !this.#suspended && !this.#exchange.busy;
             if (quiet && this.#host.connected()) return;
-            await this.#changed();
+            await this.#bell.heard();
         }
-    }
-
-    /** @param {number} [timeout] milliseconds */
-    #changed(timeout) {
-        return /** @type {Promise<void>} */ (
-            new Promise((resolve) => {
-                const watcher = () => {
-                    clearTimeout(timer);
-                    this.#watchers.delete(watcher);
-                    resolve();
-                };
-                const timer = timeout === undefined ? undefined : setTimeout(watcher, timeout);
-                this.#watchers.add(watcher);
-            })
-        );
-    }
-
-    #wake() {
-        for (const watcher of [...this.#watchers]) watcher();
     }
 
     /** @param {number} seconds cut short by the end of the session */
     async #pause(seconds) {
         const end = Date.now() + seconds * 1000;
-        while (!this._ended && Date.now() < end) await this.#changed(end - Date.now());
+        while (!this._ended && Date.now() < end) await this.#bell.heard(end - Date.now());
     }
 
     /** Resolves when an offer of the network that comes from now on has been answered. */
@@ -533,9 +497,9 @@ export class Session extends EventTarget {
         const before = this.#agreements;
         const end = Date.now() + OFFER_TIMEOUT_MS;
         while (this.#agreements === before) {
-            if (this._ended || Date.now() >= end)
-                throw new ProblemError({ status: 504, cause: 'PEER_TIMEOUT' });
-            await this.#changed(end - Date.now());
+            if (this._ended) throw goneProblem(this.end);
+            if (Date.now() >= end) throw new ProblemError({ status: 504, cause: 'PEER_TIMEOUT' });
+            await this.#bell.heard(end - Date.now());
         }
     }
 
@@ -547,7 +511,7 @@ export class Session extends EventTarget {
             this.#modifications -= 1;
             if (this.#modifications === 0 && this.#state === 'modifying')
                 this.#setState('established');
-            this.#wake();
+            this.#bell.ring();
         };
     }
 
@@ -560,7 +524,7 @@ export class Session extends EventTarget {
             this.#setState('established');
             this.#path.expect();
         }
-        this.#wake();
+        this.#bell.ring();
     }
 
     /**
@@ -628,10 +592,10 @@ export class Session extends EventTarget {
     /** @param {State} state */
     #setState(state) {
         const previous = this.#state;
-        if (state === previous || !TRANSITIONS[previous].includes(state)) return;
+        if (state === previous || !mayBecome(previous, state)) return;
         this.#state = state;
         this.#emit('statechange', { state, previous });
-        this.#wake();
+        this.#bell.ring();
     }
 
     /**
@@ -641,19 +605,6 @@ export class Session extends EventTarget {
     #emit(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
-}
-
-/**
- * Why the network ended a session: problem details say more than the cause when a set-up failed.
- * @param {import('./index.js').Message} message
- * @returns {import('./index.js').SessionEnd}
- */
-export function endOf(message) {
-    const cause = typeof message.cause === 'string' ? message.cause : 'NORMAL';
-    const problem = isObject(message.problemDetails)
-        ? ProblemError.fromMessage(message, cause)
-        : undefined;
-    return { cause, problem, remote: true };
 }
 
 /** @param {unknown} value */
