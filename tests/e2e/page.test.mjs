@@ -142,7 +142,9 @@ describe('a call', () => {
         await alice.waitForSelector('#drawer:not([hidden]) .figure canvas');
         const figures = await alice.textContent('#figures');
         for (const word of [
-            'Media centre',
+            'Other side', // this media centre is a browser
+            'established',
+            'HTTP/1.1',
             'udp',
             'SRTP cipher',
             'Sound received',
@@ -162,6 +164,7 @@ describe('a call', () => {
         assert.equal(await bob.getAttribute('#mic', 'aria-pressed'), 'false');
         await bob.keyboard.press('v');
         assert.equal(await bob.isVisible('#local'), false);
+        await person.settled(bob);
 
         await person.hangUp(alice);
         assert.match(await person.sentence(alice, /ended/), /^Call ended after 00:\d\d\.$/);
@@ -173,6 +176,86 @@ describe('a call', () => {
         assert.equal(wsf.sessions.size, 0);
         // The camera is given back.
         assert.equal(await alice.evaluate(() => document.getElementById('local').srcObject), null);
+    });
+
+    test('hold and resume, seen on both sides', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        await bob.waitForSelector('#stage.seen');
+        await alice.keyboard.press('h');
+        await bob.waitForSelector('#stage.held');
+        assert.equal(await bob.textContent('#on-hold'), 'alice has put the call on hold');
+        await person.settled(alice);
+        assert.equal(await alice.textContent('#on-hold'), 'On hold');
+        assert.equal(await alice.textContent('#hold span'), 'Resume');
+        assert.equal(await alice.isVisible('#local'), false);
+        await person.hold(alice);
+        await bob.waitForSelector('#stage.seen:not(.held)');
+        await alice.waitForSelector('#stage.seen:not(.held)');
+    });
+
+    test('sound only; the camera is switched on and off', async () => {
+        const [alice, bob] = await two();
+        await alice.fill('#callee', 'bob');
+        await alice.click('#call-sound');
+        await person.ringing(bob);
+        await bob.click('#answer-sound');
+        await Promise.all([person.connected(alice), person.connected(bob)]);
+        assert.equal(await alice.getAttribute('#camera', 'aria-pressed'), 'true');
+        await person.camera(alice);
+        await bob.waitForSelector('#stage.seen');
+        assert.equal(await alice.isVisible('#local'), true);
+        await person.settled(alice);
+        await person.camera(alice);
+        await bob.waitForSelector('#stage:not(.seen)');
+        await bob.waitForFunction(
+            () => document.getElementById('call-state').textContent === 'No picture',
+        );
+    });
+
+    test('a change that is refused leaves the call, and is said', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        wsf.overrides.mupdate = () => {
+            throw new Problem(422, 'SDP_NOT_ACCEPTABLE');
+        };
+        await person.hold(alice);
+        await person.sentence(alice, /^The call stays as it was\. This browser and bob@/);
+        assert.equal(await alice.getAttribute('#hold', 'aria-pressed'), 'false');
+        await alice.waitForSelector('#stage.seen:not(.held)');
+        delete wsf.overrides.mupdate;
+    });
+
+    test('the network asks for something while this side does: both come to pass', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        await alice.waitForSelector('#stage.seen');
+        // Both click at once: one of them meets the offer that the other's click has caused.
+        await Promise.all([person.hold(alice), person.hold(bob)]);
+        for (const page of [alice, bob]) {
+            await page.waitForFunction(
+                () => document.getElementById('hold').textContent.trim() === 'Resume',
+            );
+            await person.settled(page);
+        }
+        await Promise.all([person.hold(alice), person.hold(bob)]);
+        await Promise.all(
+            [alice, bob].map((page) => page.waitForSelector('#stage.seen:not(.held)')),
+        );
+    });
+
+    test('the messages behind it, without secrets', async () => {
+        const [alice, bob] = await two();
+        await calling(alice, bob);
+        await alice.keyboard.press('s');
+        await alice.click('#tab-messages');
+        await alice.waitForSelector('#messages li');
+        assert.match(await alice.textContent('#messages'), /→msetup/);
+        await alice.click('#messages li:first-child summary');
+        const opened = await alice.textContent('#messages li:first-child pre');
+        assert.match(opened, /"method": "auth"/);
+        assert.match(opened, /"authorization": "…"/);
+        await alice.keyboard.press('Escape');
     });
 
     test('declined', async () => {
@@ -386,7 +469,10 @@ describe('less than camera and microphone', () => {
             );
             assert.deepEqual(sent, sends);
             assert.equal(await alice.isEnabled('#mic'), sends.includes('audio'));
-            assert.equal(await alice.isEnabled('#camera'), sends.includes('video'));
+            assert.equal(
+                await alice.getAttribute('#camera', 'aria-pressed'),
+                String(!sends.includes('video')),
+            );
         });
     }
 

@@ -99,6 +99,14 @@ export const ringing = (page) => page.waitForSelector('#incoming[open]');
 export const connected = (page, timeout = 30_000) =>
     page.waitForSelector('#stage.connected', { timeout });
 
+export const hold = (page) => page.click('#hold');
+export const camera = (page) => page.click('#camera');
+/** Waits until no change of the call is under way. */
+export const settled = (page) =>
+    page.waitForSelector(
+        '#stage[data-state="established"]:not(:has(.round[aria-busy="true"]))',
+    );
+
 /** Waits until the page shows a sentence that matches. */
 export async function sentence(page, pattern, timeout = 30_000) {
     await page.waitForFunction(

@@ -24,6 +24,29 @@ function centre() {
         });
         return connection.localDescription.sdp;
     };
+    // Another offer of the endpoint: taken as it is.
+    window.update = async (id, sdp) => {
+        const { connection, transceivers } = legs.get(id);
+        await connection.setRemoteDescription({ type: 'offer', sdp });
+        for (const one of connection.getTransceivers()) {
+            one.direction = 'sendrecv';
+            if (!transceivers.includes(one)) transceivers.push(one);
+        }
+        await connection.setLocalDescription();
+        return connection.localDescription.sdp;
+    };
+    // Another offer to the endpoint; directions by m-line, more of them than there are: new ones.
+    window.reoffer = async (id, medias) => {
+        const { connection, transceivers } = legs.get(id);
+        medias.forEach(({ kind, direction }, index) => {
+            transceivers[index] ??= connection.addTransceiver(kind);
+            transceivers[index].direction = direction;
+        });
+        await connection.setLocalDescription(await connection.createOffer());
+        return connection.localDescription.sdp;
+    };
+    window.rollback = (id) =>
+        legs.get(id)?.connection.setLocalDescription({ type: 'rollback' });
     window.answer = (id, sdp) =>
         legs.get(id)?.connection.setRemoteDescription({ type: 'answer', sdp });
     window.join = (one, other) => {
@@ -32,7 +55,7 @@ function centre() {
             [other, one],
         ]) {
             legs.get(from)?.transceivers.forEach(({ receiver }, index) =>
-                legs.get(to)?.transceivers[index].sender.replaceTrack(receiver.track),
+                legs.get(to)?.transceivers[index]?.sender.replaceTrack(receiver.track),
             );
         }
     };
@@ -50,6 +73,10 @@ export async function fakeMedia(browser, url) {
     return {
         offer: (id) => page.evaluate((leg) => window.offer(leg), id),
         answer: (id, sdp) => page.evaluate(([leg, text]) => window.answer(leg, text), [id, sdp]),
+        update: (id, sdp) => page.evaluate(([leg, text]) => window.update(leg, text), [id, sdp]),
+        reoffer: (id, medias) =>
+            page.evaluate(([leg, wanted]) => window.reoffer(leg, wanted), [id, medias]),
+        rollback: (id) => page.evaluate((leg) => window.rollback(leg), id),
         join: (one, other) => page.evaluate(([a, b]) => window.join(a, b), [one, other]),
         end: (id) => page.evaluate((leg) => window.end(leg), id).catch(() => {}),
         context: page.context(),

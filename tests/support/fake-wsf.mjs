@@ -42,6 +42,17 @@ export const DEAD_OFFER = [
     '',
 ].join('\r\n');
 
+/** Kind and direction of each m-line. */
+function mediasOf(sdp) {
+    return sdp
+        .split(/\r\n(?=m=)/)
+        .slice(1)
+        .map((media) => ({
+            kind: /^m=(\w+)/.exec(media)[1],
+            direction: /^a=(sendrecv|sendonly|recvonly|inactive)/m.exec(media)[1],
+        }));
+}
+
 class Problem extends Error {
     constructor(status, cause, more = {}) {
         super(cause);
@@ -296,9 +307,11 @@ export class FakeWsf {
         caller.timer.unref();
     }
 
-    on_mupdate(connection, { mediaSessionId, mediaSessionState, sdpAnswer }) {
+    async on_mupdate(connection, message) {
+        const { mediaSessionId, mediaSessionState, sdpAnswer, sdpOffer, offerId } = message;
         const leg = this.sessions.get(mediaSessionId);
         if (!leg) throw new Problem(404, 'MEDIA_SESSION_NOT_FOUND');
+        if (sdpOffer) return this.#change(leg, sdpOffer, offerId);
         return {
             mediaSessionId,
             after: async () => {
@@ -311,11 +324,37 @@ export class FakeWsf {
                 }
                 if (!sdpAnswer) return;
                 await this.media?.answer(leg.id, sdpAnswer);
+                if (leg.offering) {
+                    leg.offering = false;
+                    await this.media?.join(leg.id, leg.peer.id);
+                    return;
+                }
                 leg.state = 'established';
                 if (leg.other) await this.#answered(leg);
                 else if (leg.peer) await this.media?.join(leg.id, leg.peer.id);
             },
         };
+    }
+
+    /** A change in a call: answered at once, then offered to the other side as far as it concerns it. */
+    async #change(leg, sdpOffer, offerId) {
+        if (leg.peer?.offering || leg.offering)
+            throw new Problem(409, 'OFFER_GLARE', { retryAfter: 1 });
+        const answer = (await this.media?.update(leg.id, sdpOffer)) ?? DEAD_OFFER;
+        return {
+            mediaSessionId: leg.id,
+            sdpAnswer: answer,
+            offerId,
+            after: () => this.offerAnew(leg.peer, mediasOf(sdpOffer)),
+        };
+    }
+
+    /** The network's own offer in a call. */
+    async offerAnew(leg, medias) {
+        if (!leg || leg.ended) return;
+        leg.offering = true;
+        const offer = (await this.media?.reoffer(leg.id, medias)) ?? DEAD_OFFER;
+        await this.request(leg.connection, 'mupdate', { mediaSessionId: leg.id, sdpOffer: offer });
     }
 
     async #answered(leg) {

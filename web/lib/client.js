@@ -70,7 +70,7 @@ export class Client extends EventTarget {
         registration.addEventListener('registered', (event) => this.#onRegistered(detailOf(event)));
         registration.addEventListener('lost', () => this.#onLost());
         registration.addEventListener('stopped', (event) => this.#onStopped(detailOf(event)));
-        for (const type of ['statechange', 'reconnecting', 'error']) {
+        for (const type of ['statechange', 'reconnecting', 'error', 'message']) {
             registration.addEventListener(type, (event) => this.#emit(type, detailOf(event)));
         }
     }

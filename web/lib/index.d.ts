@@ -131,6 +131,8 @@ export interface ClientEventMap {
     stopped: CustomEvent<{ problem: ProblemError }>;
     /** Somebody calls. preventDefault() answers "busy"; otherwise the caller is told that it rings. */
     incoming: CustomEvent<{ session: Session }>;
+    /** Every message as it goes and comes, for those who look for a fault. It may hold passwords. */
+    message: CustomEvent<{ direction: 'sent' | 'received'; text: string }>;
     /** An error inside a handler of the application or the library. */
     error: CustomEvent<unknown>;
 }

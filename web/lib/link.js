@@ -161,12 +161,24 @@ export class Link extends EventTarget {
 
     /** @param {string} text */
     #send(text) {
-        if (!this.#closed && this.#socket.readyState === 1) this.#socket.send(text);
+        if (this.#closed || this.#socket.readyState !== 1) return;
+        this.#socket.send(text);
+        this.#show('sent', text);
+    }
+
+    /**
+     * For those who want to look on.
+     * @param {'sent' | 'received'} direction
+     * @param {unknown} text
+     */
+    #show(direction, text) {
+        this.dispatchEvent(new CustomEvent('message', { detail: { direction, text } }));
     }
 
     /** @param {unknown} data */
     #onMessage(data) {
         this.#heard = true;
+        this.#show('received', data);
         let message;
         try {
             message = decode(data);

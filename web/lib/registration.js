@@ -126,11 +126,13 @@ export class Registration extends EventTarget {
         const onAbort = () => link.close(1000, 'aborted');
         signal?.addEventListener('abort', onAbort);
         try {
-            link.addEventListener('error', (event) =>
-                this.dispatchEvent(
-                    new CustomEvent('error', { detail: /** @type {CustomEvent} */ (event).detail }),
-                ),
-            );
+            for (const type of ['error', 'message']) {
+                link.addEventListener(type, (event) =>
+                    this.dispatchEvent(
+                        new CustomEvent(type, { detail: /** @type {CustomEvent} */ (event).detail }),
+                    ),
+                );
+            }
             await withTimeout(link.opened, this.#options.connectTimeout ?? 10_000, link);
             const response = await this.#authenticate(link, signal);
             link.addEventListener('close', (event) =>

@@ -32,6 +32,12 @@ export const SENTENCES = {
     PEER_TIMEOUT: 'The service did not answer in time; please try again.',
     USER_BUSY: '{peer} is in another call.',
     INVALID_STATE: 'That is not possible right now.',
+    OFFER_GLARE: 'Both sides wanted to change the call at the same time; please try again.',
+    METHOD_NOT_SUPPORTED: 'The service cannot do this.',
+    EXTENSION_NOT_SUPPORTED: 'The service cannot do this.',
+    APP_METHOD_UNKNOWN: '{peer} cannot do this.',
+    ENFORCEMENT_UNAVAILABLE: 'The network cannot keep the quality that this call asks for.',
+    MESSAGE_TOO_LARGE: 'That is more than the service takes.',
     SDP_NOT_ACCEPTABLE:
         'This browser and {peer} have no way of sending sound or picture in common.',
     INVALID_SDP: 'This browser and the service do not understand each other.',

@@ -2,13 +2,15 @@
 // The call on the screen, from the first ring to the end: pictures, what is going on in one word,
 // the clock, the controls. It lives as long as one session and undoes its listeners at the end.
 
+import { Controls, resetControls } from './controls.js';
 import { button, element, shortName, show, video } from './dom.js';
-import { StatsDrawer } from './stats-drawer.js';
+import { Drawer } from './drawer.js';
+import { Figures } from './figures.js';
 import { ringBack, silence } from './tones.js';
 
 export class CallView {
     #session;
-    #stream;
+    #controls;
     #drawer;
     #over = new AbortController();
     /** @type {number | undefined} */
@@ -20,47 +22,35 @@ export class CallView {
 
     /**
      * @param {import('../lib/index.js').Session} session
-     * @param {MediaStream | undefined} stream our own
+     * @param {MediaStream} stream our own
+     * @param {import('../lib/index.js').Client} client
+     * @param {import('./messages.js').MessageLog} messages
      */
-    constructor(session, stream) {
+    constructor(session, stream, client, messages) {
         this.#session = session;
-        this.#stream = stream;
-        this.#drawer = new StatsDrawer(session);
         const { signal } = this.#over;
 
         show('call');
+        resetControls();
         this.#name();
         element('timer').hidden = true;
         element('gap').hidden = true;
-        element('stage').classList.remove('connected', 'seen');
-        this.#showFigures(false);
-        this.#showLocal();
+        element('on-hold').hidden = true;
+        element('stage').classList.remove('connected', 'seen', 'held');
+        this.#drawer = new Drawer({ figures: new Figures(session, client), messages }, signal);
+        this.#controls = new Controls(session, stream, signal);
         video('remote').srcObject = session.remoteStream;
 
         session.addEventListener('statechange', () => this.#state(), { signal });
         session.addEventListener('pathchange', () => this.#path(), { signal });
         session.addEventListener('update', () => this.#name(), { signal });
+        session.addEventListener('holdchange', () => this.#hold(), { signal });
         session.addEventListener('track', (event) => this.#onTrack(event.detail.track), { signal });
         session.addEventListener('ended', () => this.#finish(), { signal });
         for (const type of ['loadeddata', 'resize', 'emptied']) {
             video('remote').addEventListener(type, () => this.#seen(), { signal });
         }
         button('play').addEventListener('click', () => this.#play(), { signal });
-        button('mic').addEventListener('click', () => this.#toggle('audio'), { signal });
-        button('camera').addEventListener('click', () => this.#toggle('video'), { signal });
-        button('stats').addEventListener(
-            'click',
-            () => this.#showFigures(Boolean(element('drawer').hidden)),
-            { signal },
-        );
-        button('stats-close').addEventListener(
-            'click',
-            () => {
-                this.#showFigures(false);
-                button('stats').focus();
-            },
-            { signal },
-        );
         button('hang-up').addEventListener('click', () => session.hangUp(), { signal });
         document.addEventListener('keydown', (event) => this.#onKey(event), { signal });
         this.#state();
@@ -94,6 +84,7 @@ export class CallView {
         document.title = `${words[state] ?? 'In a call:'} ${shortName(this.#session.peer)}`;
         if (direction === 'outgoing' && state === 'alerting') ringBack();
         else silence();
+        if (this.#connectedAt !== undefined) this.#seen();
     }
 
     #path() {
@@ -109,7 +100,6 @@ export class CallView {
         this.#tick();
         this.#clock = setInterval(() => this.#tick(), 1000);
         this.#state();
-        this.#seen();
         navigator.wakeLock
             ?.request('screen')
             .then((lock) => {
@@ -117,6 +107,22 @@ export class CallView {
                 else this.#awake = lock;
             })
             .catch(() => {});
+    }
+
+    /** Who holds the call, if anybody does. */
+    #hold() {
+        const { held, heldByPeer, peer } = this.#session;
+        const text = held
+            ? heldByPeer
+                ? 'On hold, on both sides'
+                : 'On hold'
+            : heldByPeer
+              ? `${shortName(peer)} has put the call on hold`
+              : '';
+        element('on-hold').textContent = text;
+        element('on-hold').hidden = text === '';
+        element('stage').classList.toggle('held', text !== '');
+        this.#seen();
     }
 
     #tick() {
@@ -150,55 +156,16 @@ export class CallView {
         const live = this.#session.remoteStream
             ?.getVideoTracks()
             .some((track) => track.readyState === 'live' && !track.muted);
-        const seen = Boolean(live) && remote.videoWidth > 2 && this.#connectedAt !== undefined;
+        const { held, heldByPeer } = this.#session;
+        const seen =
+            Boolean(live) &&
+            remote.videoWidth > 2 &&
+            this.#connectedAt !== undefined &&
+            !held &&
+            !heldByPeer;
         element('stage').classList.toggle('seen', seen);
         if (!seen && this.#connectedAt !== undefined)
-            element('call-state').textContent = live ? '' : 'No picture';
-    }
-
-    #showLocal() {
-        const local = video('local');
-        local.srcObject = this.#stream ?? null;
-        this.#showToggle('audio');
-        this.#showToggle('video');
-    }
-
-    /** @param {'audio' | 'video'} kind */
-    #toggle(kind) {
-        const tracks = this.#stream?.getTracks().filter((track) => track.kind === kind) ?? [];
-        const on = !tracks.some((track) => track.enabled);
-        for (const track of tracks) track.enabled = on;
-        this.#showToggle(kind);
-    }
-
-    /** @param {'audio' | 'video'} kind */
-    #showToggle(kind) {
-        const tracks = this.#stream?.getTracks().filter((track) => track.kind === kind) ?? [];
-        const off = tracks.length > 0 && !tracks.some((track) => track.enabled);
-        const control = button(kind === 'audio' ? 'mic' : 'camera');
-        control.disabled = tracks.length === 0;
-        control.ariaPressed = String(off);
-        const [label, key] =
-            kind === 'audio'
-                ? [off ? 'Unmute' : 'Mute', 'M']
-                : [off ? 'Camera on' : 'Camera off', 'V'];
-        const text = control.querySelector('span');
-        if (text) text.textContent = label;
-        control.title =
-            tracks.length > 0
-                ? `${label} (${key})`
-                : kind === 'audio'
-                  ? 'No microphone'
-                  : 'No camera';
-        if (kind === 'video') video('local').hidden = off || tracks.length === 0;
-    }
-
-    /** @param {boolean} open */
-    #showFigures(open) {
-        element('drawer').hidden = !open;
-        button('stats').ariaExpanded = String(open);
-        if (open) this.#drawer.open();
-        else this.#drawer.close();
+            element('call-state').textContent = live || held || heldByPeer ? '' : 'No picture';
     }
 
     /** @param {KeyboardEvent} event */
@@ -207,16 +174,19 @@ export class CallView {
         if (event.target instanceof HTMLInputElement) return;
         switch (event.key.toLowerCase()) {
             case 'm':
-                this.#toggle('audio');
+                this.#controls.toggleMicrophone();
                 break;
             case 'v':
-                this.#toggle('video');
+                void this.#controls.toggleCamera();
+                break;
+            case 'h':
+                void this.#controls.toggleHold();
                 break;
             case 's':
-                this.#showFigures(Boolean(element('drawer').hidden));
+                this.#drawer.toggle();
                 break;
             case 'escape':
-                this.#showFigures(false);
+                this.#drawer.close();
                 break;
             default:
                 return;

@@ -13,7 +13,7 @@ dialog.addEventListener('keydown', (event) => {
 
 /**
  * @param {import('../lib/index.js').Session} session
- * @returns {Promise<boolean>} true to answer; false when declined or ended from the other side
+ * @returns {Promise<'picture' | 'sound' | 'no'>} no when declined or ended from the other side
  */
 export function askToAnswer(session) {
     const name = session.peer ?? 'Somebody';
@@ -27,23 +27,24 @@ export function askToAnswer(session) {
     return new Promise((resolve) => {
         const over = new AbortController();
         const { signal } = over;
-        const finish = (/** @type {boolean} */ answer) => {
+        const finish = (/** @type {'picture' | 'sound' | 'no'} */ answer) => {
             over.abort();
             silence();
             dialog.close();
             document.title = title;
             resolve(answer);
         };
-        button('answer').addEventListener('click', () => finish(true), { signal });
+        button('answer').addEventListener('click', () => finish('picture'), { signal });
+        button('answer-sound').addEventListener('click', () => finish('sound'), { signal });
         button('decline').addEventListener(
             'click',
             () => {
-                finish(false);
+                finish('no');
                 session.decline();
             },
             { signal },
         );
-        session.addEventListener('ended', () => finish(false), { signal });
+        session.addEventListener('ended', () => finish('no'), { signal });
         // A browser may close it although `cancel` was prevented.
         dialog.addEventListener('close', () => dialog.showModal(), { signal });
     });

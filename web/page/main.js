@@ -7,12 +7,14 @@ import { watchConnection } from './connection.js';
 import { button, element, input, show } from './dom.js';
 import { askToAnswer } from './incoming.js';
 import { closeMedia, openMedia } from './media.js';
+import { MessageLog } from './messages.js';
 import { clearNotice, notify } from './notice.js';
 
 const REMEMBERED = 'eirtcw.user';
 const TITLE = 'eiRTCW Call';
 
-const client = new Client({ url: serviceUrl() });
+const client = new Client({ url: serviceUrl(), directMedia: true });
+const messages = new MessageLog(client);
 /**
  * The session on the screen or ringing; a second caller hears "busy".
  * @type {import('../lib/index.js').Session | undefined}
@@ -55,18 +57,13 @@ element('sign-in-form').addEventListener('submit', async (event) => {
     }
 });
 
-element('call-form').addEventListener('submit', async (event) => {
+element('call-form').addEventListener('submit', (event) => {
     event.preventDefault();
-    if (current || preparing) return;
-    clearNotice();
-    const resourceId = withRealm(input('callee').value.trim());
-    const media = await prepare();
-    if (!media || current || client.state === 'offline') {
-        closeMedia(media?.stream);
-        return;
-    }
-    take(client.call(resourceId, { stream: media.stream }), media.stream);
+    const { submitter } = /** @type {SubmitEvent} */ (event);
+    void callTo(input('callee').value.trim(), { picture: submitter?.id !== 'call-sound' });
 });
+
+button('play-test').addEventListener('click', () => watchResource('media/test'));
 
 client.addEventListener('incoming', async (event) => {
     const { session } = event.detail;
@@ -80,20 +77,20 @@ client.addEventListener('incoming', async (event) => {
         if (session.state === 'terminated' && current === session) current = undefined;
     });
     const answer = await askToAnswer(session);
-    if (!answer) {
+    if (answer === 'no') {
         if (session.end?.remote) notify(missed(session), { calm: true });
         home();
         return;
     }
-    const media = await prepare();
+    const media = await prepare({ picture: answer === 'picture' });
     if (session.state === 'terminated') {
-        closeMedia(media?.stream);
+        closeMedia(media.stream);
         if (session.end?.remote) notify(missed(session), { calm: true });
         home();
         return;
     }
-    take(session, media?.stream);
-    session.answer({ stream: media?.stream });
+    take(session, media.stream);
+    session.answer({ stream: media.stream });
 });
 
 client.addEventListener('stopped', ({ detail: { problem } }) => {
@@ -114,13 +111,44 @@ button('sign-out').addEventListener('click', () => {
 // A page that goes takes its calls with it; the far side shall not wait for a time-out.
 addEventListener('pagehide', () => client.close());
 
-async function prepare() {
+/**
+ * @param {string} callee
+ * @param {{ picture: boolean }} wanted
+ */
+async function callTo(callee, { picture }) {
+    if (current || preparing) return;
+    clearNotice();
+    const { stream } = await prepare({ picture });
+    if (current || client.state === 'offline') {
+        closeMedia(stream);
+        return;
+    }
+    // Without a picture at first; whoever switches the camera on later is seen.
+    const session = client.call(withRealm(callee), {
+        stream,
+        receive: picture ? ['audio', 'video'] : ['audio'],
+    });
+    session.addEventListener('statechange', () => session.setReceive(['audio', 'video']), {
+        once: true,
+    });
+    take(session, stream);
+}
+
+/** What the network itself provides: nothing is sent. @param {string} resource */
+function watchResource(resource) {
+    if (current || preparing) return;
+    clearNotice();
+    take(client.call(withRealm(resource)), new MediaStream());
+}
+
+/** @param {{ picture?: boolean }} [wanted] */
+async function prepare(wanted) {
     preparing = true;
     button('call').disabled = true;
     try {
-        const media = await openMedia();
-        if (media.sentence) notify(media.sentence);
-        return media;
+        const { stream, sentence: missing } = await openMedia(wanted);
+        if (missing) notify(missing);
+        return { stream: stream ?? new MediaStream() };
     } finally {
         preparing = false;
         button('call').disabled = false;
@@ -130,11 +158,11 @@ async function prepare() {
 /**
  * Puts a session on the screen until it ends.
  * @param {import('../lib/index.js').Session} session
- * @param {MediaStream | undefined} stream
+ * @param {MediaStream} stream
  */
 function take(session, stream) {
     current = session;
-    const view = new CallView(session, stream);
+    const view = new CallView(session, stream, client, messages);
     session.addEventListener('ended', ({ detail }) => {
         closeMedia(stream);
         if (current === session) current = undefined;

@@ -9,9 +9,10 @@ const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl:
 
 /**
  * Never rejects.
+ * @param {{ picture?: boolean }} [wanted]
  * @returns {Promise<LocalMedia>}
  */
-export async function openMedia() {
+export async function openMedia({ picture: withPicture = true } = {}) {
     if (!navigator.mediaDevices?.getUserMedia) {
         return {
             stream: undefined,
@@ -21,6 +22,10 @@ export async function openMedia() {
                 'machine). You see and hear the other side, but are not seen or heard.',
         };
     }
+    if (!withPicture) {
+        const { stream, reason } = await ask({ audio: AUDIO });
+        return { stream, sentence: stream ? undefined : withoutSound(reason) };
+    }
     const both = await ask({ audio: AUDIO, video: VIDEO });
     if (both.stream) return { stream: both.stream, sentence: undefined };
     const sound = await ask({ audio: AUDIO });
@@ -29,6 +34,15 @@ export async function openMedia() {
     if (picture.stream)
         return { stream: picture.stream, sentence: withoutMicrophone(sound.reason) };
     return { stream: undefined, sentence: withoutBoth(both.reason) };
+}
+
+/**
+ * The camera alone, in a call that is without.
+ * @returns {Promise<{ track: MediaStreamTrack | undefined, sentence: string }>}
+ */
+export async function openCamera() {
+    const { stream, reason } = await ask({ video: VIDEO });
+    return { track: stream?.getVideoTracks()[0], sentence: withoutCamera(reason) };
 }
 
 /** @param {MediaStream | undefined} stream */
@@ -69,6 +83,18 @@ function withoutMicrophone(reason) {
             return 'The microphone is used by another program, so you are seen but not heard.';
         default:
             return 'No microphone was found, so you are seen but not heard.';
+    }
+}
+
+/** @param {string} reason */
+function withoutSound(reason) {
+    switch (reason) {
+        case 'NotAllowedError':
+            return 'The browser does not allow the microphone, so you are not heard.';
+        case 'NotReadableError':
+            return 'The microphone is used by another program, so you are not heard.';
+        default:
+            return 'No microphone was found, so you are not heard.';
     }
 }
 

@@ -16,15 +16,9 @@ const TECHNICAL = [
     'INVALID_MESSAGE',
     'MISSING_PARAMETER',
     'TRANSACTION_ID_PARITY',
-    'APP_METHOD_UNKNOWN',
     'CONTEXT_NOT_FOUND',
     'TERMINATION_NOT_FOUND',
-    'OFFER_GLARE',
     'TRANSACTION_ID_REUSED',
-    'MESSAGE_TOO_LARGE',
-    'EXTENSION_NOT_SUPPORTED',
-    'METHOD_NOT_SUPPORTED',
-    'ENFORCEMENT_UNAVAILABLE',
 ];
 
 test('every cause of the problem table has a sentence', () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The drawer with live figures: reads getStats once a second while it is open.
+// The live figures of a call: reads getStats once a second while they are shown.
 
 import { summarizeStats } from '../lib/index.js';
 import { element } from './dom.js';
@@ -7,8 +7,9 @@ import { element } from './dom.js';
 const PERIOD_MS = 1000;
 const KEPT = 60;
 
-export class StatsDrawer {
+export class Figures {
     #session;
+    #client;
     /** @type {import('../lib/index.js').StatsSummary | undefined} */
     #last;
     /** @type {Map<string, number[]>} */
@@ -16,26 +17,31 @@ export class StatsDrawer {
     /** @type {ReturnType<typeof setInterval> | undefined} */
     #timer;
 
-    /** @param {import('../lib/index.js').Session} session */
-    constructor(session) {
+    /**
+     * @param {import('../lib/index.js').Session} session
+     * @param {import('../lib/index.js').Client} client
+     */
+    constructor(session, client) {
         this.#session = session;
+        this.#client = client;
     }
 
-    open() {
+    show() {
         if (this.#timer) return;
         this.#timer = setInterval(() => this.#read(), PERIOD_MS);
         this.#read();
     }
 
-    close() {
+    hide() {
         clearInterval(this.#timer);
         this.#timer = undefined;
     }
 
     async #read() {
         const report = await this.#session.getStats().catch(() => null);
-        if (!report || !this.#timer) {
-            if (!report) element('figures').replaceChildren(figure('No connection yet', '', []));
+        if (!this.#timer) return;
+        if (!report) {
+            element('figures').replaceChildren(this.#call(), figure('No path yet', '', []));
             return;
         }
         const summary = summarizeStats(report, this.#last);
@@ -46,8 +52,9 @@ export class StatsDrawer {
     /** @param {import('../lib/index.js').StatsSummary} summary */
     #figures({ path, dtls, media }) {
         const parts = [
+            this.#call(),
             figure('Path', this.#session.pathState, [
-                ['Media centre', candidate(path?.remote)],
+                [this.#direct() ? 'Other side' : 'Media centre', candidate(path?.remote)],
                 ['This side', candidate(path?.local)],
                 ['Round trip', milliseconds(path?.roundTrip)],
                 ['Room to send', rate(path?.availableOutgoingBitrate)],
@@ -63,6 +70,23 @@ export class StatsDrawer {
             parts.push(this.#medium(one));
         }
         return parts;
+    }
+
+    #call() {
+        const { session, client } = { session: this.#session, client: this.#client };
+        const hold = [session.held && 'here', session.heldByPeer && 'there'].filter(Boolean);
+        return figure('Call', session.state, [
+            ['With', session.peer],
+            ['On hold', hold.join(' and ')],
+            ['Session', session.mediaSessionId],
+            ['Service', client.state],
+            ['Transport', transport()],
+        ]);
+    }
+
+    /** A media centre is found at a fixed address and says so (RFC 8445 2.5). */
+    #direct() {
+        return !/^a=ice-lite/m.test(this.#session.connection?.remoteDescription?.sdp ?? '');
     }
 
     /** @param {import('../lib/index.js').MediaSummary} one */
@@ -144,6 +168,14 @@ function curve(points) {
     pen.fillStyle = 'rgb(125 155 255 / 18%)';
     pen.fill();
     return canvas;
+}
+
+/** The browser puts its WebSocket on the connection that the page came over (RFC 8441). */
+function transport() {
+    const [page] = performance.getEntriesByType('navigation');
+    const protocol = /** @type {PerformanceNavigationTiming | undefined} */ (page)?.nextHopProtocol;
+    const http = protocol === 'h2' ? 'HTTP/2' : 'HTTP/1.1';
+    return `WebSocket, ${http}${location.protocol === 'https:' ? ', TLS' : ''}`;
 }
 
 /** @param {import('../lib/index.js').CandidateSummary | undefined} one */
