@@ -234,10 +234,14 @@ export class H2WebSocket extends EventEmitter {
         if (this.#stream && !this.#stream.closed) this.#stream.write(Buffer.concat([head, mask, payload]));
     }
 
-    /** A string leaves as text, anything else as binary. */
-    send(data, { fin = true } = {}) {
-        this.frame(typeof data === 'string' ? OPCODE.TEXT : OPCODE.BINARY, Buffer.from(data), fin);
+    /** A string leaves as text, anything else as binary; after one with `fin: false` comes its rest. */
+    send(data, { fin = true, binary = typeof data !== 'string' } = {}) {
+        const opcode = binary ? OPCODE.BINARY : OPCODE.TEXT;
+        this.frame(this.#fragmented ? OPCODE.CONTINUATION : opcode, Buffer.from(data), fin);
+        this.#fragmented = !fin;
     }
+
+    #fragmented = false;
 
     ping(data = '') {
         this.frame(OPCODE.PING, Buffer.from(data));

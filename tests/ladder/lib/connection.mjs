@@ -7,9 +7,10 @@ import { loadSchemas, validatorOf } from '../../schema/schemas.mjs';
 
 const ajv = loadSchemas();
 
-async function webSocketClass() {
-    if (process.env.EIRTCW_TRANSPORT !== 'h2') return (await import('ws')).default;
-    return (await import('../../support/h2-websocket.mjs')).default;
+async function webSocketClass(url) {
+    // Without TLS there is no agreement upon HTTP/2, nor is the control link ever over it.
+    if (process.env.EIRTCW_TRANSPORT !== 'h2' || url.startsWith('ws:')) return (await import('ws')).default;
+    return (await import('../../support/h2-websocket.mjs')).H2WebSocket;
 }
 
 /** JSON with integers beyond 2^53 digit by digit. */
@@ -71,7 +72,7 @@ export class Connection {
 
     /** Resolves with a connection or with { refused: HTTP status }. */
     static async open(url, { protocol, subprotocols = [`${protocol}.v1`], mute = false, tls = {}, tell }) {
-        const WebSocket = await webSocketClass();
+        const WebSocket = await webSocketClass(url);
         const socket = new WebSocket(url, subprotocols, { autoPong: !mute, ...tls });
         const connection = new Connection(socket, { protocol, tell });
         const refused = new Promise((resolve) =>
@@ -79,7 +80,10 @@ export class Connection {
                 resolve({ refused: response.statusCode });
                 request.destroy();
             }));
-        const failed = once(socket, 'error').then(([error]) => Promise.reject(new Error(`${url}: ${error.message}`)));
+        const failed = once(socket, 'error').then(([error]) => {
+            if (socket.status) return { refused: socket.status }; // over HTTP/2
+            throw new Error(`${url}: ${error.message}`);
+        });
         failed.catch(() => {});
         return Promise.race([once(socket, 'open').then(() => connection), refused, failed]);
     }

@@ -13,7 +13,7 @@ export class Foreign {
     constructor(procedures, profile) {
         this.procedures = procedures;
         this.profile = profile;
-        this.features = new Set(profile.features ?? ['basic', 'reauth']);
+        this.features = new Set(['http/1.1', ...(profile.features ?? ['basic'])]);
         const realm = profile.realm ?? profile.users[0].webrtcId.split('@')[1];
         this.variables = {
             realm,

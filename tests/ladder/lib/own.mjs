@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkTrace } from '../../schema/check-trace.mjs';
+import { Authority } from '../../support/certificates.mjs';
 import { Connection } from './connection.mjs';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
@@ -18,6 +19,8 @@ const USERS = 400;
 const PASSWORD = 'correct horse';
 const TOKEN = 'a-token-for-the-ladders-0123456789';
 const REALM = 'example.org';
+/** HTTP/2 is agreed upon inside of TLS. */
+const SECURE = process.env.EIRTCW_TRANSPORT === 'h2';
 
 /** A program of ours in a folder of its own. */
 class Program {
@@ -117,7 +120,7 @@ class MediaCentre extends Program {
 /** One wsf, and what scenarios want to know of what they test. */
 export class OwnTarget {
     tidies = false;
-    features = new Set(['basic', 'bearer', 'token-claims', 'reauth', 'media', 'configuration', 'control']);
+    features = new Set(['basic', 'bearer', 'token-claims', 'http/1.1', 'media', 'configuration', 'control']);
     #handed = 0;
 
     constructor(set, name, configured) {
@@ -136,6 +139,11 @@ export class OwnTarget {
         const file = (name, text) => writeFileSync(join(folder, name), text, { mode: 0o600 });
         file('token', `${TOKEN}\n`);
         file('jwks.json', JSON.stringify({ keys: [jwk] }));
+        if (SECURE) {
+            const { certificate, key } = this.set.certificate();
+            file('server.pem', certificate);
+            file('server.key', key);
+        }
         const lines = this.configured.filter((line) => !/^[a-z_]+\.[a-z_]+=/.test(line));
         const settings = this.configured.filter((line) => /^[a-z_]+\.[a-z_]+=/.test(line)).map((line) => {
             const [, section, key, value] = /^([a-z_]+)\.([a-z_]+)=(.*)$/.exec(line);
@@ -144,6 +152,7 @@ export class OwnTarget {
         file('wsf.conf', [
             `[wsf]\nrealm = ${REALM}\nidentity = ${this.name}@${REALM}\ntrace_file = trace.jsonl`,
             '[listen "ladders"]\nport = 0',
+            ...(SECURE ? ['[listen "secure"]\nport = 0\ntls_certificate = server.pem\ntls_key = server.key'] : []),
             '[auth]\ncredentials_file = users\njwk_set_file = jwks.json\n' +
                 'issuer = https://login.example.org\naudience = wsf\n' +
                 'failures_free_identity = 100\nfailures_free_address = 1000',
@@ -173,6 +182,11 @@ export class OwnTarget {
     async #run() {
         await this.program.start();
         this.base = `http://127.0.0.1:${this.program.match[1]}`;
+        this.webSocketBase = this.base.replace('http', 'ws');
+        if (SECURE) {
+            const [, port] = await this.program.says(/https:\/\/127\.0\.0\.1:(\d+)/);
+            this.webSocketBase = `wss://127.0.0.1:${port}`;
+        }
         const end = Date.now() + START_MS;
         while ((await fetch(`${this.base}/readyz`)).status !== 200) {
             if (Date.now() > end) throw new Error(`wsf is not ready\n${this.program.log.slice(-4000)}`);
@@ -204,8 +218,9 @@ export class OwnTarget {
     open({ kind }, path, options) {
         const [base, own] = kind === 'controller'
             ? [this.centre.url, '/eirtcw-mc/v1']
-            : [this.base.replace('http', 'ws'), '/eirtcw/v1'];
-        return Connection.open(new URL(path ?? own, base).href, options);
+            : [this.webSocketBase, '/eirtcw/v1'];
+        const tls = base.startsWith('wss:') ? { ca: this.set.certificate().ca } : {};
+        return Connection.open(new URL(path ?? own, base).href, { ...options, tls });
     }
 
     async fetch(path) {
@@ -251,6 +266,18 @@ export class OwnPrograms {
         this.folder = mkdtempSync(join(tmpdir(), 'ladders-'));
         this.names = Array.from({ length: groups }, (_, index) => `wsf-${index}`);
     }
+
+    /** Of all wsf that listen with TLS. */
+    certificate() {
+        if (!this.#certificate) {
+            const authority = new Authority();
+            this.#certificate = { ca: authority.ca, ...authority.issue('IP:127.0.0.1') };
+            authority.remove();
+        }
+        return this.#certificate;
+    }
+
+    #certificate;
 
     /** Why a scenario cannot run here, or undefined. */
     lacks() {
