@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "wsf/call.h"
+#include "wsf/identity.h"
 #include "wsf/methods/methods.h"
 
 static const char *const extensions[] = {PRE_OFFER_AS_OFFER, NULL};
@@ -99,8 +100,8 @@ void client_closed(struct wsf *wsf, struct link *link, int code, const char *rea
             registrar_lost(endpoint, loop_now());
             client_lost(wsf, endpoint);
             peer_lost(wsf, endpoint);
-            log_info(&ids, "%s lost (%d %s), kept for %u s", endpoint->webrtc_id, code,
-                     reason ? reason : "", endpoint->ttl_s);
+            log_info(&ids, "%s lost (%d %s), kept for %u s", identity_log(endpoint->webrtc_id),
+                     code, reason ? reason : "", endpoint->ttl_s);
         }
         wsf_schedule_registrations(wsf);
     }

@@ -12,6 +12,7 @@
 #include "wsf/auth-basic.h"
 #include "wsf/call.h"
 #include "wsf/client.h"
+#include "wsf/identity.h"
 
 #include <string.h>
 
@@ -151,7 +152,7 @@ static void registered(struct peer_link *link, const json_t *message)
         return;
     }
     client->endpoint = endpoint->number;
-    link_set_authenticated(link->wire, endpoint->webrtc_id);
+    link_set_authenticated(link->wire, identity_log(endpoint->webrtc_id));
     if (keepalive)
         link_set_keepalive(link->wire, (guint)MIN(keepalive, 3600) * 1000);
     link_dialer_set_backoff_max(link->dialer, 0);

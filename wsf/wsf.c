@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "wsf/call.h"
+#include "wsf/identity.h"
 #include "wsf/server.h"
 #include "wsf/store-keeper.h"
 #include "wsf/store-restore.h"
@@ -25,7 +26,7 @@ static void on_endpoint_removed(struct endpoint *endpoint, enum registrar_remova
 {
     struct wsf *wsf = user;
     struct log_ids ids = {.link = endpoint->link ? link_name(endpoint->link) : NULL};
-    log_info(&ids, "registration of %s ended: %s", endpoint->webrtc_id,
+    log_info(&ids, "registration of %s ended: %s", identity_log(endpoint->webrtc_id),
              registrar_removal_name(removal));
     client_removed(wsf, endpoint, removal);
     peer_removed(wsf, endpoint);
@@ -62,8 +63,8 @@ static void on_leg_changed(const struct leg *leg, enum session_state from, const
 {
     struct log_ids ids = session_ids(leg->session);
     ids.session = leg->media_session_id;
-    log_debug(&ids, "leg of %s %s -> %s (%s)", leg->webrtc_id, session_state_name(from),
-              session_state_name(leg->state), reason);
+    log_debug(&ids, "leg of %s %s -> %s (%s)", identity_log(leg->webrtc_id),
+              session_state_name(from), session_state_name(leg->state), reason);
 }
 
 static void on_phase_changed(const struct session *session, enum call_phase from,
@@ -166,7 +167,8 @@ static bool start(struct wsf *wsf, GError **error)
     const struct conf *conf = wsf->conf;
     g_autofree char *identity = NULL;
     read_limits(wsf);
-    if (!read_identity(wsf, &identity, error) || !(wsf->auth = auth_new(conf, error)))
+    if (!identity_log_init(conf, error) || !read_identity(wsf, &identity, error) ||
+        !(wsf->auth = auth_new(conf, error)))
         return false;
     wsf->peers = peer_table_new(wsf, identity, error);
     if (!wsf->peers)

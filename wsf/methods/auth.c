@@ -8,6 +8,7 @@
 #include "wsf-link/json-read.h"
 #include "wsf/auth-basic.h"
 #include "wsf/call.h"
+#include "wsf/identity.h"
 #include "wsf/methods/methods.h"
 
 #include <string.h>
@@ -113,7 +114,7 @@ static void finish_rejected(struct client *client, struct attempt *attempt, cons
     GError *error = NULL;
     if (client) {
         struct log_ids ids = {.link = link_name(client->link)};
-        log_info(&ids, "authentication of %s from %s failed: %s", attempt->webrtc_id,
+        log_info(&ids, "authentication of %s from %s failed: %s", identity_log(attempt->webrtc_id),
                  attempt->address, why);
         link_auth_failed(client->link);
     }
@@ -233,13 +234,13 @@ static void finish_registered(struct client *client, struct attempt *attempt)
     if (superseded)
         close_superseded(wsf, superseded);
     auth_succeeded(wsf->auth, attempt->webrtc_id);
-    link_set_authenticated(client->link, endpoint->webrtc_id);
+    link_set_authenticated(client->link, identity_log(endpoint->webrtc_id));
     if (attempt->peer && !refresh)
         link_set_limits(client->link, &attempt->peer->limits);
     peer_registered(wsf, endpoint);
     count(attempt, "success");
     struct log_ids ids = {.link = link_name(client->link)};
-    log_info(&ids, "%s %s from %s, %u endpoints in all", endpoint->webrtc_id,
+    log_info(&ids, "%s %s from %s, %u endpoints in all", identity_log(endpoint->webrtc_id),
              refresh ? "refreshed"
              : known ? "resumed"
                      : "registered",
