@@ -59,7 +59,7 @@ bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void 
                    int *ret_result);
 /* Drops the connection from outside of a callback. */
 void ws_wire_drop(struct lws *wsi);
-/* DNS, IP and URI names of the verified client certificate, or NULL. Transfer full. */
+/* DNS, IP, URI, mail and other names of the verified client certificate, or NULL. Transfer full. */
 char **ws_tls_peer_names(struct lws *wsi);
 /* "TLSv1.3", or NULL without TLS. Static. */
 const char *ws_tls_version(struct lws *wsi);

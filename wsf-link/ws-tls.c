@@ -29,6 +29,16 @@ static char *address_name(const ASN1_STRING *string)
     return g_strdup(text);
 }
 
+/* A user's name in one of the forms that certificates have for it: the text of an otherName, be it
+ * a user principal name, an XMPP address (RFC 6120 13.7.1.4) or a mailbox (RFC 8398). */
+static char *other_name(const OTHERNAME *name)
+{
+    const ASN1_TYPE *value = name->value;
+    if (value && (value->type == V_ASN1_UTF8STRING || value->type == V_ASN1_IA5STRING))
+        return text_name(value->value.asn1_string);
+    return NULL;
+}
+
 static char *name_of(const GENERAL_NAME *name)
 {
     switch (name->type) {
@@ -36,6 +46,8 @@ static char *name_of(const GENERAL_NAME *name)
     case GEN_EMAIL:
     case GEN_URI:
         return text_name(name->d.ia5);
+    case GEN_OTHERNAME:
+        return other_name(name->d.otherName);
     case GEN_IPADD:
         return address_name(name->d.iPAddress);
     default:

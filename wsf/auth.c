@@ -3,19 +3,27 @@
  * few threads with a bounded queue: a flood of passwords delays other passwords, never a call. A
  * success clears the counter of the identity but not of the address, or an attacker could clear it
  * with an account of his own. */
+#define LOG_CATEGORY "auth"
 #include "wsf/auth.h"
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/problem.h"
 #include "wsf/auth-basic.h"
 #include "wsf/auth-bearer.h"
 #include "wsf/throttle.h"
 
+#include <sys/stat.h>
+
+#define KEYS_LOOK_US G_USEC_PER_SEC /* the file of keys is looked at once a second at most */
+
 struct auth {
     const char *credentials_file, *jwk_set_file;
     struct bearer_rules rules;
     struct auth_basic *basic;   /* NULL: not configured */
     struct auth_bearer *bearer; /* NULL: not configured */
+    struct stat keys;           /* of its file when it was read */
+    gint64 keys_looked_at;
     struct throttle *identities, *addresses;
     GThreadPool *pool;
     guint queue_max;
@@ -98,10 +106,42 @@ void auth_free(struct auth *auth)
     g_free(auth);
 }
 
+static void look_at_keys(struct auth *auth, struct stat *ret)
+{
+    auth->keys_looked_at = loop_now();
+    if (!auth->jwk_set_file || stat(auth->jwk_set_file, ret))
+        *ret = (struct stat){0};
+}
+
+/* An issuer rotates its keys: a token with the new one follows soon after the new file. */
+static void renew_keys(struct auth *auth)
+{
+    struct stat now;
+    if (loop_now() - auth->keys_looked_at < KEYS_LOOK_US)
+        return;
+    look_at_keys(auth, &now);
+    if (now.st_ino == auth->keys.st_ino && now.st_size == auth->keys.st_size &&
+        now.st_mtim.tv_sec == auth->keys.st_mtim.tv_sec &&
+        now.st_mtim.tv_nsec == auth->keys.st_mtim.tv_nsec)
+        return;
+    g_autoptr(GError) error = NULL;
+    struct auth_bearer *bearer = auth_bearer_load(auth->jwk_set_file, &error);
+    auth->keys = now;
+    if (!bearer) {
+        log_error(NULL, "changed keys not taken: %s, continuing with the former ones",
+                  error->message);
+        return;
+    }
+    auth_bearer_free(auth->bearer);
+    auth->bearer = bearer;
+    log_info(NULL, "%u keys for bearer tokens read again", auth_bearer_count(bearer));
+}
+
 bool auth_reload(struct auth *auth, GError **error)
 {
     struct auth_basic *basic = NULL;
     struct auth_bearer *bearer = NULL;
+    look_at_keys(auth, &auth->keys);
     if (auth->credentials_file && !(basic = auth_basic_load(auth->credentials_file, error)))
         return false;
     if (auth->jwk_set_file && !(bearer = auth_bearer_load(auth->jwk_set_file, error))) {
@@ -148,6 +188,7 @@ bool auth_check_bearer(struct auth *auth, const char *authorization, const char 
                        gint64 *ret_lifetime, GError **error)
 {
     gint64 now = g_get_real_time() / G_USEC_PER_SEC, expires = 0;
+    renew_keys(auth);
     if (!auth_bearer_check(auth->bearer, authorization, &auth->rules, webrtc_id, now, &expires,
                            error))
         return false;

@@ -92,6 +92,8 @@ char *endpoint_record_write(const struct endpoint *endpoint, const struct record
             json_array_append_new(names, json_string(*name));
         json_object_set_new(record, "extensions", names);
     }
+    if (endpoint->attributes)
+        json_object_set(record, "attributes", endpoint->attributes);
     if (!g_queue_is_empty((GQueue *)&endpoint->ended))
         json_object_set_new(record, "ended", write_ended(endpoint));
     return json_dumps(record, JSON_COMPACT);
@@ -107,7 +109,7 @@ struct draft {
     bool dialed;
     gint64 expires_ms, ttl;
     struct reauth reauth;
-    const json_t *extensions, *ended;
+    const json_t *extensions, *attributes, *ended;
 };
 
 static bool read_hash(const json_t *record, const char *name, guint8 *hash, bool *ret_there,
@@ -181,6 +183,7 @@ static bool read_draft(const json_t *record, struct draft *draft, GError **error
                    error) ||
         !json_read_array(record, "", "extensions", JSON_OPTIONAL, ENDED_MAX, &draft->extensions,
                          error) ||
+        !json_read_object(record, "", "attributes", JSON_OPTIONAL, &draft->attributes, error) ||
         !json_read_array(record, "", "ended", JSON_OPTIONAL, ENDED_MAX, &draft->ended, error))
         return false;
     g_autofree char *normal = registrar_normalise(draft->webrtc_id);
@@ -214,6 +217,7 @@ static void fill(struct endpoint *endpoint, const struct draft *draft,
     endpoint->expires_at = clock->now + MIN(left, (gint64)expiration_max_s * G_USEC_PER_SEC);
     endpoint->reauth = draft->reauth;
     endpoint->extensions = read_extensions(draft->extensions);
+    endpoint->attributes = draft->attributes ? json_deep_copy(draft->attributes) : NULL;
     for (size_t i = json_array_size(draft->ended); i > 0; i--) { /* newest first in the record */
         json_t *item = json_array_get(draft->ended, i - 1);
         endpoint_add_ended(endpoint, json_string_value(json_object_get(item, "mediaSessionId")),

@@ -23,8 +23,8 @@ bool identity_originating(const struct wsf *wsf, const struct endpoint *caller,
 void caller_id_finish(struct caller_id *id);
 
 /* The same for the side that was called: `message` (a request or response of `endpoint`, NULL for
- * none) may have assertedTerminatingId when the endpoint is a server. *ret_asserted NULL: nothing is
- * asserted. Both transfer full; *ret_verified may be NULL. */
+ * none) may have assertedTerminatingId when the endpoint is a server. *ret_asserted NULL: nothing
+ * is asserted. Both transfer full; *ret_verified may be NULL. */
 bool identity_terminating(const struct wsf *wsf, const struct endpoint *endpoint,
                           const json_t *message, char **ret_asserted, json_t **ret_verified,
                           GError **error);

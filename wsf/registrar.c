@@ -54,6 +54,7 @@ static void endpoint_free(struct endpoint *endpoint)
     g_free(endpoint->address);
     g_free(endpoint->peer);
     g_strfreev(endpoint->extensions);
+    json_decref(endpoint->attributes);
     g_free(endpoint);
 }
 
@@ -254,14 +255,21 @@ struct endpoint *registrar_register(struct registrar *registrar,
     /* 6.3.2.5: only one WebSocket connection between two endpoints. */
     *ret_superseded = endpoint->link != request->link ? endpoint->link : NULL;
     *ret_resumed = resumed;
+    bool same_link = endpoint->link == request->link;
     endpoint->link = request->link;
     endpoint->lost_at = 0;
     endpoint->kind = request->kind;
     endpoint->dialed = request->dialed;
     g_free(endpoint->peer);
     endpoint->peer = g_strdup(request->peer);
-    g_strfreev(endpoint->extensions);
-    endpoint->extensions = names_of(request->extensions);
+    if (request->extensions || !same_link) {
+        g_strfreev(endpoint->extensions);
+        endpoint->extensions = names_of(request->extensions);
+    }
+    if (request->attributes) {
+        json_decref(endpoint->attributes);
+        endpoint->attributes = json_deep_copy(request->attributes);
+    }
     endpoint->ttl_s = request->ttl_s;
     endpoint->expires_at = now + (gint64)request->expiration_s * G_USEC_PER_SEC;
     g_free(endpoint->address);

@@ -35,9 +35,10 @@ struct endpoint {
     struct registrar *registrar; /* up */
     guint64 number;              /* unique in the process, never 0 */
     enum endpoint_kind kind;
-    char *peer;        /* name of the configuration's [peer "name"], NULL for a client */
-    bool dialed;       /* we are the WebSocket client side of its connection */
-    char **extensions; /* supportedExtension of its auth (A3), NULL-terminated, or NULL */
+    char *peer;         /* name of the configuration's [peer "name"], NULL for a client */
+    bool dialed;        /* we are the WebSocket client side of its connection */
+    char **extensions;  /* supportedExtension of its auth (A3), NULL-terminated, or NULL */
+    json_t *attributes; /* what it publishes (A7), or NULL */
     char *webrtc_id;
     char *instance_id; /* UUID in lower case */
     struct link *link; /* NULL while lost */
@@ -91,7 +92,8 @@ struct registration_request {
     const char *peer; /* name of its [peer "name"]: then the identity has one endpoint, whatever
                        * instanceId it comes with; NULL for a client */
     bool dialed;
-    const json_t *extensions; /* supportedExtension, an array or NULL */
+    const json_t *extensions; /* supportedExtension, an array; NULL: as before on this link */
+    const json_t *attributes; /* NULL: as before */
 };
 
 struct registrar;

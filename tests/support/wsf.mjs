@@ -39,7 +39,7 @@ export class Wsf {
                 '[limits]\nrequest_rate_unauthenticated = 100\nconnect_rate_per_address = 1000',
                 `[wmcf "fake"]\nurl = ${wsf.wmcf?.url ?? 'ws://127.0.0.1:9/eirtcw-mc/v1'}\ntoken_file = token`,
                 '[media]\nbackoff_max = 1',
-                '[log]\nlevel = debug\nformat = text\n',
+                '[log]\nlevel = debug\nformat = text',
                 conf,
             ].join('\n'),
         );

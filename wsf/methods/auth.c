@@ -6,8 +6,10 @@
 #include "base/ids.h"
 #include "base/metrics.h"
 #include "wsf-link/json-read.h"
+#include "wsf/attributes.h"
 #include "wsf/auth-basic.h"
 #include "wsf/call.h"
+#include "wsf/client.h"
 #include "wsf/identity.h"
 #include "wsf/methods/methods.h"
 
@@ -25,6 +27,7 @@ struct attempt {
     struct peer *peer; /* the identity is a peer's; NULL: a client */
     char *instance_id; /* or NULL */
     char *address;
+    json_t *attributes;        /* to be published, or NULL */
     const char *authorization; /* inside the message */
     const char *credential;
     gint64 expiration, ttl; /* asked for, -1 = not */
@@ -37,6 +40,7 @@ static void attempt_free(struct attempt *attempt)
     g_free(attempt->webrtc_id);
     g_free(attempt->instance_id);
     g_free(attempt->address);
+    json_decref(attempt->attributes);
     g_free(attempt);
 }
 
@@ -88,7 +92,8 @@ static bool read_attempt(struct attempt *attempt, const json_t *message, GError 
            json_read_integer(message, "", "expirationTime", JSON_OPTIONAL, 0, G_MAXINT32,
                              &attempt->expiration, error) &&
            json_read_integer(message, "", "disconnectionTtl", JSON_OPTIONAL, 0, G_MAXINT32,
-                             &attempt->ttl, error);
+                             &attempt->ttl, error) &&
+           attributes_read(attempt->wsf->conf, message, "attributes", &attempt->attributes, error);
 }
 
 /* --- outcome -------------------------------------------------------------------------------------
@@ -198,11 +203,16 @@ static json_t *success_members(struct wsf *wsf, struct endpoint *endpoint,
                                const struct attempt *attempt, guint expiration)
 {
     g_autofree char *credential = reauth_rotate(&endpoint->reauth, attempt->match);
-    return json_pack("{s:i, s:s, s:i, s:i, s:s, s:s, s:o}", "expirationTime", (int)expiration,
-                     "reAuthCredential", credential, "disconnectionTtl", (int)endpoint->ttl_s,
-                     "keepAliveInterval", (int)keepalive_s(attempt), "webrtcId",
-                     endpoint->webrtc_id, "instanceId", endpoint->instance_id, "mediaSessions",
-                     client_media_sessions(wsf, endpoint));
+    json_t *members = json_pack(
+        "{s:i, s:s, s:i, s:i, s:s, s:s, s:o}", "expirationTime", (int)expiration,
+        "reAuthCredential", credential, "disconnectionTtl", (int)endpoint->ttl_s,
+        "keepAliveInterval", (int)keepalive_s(attempt), "webrtcId", endpoint->webrtc_id,
+        "instanceId", endpoint->instance_id, "mediaSessions", client_media_sessions(wsf, endpoint));
+    json_t *extensions = client_extensions();
+    if (json_array_size(extensions)) /* A3 */
+        json_object_set(members, "supportedExtension", extensions);
+    json_decref(extensions);
+    return members;
 }
 
 static void finish_registered(struct client *client, struct attempt *attempt)
@@ -219,6 +229,7 @@ static void finish_registered(struct client *client, struct attempt *attempt)
         .kind = attempt->peer ? attempt->peer->kind : ENDPOINT_CLIENT,
         .peer = attempt->peer ? attempt->peer->name : NULL,
         .extensions = json_object_get(link_transaction_message(attempt->txn), "supportedExtension"),
+        .attributes = attempt->attributes,
     };
     struct link *superseded = NULL;
     bool known = false;
@@ -334,7 +345,13 @@ static void check_tls(struct client *client, struct attempt *attempt)
 {
     const char *const *names = link_peer_certificate_names(client->link);
     for (guint i = 0; names && names[i]; i++) {
-        g_autofree char *normal = registrar_normalise(names[i]);
+        /* A URI of RFC 7565 or RFC 6068 names an account as well. */
+        const char *name = names[i];
+        if (g_ascii_strncasecmp(name, "acct:", 5) == 0)
+            name += 5;
+        else if (g_ascii_strncasecmp(name, "mailto:", 7) == 0)
+            name += 7;
+        g_autofree char *normal = registrar_normalise(name);
         if (g_strcmp0(normal, attempt->webrtc_id) == 0) {
             finish_good(client, attempt);
             return;
