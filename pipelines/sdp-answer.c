@@ -235,6 +235,22 @@ static bool answer(struct answer *a, GError **error)
     return check_bundle_numbers(a->description, error);
 }
 
+/* RFC 8842 5.3: passive lets the peer's first flight wait for nothing of ours. 5.5: an association
+ * that lives keeps its roles. */
+static bool choose_setup(struct answer *a, GError **error)
+{
+    enum sdp_setup theirs = a->offer->setup, ours = a->local->role;
+
+    if (ours == SDP_SETUP_NONE)
+        ours = theirs == SDP_SETUP_PASSIVE ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE;
+    a->description->setup = ours;
+    if (theirs != ours)
+        return true;
+    problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                "The offer's a=setup would change the DTLS roles of a running association.");
+    return false;
+}
+
 struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
                                         const struct sdp_template *sdp_template,
                                         const struct sdp_local *local,
@@ -246,10 +262,8 @@ struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
                        .local = local,
                        .description = sdp_description_new_local(local)};
 
-    /* RFC 8842 5.3: passive lets the peer's first flight wait for nothing of ours. */
-    a.description->setup = offer->setup == SDP_SETUP_PASSIVE ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE;
     a.description->bundle = offer->bundle;
-    if (!answer(&a, error))
+    if (!choose_setup(&a, error) || !answer(&a, error))
         g_clear_pointer(&a.description, sdp_description_free);
     return a.description;
 }

@@ -106,3 +106,15 @@ bool sdp_check_answer(const struct sdp_description *offer, const struct sdp_desc
             return false;
     return true;
 }
+
+void sdp_accept_rejections(struct sdp_description *offer, const struct sdp_description *answer)
+{
+    for (guint i = 0; i < offer->medias->len && i < answer->medias->len; i++) {
+        struct sdp_media *offered = g_ptr_array_index(offer->medias, i);
+        const struct sdp_media *answered = g_ptr_array_index(answer->medias, i);
+        if (!answered->rejected)
+            continue;
+        offered->rejected = true;
+        offered->direction = SDP_INACTIVE;
+    }
+}

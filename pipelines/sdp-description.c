@@ -61,7 +61,7 @@ void sdp_codec_copy(struct sdp_codec *to, const struct sdp_codec *from)
     to->fmtp = g_strdup(from->fmtp);
 }
 
-static void candidate_clear(struct sdp_candidate *candidate)
+void sdp_candidate_clear(struct sdp_candidate *candidate)
 {
     g_free(candidate->foundation);
     g_free(candidate->address);
@@ -176,7 +176,7 @@ struct sdp_description *sdp_description_new(void)
 
     description->medias = g_ptr_array_new_with_free_func((GDestroyNotify)sdp_media_free);
     description->candidates = g_array_new(FALSE, TRUE, sizeof(struct sdp_candidate));
-    g_array_set_clear_func(description->candidates, (GDestroyNotify)candidate_clear);
+    g_array_set_clear_func(description->candidates, (GDestroyNotify)sdp_candidate_clear);
     return description;
 }
 
@@ -198,7 +198,8 @@ struct sdp_description *sdp_description_new_local(const struct sdp_local *local)
         sdp_candidate_copy(&candidate, &local->candidates[i]);
         g_array_append_val(description->candidates, candidate);
     }
-    description->end_of_candidates = true;
+    /* RFC 8838: all of ours are here, further ones of the peer may come. */
+    description->end_of_candidates = description->trickle = true;
     return description;
 }
 

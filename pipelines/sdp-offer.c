@@ -103,8 +103,8 @@ static void add_codecs(struct offer *o, struct sdp_media *media,
         }
 }
 
-static void add_media(struct offer *o, const struct sdp_template_media *wanted, const char *mid,
-                      const struct sdp_media *before)
+static struct sdp_media *make_media(struct offer *o, const struct sdp_template_media *wanted,
+                                    const char *mid, const struct sdp_media *before)
 {
     struct sdp_media *media = sdp_media_new(wanted->kind);
 
@@ -125,7 +125,7 @@ static void add_media(struct offer *o, const struct sdp_template_media *wanted, 
     }
     if (before)
         media->protocol = g_strdup(before->protocol);
-    g_ptr_array_add(o->description->medias, media);
+    return media;
 }
 
 /* The template's media for a previous m-line: the one that names its mid, or else the first without
@@ -150,13 +150,37 @@ static const struct sdp_template_media *take_wanted(struct offer *o, const struc
 }
 
 /* RFC 9429 5.2.2: m-lines are never taken away; what nobody wants any more becomes inactive. */
-static void keep_unwanted(struct offer *o, const struct sdp_media *before)
+static struct sdp_media *keep_unwanted(struct offer *o, const struct sdp_media *before)
 {
     struct sdp_media *media = sdp_media_copy(before);
 
-    media->direction = SDP_INACTIVE;
+    if (o->sdp_template)
+        media->direction = SDP_INACTIVE;
     sdp_media_set_msid(media, o->local->cname);
-    g_ptr_array_add(o->description->medias, media);
+    return media;
+}
+
+/* RFC 9429 5.2.2: the first rejected m-line of before, for another medium; else a new one. */
+static guint next_place(const struct offer *o)
+{
+    const GPtrArray *medias = o->description->medias;
+    guint i = 0;
+
+    while (i < medias->len && !((const struct sdp_media *)g_ptr_array_index(medias, i))->rejected)
+        i++;
+    return i;
+}
+
+static void put_media(struct offer *o, guint place, struct sdp_media *media)
+{
+    GPtrArray *medias = o->description->medias;
+
+    if (place < medias->len) {
+        sdp_media_free(g_ptr_array_index(medias, place));
+        g_ptr_array_index(medias, place) = media;
+    } else {
+        g_ptr_array_add(medias, media);
+    }
 }
 
 static bool add_new_medias(struct offer *o, GError **error)
@@ -167,11 +191,11 @@ static bool add_new_medias(struct offer *o, GError **error)
         const struct sdp_template_media *wanted =
             &g_array_index(medias, struct sdp_template_media, i);
         char mid[SDP_MAX_MID + 1];
-        guint number = o->description->medias->len;
+        guint place = next_place(o), number = o->description->medias->len;
 
         if (o->used[i])
             continue;
-        if (number == SDP_MAX_MEDIAS) {
+        if (place == SDP_MAX_MEDIAS) {
             problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
                         "The description would have more than %d medias.", SDP_MAX_MEDIAS);
             return false;
@@ -184,7 +208,7 @@ static bool add_new_medias(struct offer *o, GError **error)
                         "The m-line with mid \"%s\" is of another kind or was rejected.", mid);
             return false;
         }
-        add_media(o, wanted, mid, NULL);
+        put_media(o, place, make_media(o, wanted, mid, NULL));
     }
     return true;
 }
@@ -195,7 +219,8 @@ struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
 {
     struct offer o = {.sdp_template = sdp_template, .local = local, .previous = previous};
 
-    if (!sdp_template_check(sdp_template, error))
+    g_return_val_if_fail(sdp_template || previous, NULL);
+    if (sdp_template && !sdp_template_check(sdp_template, error))
         return NULL;
     o.description = sdp_description_new_local(local);
     o.description->setup = SDP_SETUP_ACTPASS; /* RFC 8842 5.2 */
@@ -204,13 +229,11 @@ struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
     choose_extension_ids(&o);
     for (guint i = 0; previous && i < previous->medias->len; i++) {
         const struct sdp_media *before = g_ptr_array_index(previous->medias, i);
-        const struct sdp_template_media *wanted = take_wanted(&o, before);
-        if (wanted)
-            add_media(&o, wanted, before->mid, before);
-        else
-            keep_unwanted(&o, before);
+        const struct sdp_template_media *wanted = sdp_template ? take_wanted(&o, before) : NULL;
+        g_ptr_array_add(o.description->medias, wanted ? make_media(&o, wanted, before->mid, before)
+                                                      : keep_unwanted(&o, before));
     }
-    if (!add_new_medias(&o, error))
+    if (sdp_template && !add_new_medias(&o, error))
         g_clear_pointer(&o.description, sdp_description_free);
     return o.description;
 }

@@ -103,8 +103,7 @@ static bool read_setup(struct sdp_transport *transport, const char *value, guint
 }
 
 /* RFC 8839 5.1: foundation component transport priority address port "typ" type … */
-static bool read_candidate(struct sdp_transport *transport, const char *value, guint line,
-                           GError **error)
+static bool scan_candidate(const char *value, struct sdp_candidate *ret)
 {
     g_autofree char *foundation = sdp_scan_word(&value);
     guint64 component = 0, priority = 0, port = 0;
@@ -123,11 +122,8 @@ static bool read_candidate(struct sdp_transport *transport, const char *value, g
     g_autofree char *type = sdp_scan_word(&value);
     good = good && typ && strcmp(typ, "typ") == 0 && type && strlen(type) <= 16;
     if (!good)
-        return sdp_fail_line(error, line, "a=candidate does not have the form of RFC 8839");
-    if (transport->candidates->len == SDP_MAX_CANDIDATES)
-        return sdp_fail_line(error, line, "more than %d candidates", SDP_MAX_CANDIDATES);
-
-    struct sdp_candidate candidate = {
+        return false;
+    *ret = (struct sdp_candidate){
         .foundation = g_steal_pointer(&foundation),
         .address = g_steal_pointer(&address),
         .type = g_steal_pointer(&type),
@@ -136,8 +132,30 @@ static bool read_candidate(struct sdp_transport *transport, const char *value, g
         .priority = (guint32)priority,
         .udp = g_ascii_strcasecmp(protocol, "udp") == 0,
     };
+    return true;
+}
+
+static bool read_candidate(struct sdp_transport *transport, const char *value, guint line,
+                           GError **error)
+{
+    struct sdp_candidate candidate;
+
+    if (transport->candidates->len == SDP_MAX_CANDIDATES)
+        return sdp_fail_line(error, line, "more than %d candidates", SDP_MAX_CANDIDATES);
+    if (!scan_candidate(value, &candidate))
+        return sdp_fail_line(error, line, "a=candidate does not have the form of RFC 8839");
     g_array_append_val(transport->candidates, candidate);
     return true;
+}
+
+bool sdp_candidate_parse(const char *text, struct sdp_candidate *ret, GError **error)
+{
+    if (g_str_has_prefix(text, "a="))
+        text += 2;
+    if (g_str_has_prefix(text, "candidate:") && scan_candidate(text + strlen("candidate:"), ret))
+        return true;
+    problem_set(error, PROBLEM_INVALID_SDP, "the candidate does not have the form of RFC 8839");
+    return false;
 }
 
 static bool has_word(const char *list, const char *word)

@@ -98,6 +98,11 @@ static inline void sdp_description_clear(struct sdp_description **d)
 }
 #define sdp_autoptr __attribute__((cleanup(sdp_description_clear))) struct sdp_description *
 
+/* One candidate by itself (RFC 8838, RFC 9429 4.1.20): "candidate:…", also with "a=" in front. What
+ * *ret holds is released by sdp_candidate_clear(). False and INVALID_SDP. */
+bool sdp_candidate_parse(const char *text, struct sdp_candidate *ret, GError **error);
+void sdp_candidate_clear(struct sdp_candidate *candidate);
+
 /* What a WSF asks for (protocol B, offerTemplate/answerTemplate). */
 struct sdp_template_media {
     char mid[SDP_MAX_MID + 1]; /* "" = given by us: the index */
@@ -123,19 +128,23 @@ struct sdp_local {
     gsize n_candidates;
     guint64 session_id;
     guint64 session_version;
-    const char *cname; /* ours, random per leg: never the far side's (A7) */
+    const char *cname;   /* ours, random per leg: never the far side's (A7) */
+    enum sdp_setup role; /* ours in the DTLS association there is: active, passive; none yet */
 };
 
-/* An offer from a template: setup:actpass, BUNDLE, rtcp-mux, our codecs with fixed payload types,
- * sdes:mid and audio level extensions, one SSRC per media that we send. `previous` (may be NULL) is
- * our last description of the leg: its m-lines, mids, payload types, extension ids and SSRCs are
- * kept, freed ones become inactive (JSEP 5.2.2). Transfer full. */
+/* An offer from a template (NULL: `previous` once more, with what changed of `local`):
+ * setup:actpass, BUNDLE, rtcp-mux, our codecs with fixed payload types, sdes:mid and audio level
+ * extensions, one SSRC per media that we send. `previous` (may be NULL) is our last description of
+ * the leg: its m-lines, mids, payload types, extension ids and SSRCs are kept, unwanted ones become
+ * inactive, and rejected ones are used again for new media under another mid (RFC 9429 5.2.2).
+ * Transfer full. */
 struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
                                        const struct sdp_local *local,
                                        const struct sdp_description *previous, GError **error);
 /* An answer to a remote offer: the offered codecs that we know (and, with a template, that it
  * names, in its order), the offered payload types and extension ids, directions intersected,
- * everything else rejected by port 0. setup: passive when actpass was offered. Transfer full. */
+ * everything else rejected by port 0. setup: passive when actpass was offered, or the role that we
+ * have (RFC 8842 5.5). Transfer full. */
 struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
                                         const struct sdp_template *sdp_template,
                                         const struct sdp_local *local,
@@ -145,6 +154,9 @@ struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
  * the offer allows, setup active or passive. */
 bool sdp_check_answer(const struct sdp_description *offer, const struct sdp_description *answer,
                       GError **error);
+
+/* The m-lines of our offer that the answer rejects are rejected from now on (RFC 9429 5.2.2). */
+void sdp_accept_rejections(struct sdp_description *offer, const struct sdp_description *answer);
 
 /* What both descriptions together mean for one m-line, from our side. */
 struct sdp_negotiated_media {

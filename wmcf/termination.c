@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "wmcf/audit.h"
+#include "wmcf/negotiation.h"
 #include "wmcf/topology.h"
 
 static const char *const state_names[] = {
@@ -56,13 +57,26 @@ static struct log_ids ids_of(const struct termination *t)
     return (struct log_ids){.context = t->context ? t->context->id : NULL, .termination = t->id};
 }
 
+/* How long the WSF and the endpoint have to bring a path (back). */
+static void watch_for_hanging(struct termination *t)
+{
+    if (t->state == TERMINATION_CONNECTING)
+        loop_timer_start(t->hanging_timer,
+                         1000 * conf_int(t->wmcf->conf, "media", "connect_timeout"));
+    else if (t->state == TERMINATION_DISCONNECTED)
+        loop_timer_start(t->hanging_timer,
+                         1000 * conf_int(t->wmcf->conf, "media", "restart_timeout"));
+    else
+        loop_timer_stop(t->hanging_timer);
+}
+
 static void set_state(struct termination *t, enum termination_state state, const char *reason)
 {
     if (t->state == state)
         return;
     g_return_if_fail(transitions[t->state] & (1u << state));
     struct log_ids ids = ids_of(t);
-    if (state == TERMINATION_FAILED)
+    if (state == TERMINATION_FAILED && !t->closed_by_endpoint)
         log_warning(&ids, "%s -> %s (%s)", state_names[t->state], state_names[state], reason);
     else
         log_debug(&ids, "%s -> %s (%s)", state_names[t->state], state_names[state], reason);
@@ -74,11 +88,7 @@ static void set_state(struct termination *t, enum termination_state state, const
     metric_add(states, 1, (const char *const[]){state_names[state]});
     if (state == TERMINATION_CONNECTED && !t->connected_at)
         t->connected_at = loop_now();
-    if (state == TERMINATION_CONNECTING)
-        loop_timer_start(t->hanging_timer,
-                         1000 * conf_int(t->wmcf->conf, "media", "connect_timeout"));
-    else if (state != TERMINATION_DISCONNECTED)
-        loop_timer_stop(t->hanging_timer);
+    watch_for_hanging(t);
 }
 
 static void fail(struct termination *t, enum event event, const char *sentence)
@@ -163,18 +173,12 @@ static void on_media_inactivity(void *user, const char *mid)
     event_notify(user, EVENT_MEDIA_INACTIVITY, mid, NULL);
 }
 
-static void free_media(void *data)
-{
-    struct termination_media *media = data;
-    qos_flow_free(media->flow);
-    g_free(media);
-}
-
 static void on_released(void *user)
 {
     struct termination *t = user;
     g_hash_table_remove(t->wmcf->releasing, t);
     g_ptr_array_unref(t->medias);
+    g_ptr_array_unref(t->retired);
     g_free(t->id);
     g_free(t->failure);
     g_free(t);
@@ -226,9 +230,19 @@ static void on_leg_failed(void *user, const GError *error)
     fail(user, EVENT_DTLS_FAILED, error->message);
 }
 
+/* close_notify (RFC 5246 7.2.1): the endpoint has ended it, nothing has gone wrong. */
 static void on_closed_by_peer(void *user)
 {
-    fail(user, EVENT_DTLS_FAILED, "the endpoint has closed the connection");
+    struct termination *t = user;
+    static const char sentence[] = "closed by the endpoint";
+    if (t->state == TERMINATION_FAILED)
+        return;
+    g_free(t->failure);
+    t->failure = g_strdup(sentence);
+    t->closed_by_endpoint = true;
+    set_state(t, TERMINATION_FAILED, sentence);
+    event_notify(t, EVENT_DTLS_FAILED, NULL,
+                 json_pack("{s:s, s:b}", "reason", sentence, "closedByEndpoint", 1));
 }
 
 static const struct pl_leg_ops leg_ops = {
@@ -241,16 +255,19 @@ static const struct pl_leg_ops leg_ops = {
 static void on_hanging(void *user)
 {
     struct termination *t = user;
-    const char *what = !t->ice_connected ? "no valid ICE check has arrived: the path of UDP to the "
-                                           "media port may be blocked"
-                       : !t->dtls_connected ? "ICE is connected, the DTLS handshake is not complete"
-                                            : "not connected";
+    bool lost = t->state == TERMINATION_DISCONNECTED;
+    const char *what =
+        lost ? "the endpoint's consent has expired and no path has come back: restart "
+               "ICE or subtract it"
+        : !t->ice_connected  ? "no valid ICE check has arrived: the path of UDP to the "
+                               "media port may be blocked"
+        : !t->dtls_connected ? "ICE is connected, the DTLS handshake is not complete"
+                             : "not connected";
     struct log_ids ids = ids_of(t);
     log_warning(&ids, "hanging: %s", what);
-    event_notify(t, t->ice_connected ? EVENT_HANGING_TERMINATION : EVENT_ICE_FAILED, NULL,
-                 json_pack("{s:s}", "reason", what));
-    if (!t->ice_connected)
-        event_notify(t, EVENT_HANGING_TERMINATION, NULL, json_pack("{s:s}", "reason", what));
+    if (!t->ice_connected && !lost)
+        event_notify(t, EVENT_ICE_FAILED, NULL, json_pack("{s:s}", "reason", what));
+    event_notify(t, EVENT_HANGING_TERMINATION, NULL, json_pack("{s:s}", "reason", what));
 }
 
 static void on_mesh_timer(void *user)
@@ -281,7 +298,8 @@ struct termination *termination_new(struct context *context, bool ice_full, GErr
                             ++wmcf->next_termination);
     t->created = loop_now();
     t->ice_full = ice_full;
-    t->medias = g_ptr_array_new_with_free_func(free_media);
+    t->medias = g_ptr_array_new_with_free_func((GDestroyNotify)termination_media_free);
+    t->retired = g_ptr_array_new_with_free_func((GDestroyNotify)termination_media_free);
     /* RFC 8839 wants 24 and 128 bits: 48 here, since the ufrag finds the leg among all others. */
     id_ice_chars(t->ice_ufrag, sizeof t->ice_ufrag - 1);
     id_ice_chars(t->ice_pwd, sizeof t->ice_pwd - 1);
@@ -302,6 +320,7 @@ struct termination *termination_new(struct context *context, bool ice_full, GErr
     t->relay_leg = relay_leg_new(wmcf->relay, &config, error);
     if (!t->relay_leg) {
         g_ptr_array_unref(t->medias);
+        g_ptr_array_unref(t->retired);
         g_free(t->id);
         g_free(t);
         return NULL;
@@ -354,6 +373,7 @@ void termination_release(struct termination *t)
     g_clear_pointer(&t->local, sdp_description_free);
     g_clear_pointer(&t->remote, sdp_description_free);
     g_clear_pointer(&t->pending_local, sdp_description_free);
+    g_clear_pointer(&t->early_candidates, g_array_unref);
     g_clear_pointer(&t->app_data, json_decref);
     policy_set_clear(&t->policies);
     /* The worker still looks at the flows' slots: the rest goes in on_released(). */
@@ -407,10 +427,12 @@ void termination_connect_media(struct termination *to, struct termination_media 
 }
 
 /* The negotiation tells when the endpoint's side is known. */
-void termination_begin_connecting(struct termination *t)
+void termination_begin_connecting(struct termination *t, bool restarted)
 {
     if (t->state == TERMINATION_IDLE || t->state == TERMINATION_NEGOTIATING)
         set_state(t, TERMINATION_CONNECTING, "the endpoint's description is applied");
+    else if (restarted)
+        watch_for_hanging(t);
 }
 
 void termination_set_negotiating(struct termination *t, bool outstanding)

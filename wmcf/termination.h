@@ -46,16 +46,21 @@ struct termination {
     bool joined; /* its first answer is applied: takes part in a mesh */
 
     char ice_ufrag[9], ice_pwd[25];
+    char next_ufrag[9], next_pwd[25]; /* of our outstanding offer when it restarts ICE, or empty */
+    enum sdp_setup dtls_role;         /* ours: active, passive; none before the first answer */
+    GArray *early_candidates;         /* struct trickled_candidate; NULL = none ever */
     bool ice_full; /* checks by itself: as `add` said, or because the endpoint is lite */
     char cname[17];
     guint64 sdp_session_id, sdp_version;
     struct sdp_description *local, *remote; /* in force */
     struct sdp_description *pending_local;  /* our offer without an answer yet */
     GPtrArray *medias;                      /* struct termination_media, owned, by m-line */
-    struct policy_set policies;             /* as said, also for medias yet to come */
+    GPtrArray *proposed; /* what a step under way will leave of them; not owned, mostly NULL */
+    GPtrArray *retired;  /* medias that are gone, and that the worker may still know */
+    struct policy_set policies; /* as said, also for medias yet to come */
     struct event_mask events;
     json_t *app_data;
-    bool ice_connected, dtls_connected;
+    bool ice_connected, dtls_connected, closed_by_endpoint;
     struct sockaddr_storage ice_local, ice_remote;
     enum pl_srtp_profile srtp_profile;
     gint64 created, connected_at; /* monotonic µs */
@@ -69,27 +74,34 @@ struct termination *termination_new(struct context *context, bool ice_full, GErr
 /* Takes it out of the context, closes both legs. */
 void termination_release(struct termination *termination);
 
-/* --- negotiation.c ---------------------------------------------------------------------------- */
-/* Our offer from a template; becomes the outstanding one. Text, transfer full. */
-char *termination_make_offer(struct termination *termination, const struct sdp_template *wanted,
-                             GError **error);
-/* The answer to our outstanding offer. A refused one leaves the offer outstanding. */
-bool termination_accept_answer(struct termination *termination, const char *sdp, GError **error);
-/* The peer's offer; answered at once. Text, transfer full. */
-char *termination_make_answer(struct termination *termination, const char *sdp,
-                              const struct sdp_template *wanted, GError **error);
-/* Withdraws the outstanding offer; INVALID_STATE when there is none. */
-bool termination_rollback(struct termination *termination, GError **error);
-/* Whether the m-line is part of the description in force, so that a rollback leaves it. */
-bool termination_in_force(const struct termination *termination, const char *mid);
+/* --- negotiation (negotiation.h has its steps) --------------------------------------------------
+ */
+/* While a step is under way: among those that it will leave. NULL when there is none. Borrowed. */
 struct termination_media *termination_media(struct termination *termination, const char *mid);
 /* The `medias` array of results and of `audit`. Transfer full. */
 json_t *termination_medias_json(const struct termination *termination);
 /* What is negotiated (array of struct sdp_negotiated_media, transfer full), or NULL. */
 GArray *termination_negotiated(const struct termination *termination);
 
+/* Candidates of the endpoint that come by themselves (RFC 8838). */
+struct trickled_candidate {
+    char ufrag[257]; /* of the description they belong to */
+    struct sdp_candidate candidate;
+};
+struct trickled {
+    GArray *candidates; /* struct trickled_candidate, owned */
+    bool end;
+};
+/* Reads `candidates` and `endOfCandidates` (absent: none) against the description that will be in
+ * force, which may be NULL. *ret is to be cleared in any case. */
+bool trickled_read(const json_t *message, const struct sdp_description *remote,
+                   struct trickled *ret, GError **error);
+void trickled_clear(struct trickled *trickled);
+/* Takes them: to the relay, or aside until their description comes. */
+void termination_trickle(struct termination *termination, struct trickled *trickled);
+
 /* State changes that the negotiation decides. */
-void termination_begin_connecting(struct termination *termination);
+void termination_begin_connecting(struct termination *termination, bool restarted);
 void termination_set_negotiating(struct termination *termination, bool outstanding);
 
 /* --- policy ----------------------------------------------------------------------------------- */

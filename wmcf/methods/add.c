@@ -4,6 +4,7 @@
 #define LOG_CATEGORY "add"
 #include "wmcf/controller.h"
 #include "wmcf/methods/methods.h"
+#include "wmcf/negotiation.h"
 #include "wmcf/template-read.h"
 #include "wmcf/termination.h"
 #include "wsf-link/json-read.h"
@@ -116,17 +117,16 @@ static json_t *run(struct wmcf *wmcf, struct link *link, struct add *add, GError
     struct context *context = context_for(wmcf, link, add, error);
     if (!context)
         return NULL;
-    g_autofree char *sdp = NULL;
+    negotiation_autoptr step = NULL;
     struct termination *t = termination_new(context, add->ice_full, error);
     if (t) {
         t->events = add->events;
         /* Before the description: a gate that is said open is open for the first packet. */
         termination_apply_policies(t, &add->policies);
-        sdp = add->sdp_offer
-                  ? termination_make_answer(t, add->sdp_offer, add->answer_template, error)
-                  : termination_make_offer(t, add->offer_template, error);
+        step = add->sdp_offer ? negotiation_answer(t, add->sdp_offer, add->answer_template, error)
+                              : negotiation_offer(t, add->offer_template, false, error);
     }
-    if (!sdp) {
+    if (!step || !negotiation_commit(step, error)) {
         if (t)
             termination_release(t);
         if (!add->context_id)
@@ -141,7 +141,7 @@ static json_t *run(struct wmcf *wmcf, struct link *link, struct add *add, GError
     g_free(context->instance);
     context->instance = g_strdup(controller_link_instance(link));
     return json_pack("{s:s, s:s, s:s, s:o}", "contextId", context->id, "terminationId", t->id,
-                     add->sdp_offer ? "sdpAnswer" : "sdpOffer", sdp, "medias",
+                     add->sdp_offer ? "sdpAnswer" : "sdpOffer", negotiation_sdp(step), "medias",
                      termination_medias_json(t));
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `modify`: a new step of a termination's negotiation, routes of its context, its policy. Several
- * members are all done or none: everything is read and checked first; the one step that can fail
- * later, the negotiation, comes before those that cannot. */
+/* `modify`: a new step of a termination's negotiation, candidates, routes of its context, its
+ * policy. Several members are all done or none: the step is worked out first, the rest is read
+ * against the m-lines that it will leave, and only then is anything done. */
 #define LOG_CATEGORY "modify"
 #include "wmcf/controller.h"
 #include "wmcf/methods/methods.h"
+#include "wmcf/negotiation.h"
 #include "wmcf/template-read.h"
 #include "wmcf/topology.h"
 #include "wsf-link/json-read.h"
@@ -14,7 +15,8 @@ struct modify {
     struct termination *termination;
     const char *sdp_offer, *sdp_answer;
     struct sdp_template *offer_template, *answer_template;
-    bool rollback;
+    bool rollback, restart_ice;
+    struct trickled trickled;
     struct policy_set policies;
     struct event_mask events;
     bool events_said;
@@ -26,9 +28,6 @@ static bool refuse_unsupported(const json_t *message, GError **error)
     static const struct {
         const char *name, *pointer, *sentence;
     } rows[] = {
-        {"restartIce", "/restartIce", "ICE restart is not in this release"},
-        {"candidates", "/candidates",
-         "an ICE-lite termination needs no candidates of the endpoint; leave them out"},
         {"preferredLayer", "/preferredLayer", "simulcast layers are not in this release"},
         {"pipeline", "/pipeline", "pipeline terminations are not in this release"},
         {"seek", "/seek", "pipeline terminations are not in this release"},
@@ -49,7 +48,8 @@ static bool read_negotiation(const json_t *message, struct modify *m, GError **e
                           error) ||
         !json_read_string(message, "", "sdpAnswer", JSON_OPTIONAL, SDP_MAX_OCTETS, &m->sdp_answer,
                           error) ||
-        !json_read_boolean(message, "", "rollback", JSON_OPTIONAL, &m->rollback, error))
+        !json_read_boolean(message, "", "rollback", JSON_OPTIONAL, &m->rollback, error) ||
+        !json_read_boolean(message, "", "restartIce", JSON_OPTIONAL, &m->restart_ice, error))
         return false;
     m->offer_template = template_read(message, "offerTemplate", error);
     if (*error)
@@ -60,6 +60,11 @@ static bool read_negotiation(const json_t *message, struct modify *m, GError **e
     if (!!m->sdp_offer + !!m->sdp_answer + !!m->offer_template + m->rollback > 1) {
         problem_set(error, PROBLEM_INVALID_MESSAGE,
                     "modify takes at most one of sdpOffer, sdpAnswer, offerTemplate and rollback");
+        return false;
+    }
+    if (m->restart_ice && (m->sdp_offer || m->sdp_answer || m->rollback)) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/restartIce",
+                          "restartIce makes an offer of ours; it goes with offerTemplate or alone");
         return false;
     }
     if (m->answer_template && !m->sdp_offer) {
@@ -87,49 +92,24 @@ static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *mess
            method_read_app_data(message, &m->app_data, error);
 }
 
-/* *ret_sdp stays NULL where the step gives none. */
-static bool negotiate(struct modify *m, char **ret_sdp, GError **error)
+/* *ret stays NULL when the message has no step. */
+static bool negotiate(const struct modify *m, struct negotiation **ret, GError **error)
 {
     if (m->sdp_answer)
-        return termination_accept_answer(m->termination, m->sdp_answer, error);
-    if (m->rollback)
-        return termination_rollback(m->termination, error);
-    if (m->sdp_offer)
-        return (*ret_sdp = termination_make_answer(m->termination, m->sdp_offer, m->answer_template,
-                                                   error)) != NULL;
-    if (m->offer_template)
-        return (*ret_sdp = termination_make_offer(m->termination, m->offer_template, error)) !=
-               NULL;
-    return true;
+        *ret = negotiation_accept(m->termination, m->sdp_answer, error);
+    else if (m->rollback)
+        *ret = negotiation_rollback(m->termination, error);
+    else if (m->sdp_offer)
+        *ret = negotiation_answer(m->termination, m->sdp_offer, m->answer_template, error);
+    else if (m->offer_template || m->restart_ice)
+        *ret = negotiation_offer(m->termination, m->offer_template, m->restart_ice, error);
+    else
+        return true;
+    return *ret != NULL;
 }
 
-/* A rollback takes the media of the withdrawn offer away; a route must not lead to one of them. */
-static bool routes_survive(const struct modify *m, const GArray *routes, GError **error)
+static void apply(struct modify *m, GArray *routes)
 {
-    for (guint i = 0; m->rollback && i < routes->len; i++) {
-        const struct route *route = &g_array_index(routes, struct route, i);
-        const char *mid = route->to == m->termination     ? route->to_media->mid
-                          : route->from == m->termination ? route->from_mid
-                                                          : NULL;
-        if (!mid || termination_in_force(m->termination, mid))
-            continue;
-        g_autofree char *pointer = g_strdup_printf("/routes/%u", i);
-        problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer,
-                          "the rollback takes mid %s of %s away", mid, m->termination->id);
-        return false;
-    }
-    return true;
-}
-
-static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, struct modify *m,
-                   GError **error)
-{
-    if (!read_modify(wmcf, link, message, m, error))
-        return NULL;
-    g_autoptr(GArray) routes = routes_read(m->context, message, error);
-    g_autofree char *sdp = NULL;
-    if (!routes || !routes_survive(m, routes, error) || !negotiate(m, &sdp, error))
-        return NULL;
     struct termination *t = m->termination;
     if (m->events_said)
         t->events = m->events;
@@ -137,14 +117,31 @@ static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, 
         json_decref(t->app_data);
         t->app_data = json_deep_copy(m->app_data);
     }
+    termination_trickle(t, &m->trickled);
     routes_apply(routes);
     termination_apply_policies(t, &m->policies);
+}
+
+static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, struct modify *m,
+                   GError **error)
+{
+    negotiation_autoptr step = NULL;
+    if (!read_modify(wmcf, link, message, m, error) || !negotiate(m, &step, error))
+        return NULL;
+    struct termination *t = m->termination;
+    const struct sdp_description *remote = step ? negotiation_remote(step) : t->remote;
+    g_autoptr(GArray) routes = routes_read(m->context, message, error);
+    if (!routes || !trickled_read(message, remote, &m->trickled, error) ||
+        (step && !negotiation_commit(step, error)))
+        return NULL;
+    apply(m, routes);
     g_free(m->context->instance);
     m->context->instance = g_strdup(controller_link_instance(link));
     json_t *members = json_pack("{s:s, s:s, s:o}", "contextId", m->context->id, "terminationId",
                                 t->id, "medias", termination_medias_json(t));
-    if (sdp)
-        json_object_set_new(members, m->sdp_offer ? "sdpAnswer" : "sdpOffer", json_string(sdp));
+    if (step && negotiation_sdp(step))
+        json_object_set_new(members, m->sdp_offer ? "sdpAnswer" : "sdpOffer",
+                            json_string(negotiation_sdp(step)));
     return members;
 }
 
@@ -163,4 +160,5 @@ void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction
     sdp_template_free(m.offer_template);
     sdp_template_free(m.answer_template);
     policy_set_clear(&m.policies);
+    trickled_clear(&m.trickled);
 }

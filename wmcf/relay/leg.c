@@ -189,7 +189,7 @@ static struct media_line *line_new(struct worker_leg *leg)
 
 static void configure(struct media_line *line, const struct relay_media *media, int64_t now)
 {
-    bool received = line->media.receive;
+    bool received = line->media.receive, sent = line->media.send;
     note_announced(line, false);
     line->media = *media;
     line->media.n_recv_codecs = MIN(media->n_recv_codecs, RELAY_CODECS_MAX);
@@ -208,6 +208,11 @@ static void configure(struct media_line *line, const struct relay_media *media, 
     subscription_configure(&line->out, &line->media);
     if (line->out.source)
         stream_refresh(line->out.source);
+    /* Resumed: whoever waits for a picture needs a whole one. */
+    if (!received && media->receive && line->in.subscribers)
+        stream_want_key_frame(&line->in);
+    if (!sent && media->send && line->out.source)
+        stream_want_key_frame(line->out.source);
 }
 
 struct media_line *worker_leg_line(struct worker_leg *leg, const char *mid)

@@ -97,7 +97,6 @@ enum bend {
     BEND_ICE,
     BEND_MUX,
     BEND_BUNDLE,
-    BEND_LITE,
     BEND_REVIVED,
     BEND_ALL_REJECTED,
     BEND_COUNT
@@ -135,8 +134,6 @@ static void bend(struct sdp_description *offer, struct sdp_description *answer, 
         video->rtcp_mux = false;
     else if (how == BEND_BUNDLE)
         answer->bundle = false;
-    else if (how == BEND_LITE)
-        answer->ice_lite = true;
     else if (how == BEND_REVIVED)
         corpus_media(offer, 1)->rejected = true;
     else if (how == BEND_ALL_REJECTED)

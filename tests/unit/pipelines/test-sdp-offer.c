@@ -133,9 +133,13 @@ static void check_after_answer(const char *name)
     sdp_autoptr later = offer(wanted, ours);
     for (guint i = 0; i < later->medias->len; i++) {
         const struct sdp_media *media = corpus_media(later, i);
-        if (i < ours->medias->len) {
+        if (i < ours->medias->len && corpus_media(ours, i)->rejected) {
+            /* as it was, or for another medium under another mid (RFC 9429 5.2.2) */
+            g_assert_true(media->rejected ==
+                          (g_strcmp0(media->mid, corpus_media(ours, i)->mid) == 0));
+        } else if (i < ours->medias->len) {
             g_assert_cmpstr(media->mid, ==, corpus_media(ours, i)->mid);
-            g_assert_true(media->rejected == corpus_media(ours, i)->rejected);
+            g_assert_false(media->rejected);
             for (guint k = 0; k < media->extmaps->len; k++) {
                 const struct sdp_extmap *e = &g_array_index(media->extmaps, struct sdp_extmap, k);
                 const GArray *before = corpus_media(ours, i)->extmaps;
@@ -155,6 +159,48 @@ static void check_after_answer(const char *name)
             const struct sdp_codec *codec = corpus_codec(corpus_media(ours, i)->codecs, k);
             g_assert_true(!formats[codec->pt] || formats[codec->pt] == codec->format);
         }
+}
+
+/* A rejected m-line is used again before another is added, whatever its kind. */
+static void test_recycled(void)
+{
+    sdp_autoptr first = offer(corpus_template(SDP_SENDRECV), NULL);
+    sdp_autoptr answer = offer(corpus_template(SDP_SENDRECV), NULL);
+
+    corpus_media(answer, 1)->rejected = true;
+    sdp_accept_rejections(first, answer);
+    g_assert_true(corpus_media(first, 1)->rejected);
+    struct sdp_template *wanted = sdp_template_new();
+    corpus_want(wanted, "0", SDP_AUDIO, SDP_SENDRECV, NULL);
+    sdp_autoptr second = offer(wanted, first);
+    g_assert_cmpuint(second->medias->len, ==, 2);
+    g_assert_true(corpus_media(second, 1)->rejected);
+    g_autofree char *text = sdp_print(second);
+    g_assert_nonnull(strstr(text, "a=group:BUNDLE 0\r\n"));
+    g_assert_nonnull(strstr(text, "m=video 0 "));
+    wanted = sdp_template_new();
+    corpus_want(wanted, "0", SDP_AUDIO, SDP_SENDRECV, NULL);
+    corpus_want(wanted, "", SDP_AUDIO, SDP_SENDRECV, NULL);
+    corpus_want(wanted, "", SDP_VIDEO, SDP_SENDRECV, NULL);
+    sdp_autoptr third = offer(wanted, second);
+    g_assert_cmpuint(third->medias->len, ==, 3);
+    g_assert_cmpint(corpus_media(third, 1)->kind, ==, SDP_AUDIO);
+    g_assert_cmpstr(corpus_media(third, 1)->mid, !=, "1");
+    g_assert_cmpint(corpus_media(third, 2)->kind, ==, SDP_VIDEO);
+}
+
+/* Without a template everything stays, but for the transport: an ICE restart. */
+static void test_again(void)
+{
+    sdp_autoptr first = offer(corpus_template(SDP_SENDONLY), NULL);
+    struct sdp_local local = corpus_local();
+
+    local.ice_ufrag = "another";
+    sdp_autoptr second = sdp_make_offer(NULL, &local, first, NULL);
+    g_assert_cmpuint(second->medias->len, ==, first->medias->len);
+    g_assert_cmpstr(second->ice_ufrag, ==, "another");
+    g_assert_cmpint(corpus_media(second, 0)->direction, ==, SDP_SENDONLY);
+    g_assert_nonnull(corpus_media(second, 0)->msid_stream);
 }
 
 static void test_after_answer(void)
@@ -224,6 +270,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sdp/offer/mids-are-unique", test_mids_are_unique);
     g_test_add_func("/sdp/offer/later", test_later);
     g_test_add_func("/sdp/offer/after-answer", test_after_answer);
+    g_test_add_func("/sdp/offer/recycled", test_recycled);
+    g_test_add_func("/sdp/offer/again", test_again);
     g_test_add_func("/sdp/offer/refused", test_refused);
     g_test_add_func("/sdp/offer/without-candidates", test_without_candidates);
     return g_test_run();
