@@ -194,9 +194,12 @@ export class Link extends EventTarget {
         if (!pending) return; // late, or a second response to a retransmitted request
         const unasked = overreach(message, pending.offered);
         if (unasked !== undefined) {
-            pending.reject(
-                new ProblemError({ cause: 'PROTOCOL_ERROR', detail: `${unasked} is required` }),
-            );
+            const problem = new ProblemError({
+                cause: 'PROTOCOL_ERROR',
+                detail: `${unasked} is required`,
+            });
+            problem.response = message;
+            pending.reject(problem);
         } else if (message.success === true) {
             pending.resolve(message);
         } else {

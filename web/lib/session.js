@@ -305,6 +305,10 @@ export class Session extends EventTarget {
             else this.#exchange.trickleEarly();
         } catch (error) {
             const problem = problemOf(error);
+            const { success, mediaSessionId } = problem.response ?? {};
+            // A3: the network has begun a session on conditions that this side did not offer.
+            if (success === true && typeof mediaSessionId === 'string')
+                this.#host.disconnect(mediaSessionId, 'PROTOCOL_ERROR');
             this._terminate({ cause: problem.cause, problem, remote: true });
         }
     }
