@@ -5,6 +5,7 @@ import { readFileSync, readdirSync, realpathSync, statSync, writeFileSync } from
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Door } from './lib/connection.mjs';
 import { Foreign } from './lib/foreign.mjs';
 import { OwnPrograms } from './lib/own.mjs';
 import { readLadder } from './lib/parse.mjs';
@@ -52,8 +53,15 @@ export function readAll(files = ladderFiles([])) {
     return { ladders, procedures: shared.procedures };
 }
 
-const touches = (steps) => steps.some((step) => step.kind === 'control' ||
-    (step.steps && touches(step.steps)) || (step.branches ?? []).some((branch) => touches(branch.steps)));
+/** Which servers the steps do something to. */
+function touched(steps, found = new Set()) {
+    for (const step of steps) {
+        if (step.kind === 'control') found.add(step.who);
+        if (step.steps) touched(step.steps, found);
+        for (const branch of step.branches ?? []) touched(branch.steps, found);
+    }
+    return found;
+}
 
 async function playOne(scenario, programs) {
     const reason = programs.lacks(scenario);
@@ -61,15 +69,21 @@ async function playOne(scenario, programs) {
     let scene;
     let target;
     let users;
+    const doors = new Map();
     try {
-        target = await programs.target(scenario.configured, touches(scenario.steps));
+        for (const { name, listens } of scenario.parties) if (listens) doors.set(name, await Door.open());
+        const configured = scenario.configured.map((line) =>
+            line.replace(/\$(\w+)\.url/g, (whole, name) => doors.get(name)?.url ?? whole));
+        const servers = touched(scenario.steps);
+        target = await programs.target(configured, servers.has('C') ? 'wmcf' : doors.size || servers.size ? 'wsf' : false);
         users = await target.take([...new Set(scenario.parties.map(({ kind, role }) => `${kind} ${role}`))]);
-        scene = new Scene(scenario, target, users);
+        scene = new Scene(scenario, target, users, doors);
         await scene.play();
         return { scene };
     } catch (error) {
         return { error, scene };
     } finally {
+        if (!scene) for (const door of doors.values()) door.close();
         if (users) target.release(users);
     }
 }

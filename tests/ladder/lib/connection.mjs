@@ -37,6 +37,36 @@ export function schemaFault(protocol, text) {
     return validate(message) ? undefined : ajv.errorsText(validate.errors);
 }
 
+/** Where a party listens for the WSF. */
+export class Door {
+    connections = [];
+    tell = () => {};
+    #watchers = new Set();
+
+    static async open(protocol = 'eirtcw') {
+        const { WebSocketServer } = await import('ws');
+        const door = new Door();
+        door.server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+        door.server.on('connection', (socket) => {
+            door.connections.push(new Connection(socket, { protocol, side: 1, tell: (text) => door.tell(text) }));
+            for (const changed of [...door.#watchers]) changed();
+        });
+        await once(door.server, 'listening');
+        door.url = `ws://127.0.0.1:${door.server.address().port}/${protocol}/v1`;
+        return door;
+    }
+
+    watch(changed) {
+        this.#watchers.add(changed);
+        return () => this.#watchers.delete(changed);
+    }
+
+    close() {
+        for (const client of this.server.clients) client.terminate();
+        this.server.close();
+    }
+}
+
 export class Connection {
     /** Received and not yet asked for: { text, message, again }. */
     inbox = [];

@@ -16,11 +16,20 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const BUILD = resolve(ROOT, process.env.BUILD ?? 'build-check');
 const START_MS = 30_000;
 const USERS = 400;
+const PEERS = 24;
 const PASSWORD = 'correct horse';
 const TOKEN = 'a-token-for-the-ladders-0123456789';
 const REALM = 'example.org';
 /** HTTP/2 is agreed upon inside of TLS. */
 const SECURE = process.env.EIRTCW_TRANSPORT === 'h2';
+
+/** Who the nth of a kind is. */
+const IDENTITIES = {
+    user: (index) => `u${index}@${REALM}`,
+    provider: (index) => `server@provider-${index}.example`,
+    operator: (index) => `wsf@operator-${index}.example`,
+    wsf: (index) => `wsf-of-script-${index}@${REALM}`,
+};
 
 /** A program of ours in a folder of its own. */
 class Program {
@@ -120,15 +129,16 @@ class MediaCentre extends Program {
 /** One wsf, and what scenarios want to know of what they test. */
 export class OwnTarget {
     tidies = false;
+    /** How many of each kind have been handed out. */
+    #handed = { user: 0, provider: 0, operator: 0, wsf: 0, controller: 0 };
     features = new Set(['basic', 'bearer', 'token-claims', 'http/1.1', 'media', 'configuration', 'control']);
-    #handed = 0;
 
     constructor(set, name, configured) {
         this.set = set;
         this.name = name;
         this.configured = configured;
         this.procedures = set.procedures;
-        this.variables = { realm: REALM, 'nobody.id': `nobody@${REALM}`, 'foreign.realm': 'other.example' };
+        this.variables = { realm: REALM, 'W.id': `${name}@${REALM}`, 'nobody.id': `nobody@${REALM}`, 'foreign.realm': 'other.example' };
     }
 
     async start(centre) {
@@ -138,6 +148,7 @@ export class OwnTarget {
         const jwk = { ...keys.publicKey.export({ format: 'jwk' }), kid: 'ladders', use: 'sig' };
         const file = (name, text) => writeFileSync(join(folder, name), text, { mode: 0o600 });
         file('token', `${TOKEN}\n`);
+        file('password', `${PASSWORD}\n`);
         file('jwks.json', JSON.stringify({ keys: [jwk] }));
         if (SECURE) {
             const { certificate, key } = this.set.certificate();
@@ -159,6 +170,7 @@ export class OwnTarget {
             '[limits]\nrequest_rate_unauthenticated = 100\nconnect_rate_per_address = 1000',
             `[wmcf "ladders"]\nurl = ${centre.url}\ntoken_file = token`,
             '[media]\nbackoff_max = 1',
+            ...this.#peers(),
             '[log]\nlevel = debug\nformat = text',
             ...settings,
             ...lines,
@@ -176,7 +188,17 @@ export class OwnTarget {
             if (status !== 0) throw new Error(`--add-user: ${stderr}`);
             passwordHash = readFileSync(users, 'utf8').trim().replace(/^[^:]*:/, '');
         }
-        return Array.from({ length: USERS }, (_, index) => `u${index}@${REALM}:${passwordHash}\n`).join('');
+        const names = Object.keys(IDENTITIES).flatMap((kind) =>
+            Array.from({ length: kind === 'user' ? USERS : PEERS }, (_, index) => IDENTITIES[kind](index)));
+        return names.map((name) => `${name}:${passwordHash}\n`).join('');
+    }
+
+    /** Servers that may register; nobody is obliged to. */
+    #peers() {
+        return ['provider', 'operator'].flatMap((kind) => Array.from({ length: PEERS }, (_, index) => {
+            const id = IDENTITIES[kind](index);
+            return `[peer "${kind}-${index}"]\nkind = ${kind}\nrealms = ${id.split('@')[1]}\nwebrtc_id = ${id}`;
+        }));
     }
 
     async #run() {
@@ -194,12 +216,14 @@ export class OwnTarget {
         }
     }
 
-    /** Users that nobody else has: roles → users. Nothing has to be given back. */
+    /** Users and peers that nobody else has: roles → who. Nothing has to be given back. */
     async take(roles) {
         return new Map(roles.map((role) => {
-            const id = `u${this.#handed++}@${REALM}`;
-            if (this.#handed > USERS) throw new Error('more users are needed than there are');
-            return [role, { id, name: id.split('@')[0], password: PASSWORD, realm: REALM }];
+            const [kind] = role.split(' ');
+            const id = (IDENTITIES[kind] ?? IDENTITIES.user)(this.#handed[kind]++);
+            if (this.#handed[kind] > (kind === 'user' ? USERS : PEERS)) throw new Error(`more ${kind}s are needed`);
+            const [name, realm] = id.split('@');
+            return [role, { id, name, password: PASSWORD, realm }];
         }));
     }
 
@@ -284,18 +308,18 @@ export class OwnPrograms {
         return undefined;
     }
 
-    /** The target of scenarios with these `configured` lines; with `alone` nobody else's. */
+    /** The target of scenarios with these `configured` lines; with `alone` its wsf, or its wmcf too, is nobody else's. */
     target(configured, alone) {
         const key = alone ? `alone ${this.#count}` : JSON.stringify(configured);
-        if (!this.#groups.has(key)) this.#groups.set(key, this.#start(configured, alone));
+        if (!this.#groups.has(key)) this.#groups.set(key, this.#start(configured, alone === 'wmcf'));
         return this.#groups.get(key);
     }
 
-    async #start(configured, alone) {
+    async #start(configured, ownCentre) {
         const name = this.names[this.#count++];
         const target = new OwnTarget(this, name, configured);
-        this.#centre ??= alone ? undefined : MediaCentre.start(this.folder, this.#identities());
-        await target.start(alone ? await this.#ownCentre(target) : await this.#centre);
+        if (!ownCentre) this.#centre ??= MediaCentre.start(this.folder, this.#identities());
+        await target.start(ownCentre ? await this.#ownCentre() : await this.#centre);
         return target;
     }
 

@@ -95,11 +95,12 @@ export function instantiate({ parameters, body }, names) {
 
 /** `A is user alice`: who takes part. */
 function readParty(scenario, { at, text }) {
-    const match = /^([A-Z]\w*) is (user|provider|operator|controller) (\S+)(?: at ([WC]\d?))?$/.exec(text);
+    const match = /^([A-Z]\w*) is (user|provider|operator|wsf|controller) (\S+)( called by W)?$/.exec(text);
     if (!match) return false;
-    const [, name, kind, role, server = kind === 'controller' ? 'C' : 'W'] = match;
+    const [, name, kind, role, called] = match;
+    const server = kind === 'controller' ? 'C' : 'W';
     if (/^[WC]\d?$/.test(name)) throw new LadderError(at, `${name} is the name of a server`);
-    scenario.parties.push({ name, kind, role, server });
+    scenario.parties.push({ name, kind, role, server, listens: Boolean(called) });
     return true;
 }
 
@@ -121,6 +122,8 @@ const FORMS = [
     [pattern(`${PARTY} -> ${PARTY} text (.+)`), ([, from, to, text]) =>
         ({ kind: 'send raw', from, to, type: 'text', fragments: 1, value: { kind: 'literal', value: text } })],
     [pattern(`${PARTY} -> ${PARTY} ${METHOD}(?: (ok|refused (\\d{3}) (\\w+)))?((?: .+)?)`), readMessage],
+    [pattern(`${PARTY} connects to ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
+        ({ kind: 'connected', who, whom, ...readOptions(options ?? '', at) })],
     [pattern(`${PARTY} connects(?: to (/\\S*))?(?: with subprotocols? (.+))?(?: (without pongs))?`),
         ([, who, path, offered, mute]) =>
             ({ kind: 'connect', who, path, subprotocols: offered?.split(/,?\s+/), mute: Boolean(mute) })],

@@ -41,13 +41,17 @@ export class Scene {
     #began = Date.now();
     #last = Date.now();
 
-    /** `target`: what is tested (own.mjs, foreign.mjs); `users`: per party's role. */
-    constructor(scenario, target, users) {
+    /** `target`: what is tested (own.mjs, foreign.mjs); `users`: per party's role; `doors`: per party's name. */
+    constructor(scenario, target, users, doors = new Map()) {
         this.scenario = scenario;
         this.target = target;
         for (const [name, value] of Object.entries(target.variables)) this.#variables.set(name, value);
         for (const party of scenario.parties)
             this.#parties.set(party.name, new Party(party, users.get(`${party.kind} ${party.role}`)));
+        for (const [name, door] of doors) {
+            this.party(name).door = door;
+            door.tell = (text) => this.#tell(`${name} ${text}`);
+        }
     }
 
     // --- names ----------------------------------------------------------------------------------
@@ -121,6 +125,8 @@ export class Scene {
                 return this.#connection(this.#arrow(step).party).socket.ping();
             case 'connect':
                 return this.#connect(step);
+            case 'connected':
+                return this.#connected(step);
             case 'register':
                 return this.#register(step);
             case 'close':
@@ -215,6 +221,15 @@ export class Scene {
         const opened = await this.target.open(party, path, options);
         party.refused = opened.refused;
         party.connection = opened.refused ? undefined : opened;
+    }
+
+    /** The WSF opens the connection. */
+    async #connected({ whom, within = WAIT_S }) {
+        const { door } = this.party(whom);
+        if (!door) throw new Error(`${whom} is not "called by W"`);
+        const opened = await this.#until([door], within, () => door.connections.shift(),
+            () => `no connection came within ${within} s`);
+        this.party(whom).connection = opened;
     }
 
     async #register(step) {
@@ -446,7 +461,8 @@ export class Scene {
         for (const party of this.#parties.values()) {
             for (const leg of party.legs) await leg.close().catch(() => {});
             const { connection } = party;
-            if (!connection) continue;
+            party.door?.close();
+            if (!connection || party.door) continue;
             if (connection.closed && this.target.tidies) await this.target.signOut(party, this);
             else connection.close(1000);
         }
