@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the control thread's main context: posts, timers, signals and the measuring of handlers.
+/* Owns the control thread's main context: posts, signals and the measuring of handlers.
  *
  * Posts are a stack that any thread pushes to with one compare-and-swap; the loop takes the whole
  * stack with one exchange and turns it round, which keeps the order per thread. Only the push onto
@@ -24,14 +24,6 @@ struct post {
     const char *name;
     loop_fn fn;
     void *data;
-};
-
-struct loop_timer {
-    GSource source; /* first: GLib allocates and counts it */
-    const char *name;
-    loop_fn fn;
-    void *data;
-    gint64 period_us; /* 0: one shot */
 };
 
 static struct {
@@ -149,68 +141,6 @@ void loop_post(const char *name, loop_fn fn, void *data)
                                                     memory_order_relaxed));
     if (!head)
         g_main_context_wakeup(NULL);
-}
-
-/* --- timers ------------------------------------------------------------------------------- */
-
-static gboolean timer_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
-{
-    struct loop_timer *timer = (struct loop_timer *)source;
-    gint64 next = -1;
-    if (timer->period_us) {
-        gint64 now = g_source_get_time(source), due = g_source_get_ready_time(source);
-        /* Keep the beat, but after a stall fire once and not once per missed period. */
-        next = due + timer->period_us * ((now - due) / timer->period_us + 1);
-    }
-    g_source_set_ready_time(source, next);
-    loop_mark(timer->name);
-    timer->fn(timer->data); /* may free the timer: GLib holds the source until we return */
-    loop_mark(NULL);
-    return G_SOURCE_CONTINUE;
-}
-
-static GSourceFuncs timer_funcs = {.dispatch = timer_dispatch};
-
-struct loop_timer *loop_timer_new(const char *name, loop_fn fn, void *data)
-{
-    struct loop_timer *timer =
-        (struct loop_timer *)g_source_new(&timer_funcs, sizeof(struct loop_timer));
-    timer->name = name;
-    timer->fn = fn;
-    timer->data = data;
-    g_source_set_static_name(&timer->source, name);
-    g_source_attach(&timer->source, NULL);
-    return timer;
-}
-
-static void start_timer(struct loop_timer *timer, guint ms, gint64 period_us)
-{
-    timer->period_us = period_us;
-    g_source_set_ready_time(&timer->source, g_get_monotonic_time() + (gint64)ms * 1000);
-}
-
-void loop_timer_start(struct loop_timer *timer, guint ms)
-{
-    start_timer(timer, ms, 0);
-}
-
-void loop_timer_start_repeating(struct loop_timer *timer, guint ms)
-{
-    g_return_if_fail(ms > 0);
-    start_timer(timer, ms, (gint64)ms * 1000);
-}
-
-void loop_timer_stop(struct loop_timer *timer)
-{
-    g_source_set_ready_time(&timer->source, -1);
-}
-
-void loop_timer_free(struct loop_timer *timer)
-{
-    if (!timer)
-        return;
-    g_source_destroy(&timer->source);
-    g_source_unref(&timer->source);
 }
 
 /* --- life --------------------------------------------------------------------------------- */

@@ -70,6 +70,9 @@ extern const struct link_limits link_limits_trusted; /* … for control links an
  * transport, tls, message} with secrets blanked; the tests check it against the schemas. Transfer
  * full. */
 struct link_service *link_service_new(const char *trace_file, GError **error);
+/* Reads the TLS files of all listeners and dialers again: new connections use what is in them now.
+ * A file that is broken leaves its listener or dialer as it was; *error says the first. */
+bool link_service_reload(struct link_service *service, GError **error);
 /* Closes everything at once, without callbacks. After the loop has returned. NULL allowed. */
 void link_service_free(struct link_service *service);
 

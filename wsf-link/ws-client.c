@@ -15,9 +15,7 @@
 #include "wsf-link/resolver.h"
 #include "wsf-link/ws-address.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CONNECT_MS 10000                /* TCP, TLS and WebSocket handshake together */
 #define LASTED_US (10 * G_USEC_PER_SEC) /* a link that lived so long begins the back-off anew */
@@ -58,7 +56,8 @@ struct ws_dial {
 
 struct ws_client_vhost {
     char *key;
-    SSL_CTX *tls;
+    SSL_CTX *tls; /* NULL: cleartext */
+    char *certificate, *tls_key, *ca;
     struct lws_vhost *vhost;
 };
 
@@ -150,7 +149,7 @@ static void connect_to(struct link_dialer *dialer, const char *address)
     bool six = strchr(dialer->host, ':') != NULL;
     g_autofree char *host = g_strdup_printf(six ? "[%s]:%u" : "%s:%u", dialer->host, dialer->port);
     struct lws_client_connect_info info = {
-        .context = dialer->service->client_context,
+        .context = dialer->service->client_loop->context,
         .vhost = dialer->vhost,
         .address = address,
         .port = (int)dialer->port,
@@ -164,6 +163,7 @@ static void connect_to(struct link_dialer *dialer, const char *address)
         .opaque_user_data = dial,
     };
     struct link_service *service = dialer->service;
+    ws_loop_touch(service->client_loop);
     /* A failure inside frees the dial, and the program may free the dialer at the news. */
     if (lws_client_connect_via_info(&info) || !g_hash_table_contains(service->dials, dial))
         return;
@@ -274,6 +274,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     if (!dial)
         return 0;
     loop_mark("websocket client");
+    ws_loop_of(wsi)->changed = true; /* sockets come and go inside of libwebsockets */
     if (ws_wire_event(&dial->wire, reason, in, length, &result))
         return result;
     switch ((int)reason) {
@@ -285,7 +286,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     }
     case LWS_CALLBACK_WSI_DESTROY: {
-        struct link_service *service = lws_context_user(lws_get_context(wsi));
+        struct link_service *service = ws_loop_of(wsi)->service;
         link_wire_lost(g_steal_pointer(&dial->wire.link));
         dial_failed(dial, "the connection was closed");
         g_hash_table_remove(service->dials, dial);
@@ -303,8 +304,18 @@ void ws_client_vhost_free(gpointer data)
 {
     struct ws_client_vhost *vhost = data;
     SSL_CTX_free(vhost->tls);
+    g_free(vhost->certificate);
+    g_free(vhost->tls_key);
+    g_free(vhost->ca);
     g_free(vhost->key);
     g_free(vhost);
+}
+
+bool ws_client_vhost_reload(struct ws_client_vhost *vhost, GError **error)
+{
+    const struct ws_tls_files files = {
+        .certificate = vhost->certificate, .key = vhost->tls_key, .ca = vhost->ca};
+    return !vhost->tls || ws_tls_client_reload(vhost->tls, &files, error);
 }
 
 static char *vhost_key(const struct link_dialer *dialer, const struct link_dialer_config *config)
@@ -327,7 +338,7 @@ static struct lws_vhost *make_vhost(struct link_service *service, SSL_CTX *tls, 
         .provided_client_ssl_ctx = tls,
         .http_proxy_address = "none:0", /* or $http_proxy would reroute our links */
     };
-    struct lws_vhost *vhost = lws_create_vhost(service->client_context, &info);
+    struct lws_vhost *vhost = lws_create_vhost(service->client_loop->context, &info);
     if (!vhost)
         problem_set(error, PROBLEM_INTERNAL_ERROR, "libwebsockets did not set up a dialer");
     return vhost;
@@ -344,10 +355,16 @@ static struct lws_vhost *find_vhost(struct link_dialer *dialer,
             return known->vhost;
     }
     SSL_CTX *tls = NULL;
-    if (dialer->tls && !(tls = ws_tls_client_context(config, dialer->host, error)))
+    const struct ws_tls_files files = {
+        .certificate = config->tls_certificate, .key = config->tls_key, .ca = config->tls_ca};
+    if (dialer->tls && !(tls = ws_tls_client_context(&files, dialer->host, error)))
         return NULL;
     struct ws_client_vhost *made = g_new(struct ws_client_vhost, 1);
-    *made = (struct ws_client_vhost){.key = g_steal_pointer(&key), .tls = tls};
+    *made = (struct ws_client_vhost){.key = g_steal_pointer(&key),
+                                     .tls = tls,
+                                     .certificate = g_strdup(files.certificate),
+                                     .tls_key = g_strdup(files.key),
+                                     .ca = g_strdup(files.ca)};
     made->vhost = make_vhost(service, tls, error);
     if (!made->vhost) {
         ws_client_vhost_free(made);
@@ -383,19 +400,6 @@ static bool parse_url(struct link_dialer *dialer, const char *url, GError **erro
     return true;
 }
 
-static bool check_files(const struct link_dialer_config *config, GError **error)
-{
-    const char *const files[] = {config->tls_ca, config->tls_certificate, config->tls_key};
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (files[i] && access(files[i], R_OK)) {
-            problem_set(error, PROBLEM_INVALID_MESSAGE, "cannot read %s: %s", files[i],
-                        g_strerror(errno));
-            return false;
-        }
-    }
-    return true;
-}
-
 struct link_dialer *link_dialer_new(struct link_service *service,
                                     const struct link_dialer_config *config, GError **error)
 {
@@ -406,9 +410,9 @@ struct link_dialer *link_dialer_new(struct link_service *service,
     dialer->backoff.max_ms = MAX(config->backoff_max_ms, dialer->backoff.min_ms);
     dialer->timer = loop_timer_new("dialer", on_timer, dialer);
     g_queue_push_tail(&service->dialers, dialer);
-    if (!parse_url(dialer, config->url, error) || !check_files(config, error))
+    if (!parse_url(dialer, config->url, error))
         goto fail;
-    if (!service->client_context && !(service->client_context = ws_context_new(service, error)))
+    if (!service->client_loop && !(service->client_loop = ws_loop_new(service, 0, NULL, error)))
         goto fail;
     dialer->vhost = find_vhost(dialer, config, error);
     if (!dialer->vhost)

@@ -2,32 +2,26 @@
 #pragma once
 /* Inside of the ws-*.c files, the only ones that know libwebsockets.
  *
- * ws-service.c  contexts on the control loop     ws-server.c  listener: accept, handshake, limits
- * ws-client.c   dialer                           ws-http.c    transmission of http.c's answers
- * ws-wire.c     the wire of a link, both roles   ws-tls.c     names of a peer's certificate
+ * ws-service.c   what all share                   ws-loop.c    libwebsockets on the control loop
+ * ws-listener.c  a listener and its parts         ws-server.c  accept, handshake, limits
+ * ws-client.c    dialer                           ws-http.c    transmission of http.c's answers
+ * ws-wire.c      the wire of a link, both roles   ws-tls.c     certificates of both roles
  * Threads: control. */
 #include "wsf-link/http.h"
 #include "wsf-link/link-core.h"
+#include "wsf-link/ws-loop.h"
 
 #include <libwebsockets.h>
 
 struct link_service {
-    GMainLoop *loop; /* never run: tells libwebsockets the main context */
+    struct ws_poll *poll;
     struct trace *trace;
-    struct lws_context *client_context; /* of all dialers; made with the first */
-    GQueue client_vhosts;               /* struct ws_client_vhost */
-    GHashTable *dials;                  /* set of struct ws_dial, owned */
+    struct ws_loop *client_loop; /* of all dialers; made with the first */
+    GQueue client_vhosts;        /* struct ws_client_vhost */
+    GHashTable *dials;           /* set of struct ws_dial, owned */
     GQueue listeners, dialers;
     guint64 next_number;
 };
-
-/* A context on the control loop; one per listener, because libwebsockets picks a virtual host by
- * port and would mix up several that share "no port of its own". */
-struct lws_context *ws_context_new(struct link_service *service, GError **error);
-/* Makes libwebsockets look at what was asked outside of its callbacks. */
-void ws_kick(struct lws *wsi);
-/* Value of ssl_options_set: TLS 1.2 and 1.3 only (A1). */
-long ws_tls_options(void);
 
 /* --- the wire of a link ------------------------------------------------------------------------
  */
@@ -64,9 +58,23 @@ char **ws_tls_peer_names(struct lws *wsi);
 /* "TLSv1.3", or NULL without TLS. Static. */
 const char *ws_tls_version(struct lws *wsi);
 
-/* The client side's TLS settings. Transfer full (SSL_CTX_free). */
-SSL_CTX *ws_tls_client_context(const struct link_dialer_config *config, const char *host,
-                               GError **error);
+/* --- TLS ---------------------------------------------------------------------------------------
+ */
+
+/* PEM files, borrowed; NULL = none. */
+struct ws_tls_files {
+    const char *certificate, *key;
+    const char *ca; /* dialers without: the system's */
+};
+bool ws_tls_check_files(const struct ws_tls_files *files, GError **error);
+/* What listeners take their material from. Transfer full (SSL_CTX_free). */
+SSL_CTX *ws_tls_server_context(const struct ws_tls_files *files, GError **error);
+/* Brings a context of libwebsockets up to date; its connections keep what they began with. */
+void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from);
+/* A dialer's. Transfer full (SSL_CTX_free). */
+SSL_CTX *ws_tls_client_context(const struct ws_tls_files *files, const char *host, GError **error);
+/* Loads the files again; on failure nothing changes. */
+bool ws_tls_client_reload(SSL_CTX *context, const struct ws_tls_files *files, GError **error);
 /* True when the context itself checks the certificate against the host. */
 bool ws_tls_own_host_check(const char *host);
 
@@ -74,9 +82,12 @@ bool ws_tls_own_host_check(const char *host);
  */
 
 void ws_listener_destroy(struct link_listener *listener);
+bool ws_listener_reload(struct link_listener *listener, GError **error);
 
 /* --- client ------------------------------------------------------------------------------------
  */
 
 void ws_dial_free(gpointer dial);
 void ws_client_vhost_free(gpointer vhost);
+struct ws_client_vhost;
+bool ws_client_vhost_reload(struct ws_client_vhost *vhost, GError **error);

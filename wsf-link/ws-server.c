@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns a listener: accepting, the limits per source address and in total, the check of the
- * WebSocket handshake and the birth of server-side links. Sockets are accepted here and handed to
- * libwebsockets, so a flood is turned away before TLS or a header costs anything. A listener that
- * is closed keeps its libwebsockets context until the service ends: its links live there. */
+/* Owns what happens on a listener: accepting, the limits per source address and in total, the check
+ * of the WebSocket handshake and the birth of server-side links. Sockets are accepted here and
+ * handed to libwebsockets, so a flood is turned away before TLS or a header costs anything. */
 #define LOG_CATEGORY "link"
 #include "wsf-link/ws-server.h"
 
@@ -16,13 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HANDSHAKE_MS 10000
-#define ADDRESSES_MAX 4096
 #define ACCEPTS_PER_ROUND 32
 #define HTTP_RESERVE 64 /* connections above the limit that still get a 503 instead of a reset */
-
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t length);
 
 /* --- connections and streams --------------------------------------------------------------------
  */
@@ -60,11 +54,13 @@ static void stream_init(struct ws_stream *stream, struct ws_connection *connecti
     g_hash_table_add(connection->listener->streams, stream);
 }
 
-static struct ws_connection *connection_new(struct link_listener *listener,
-                                            struct rate_address *address, const char *peer)
+static struct ws_connection *connection_new(struct ws_part *part, struct rate_address *address,
+                                            const char *peer)
 {
     struct ws_connection *connection = g_new0(struct ws_connection, 1);
-    connection->listener = listener;
+    struct link_listener *listener = connection->listener = part->listener;
+    connection->part = part;
+    part->loop->connections++;
     connection->address = address;
     g_strlcpy(connection->peer, peer, sizeof connection->peer);
     address->connections++;
@@ -117,10 +113,16 @@ static void stream_free(gpointer data)
     if (is_own(stream)) { /* libwebsockets ends the streams before their network */
         connection->address->connections--;
         connection->listener->connections--;
+        connection->part->loop->connections--;
     } else if (!--connection->streams) {
         loop_timer_start(connection->own.deadline, connection->listener->handshake_ms);
     }
     g_free(stream);
+}
+
+GHashTable *ws_server_streams_new(void)
+{
+    return g_hash_table_new_full(NULL, NULL, stream_free, NULL);
 }
 
 /* --- accepting ----------------------------------------------------------------------------------
@@ -148,35 +150,42 @@ static void count_refused(void)
     metric_add(metric, 1, NULL);
 }
 
-static void adopt(struct link_listener *listener, int fd, const struct sockaddr_storage *from)
+static void hand_over(struct ws_connection *connection, int fd)
 {
-    char peer[INET6_ADDRSTRLEN];
-    ws_address_text(from, peer, sizeof peer);
-    gint64 now = g_get_monotonic_time();
-    struct rate_address *address = rate_table_find(listener->addresses, peer, now);
-    const char *why = refusal(listener, address, now);
-    if (why) {
-        struct log_ids ids = {.link = peer};
-        log_debug(&ids, "connection refused: %s", why);
-        count_refused();
-        close(fd);
-        return;
-    }
-    int one = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct ws_connection *connection = connection_new(listener, address, peer);
+    struct link_listener *listener = connection->listener;
     lws_adopt_desc_t adoption = {
-        .vh = listener->vhost,
+        .vh = connection->part->vhost,
         .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
         .fd = {.sockfd = fd},
         .opaque = &connection->own,
     };
+    ws_loop_touch(connection->part->loop);
     /* On failure libwebsockets closes the socket; whether it told us depends on how far it came. */
     struct lws *wsi = lws_adopt_descriptor_vhost_via_info(&adoption);
     if (!wsi)
         g_hash_table_remove(listener->streams, &connection->own);
     else if (g_hash_table_contains(listener->streams, &connection->own))
         connection->own.wire.wsi = wsi;
+}
+
+static void take(struct link_listener *listener, int fd, const struct sockaddr_storage *from)
+{
+    char peer[INET6_ADDRSTRLEN];
+    ws_address_text(from, peer, sizeof peer);
+    gint64 now = g_get_monotonic_time();
+    struct rate_address *address = rate_table_find(listener->addresses, peer, now);
+    const char *why = refusal(listener, address, now);
+    struct ws_part *part = why ? NULL : ws_listener_part(listener);
+    if (!part) {
+        struct log_ids ids = {.link = peer};
+        log_debug(&ids, "connection refused: %s", why ? why : "libwebsockets takes no more");
+        count_refused();
+        close(fd);
+        return;
+    }
+    int one = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    hand_over(connection_new(part, address, peer), fd);
 }
 
 static gboolean on_listen_ready(gint fd, GIOCondition condition, gpointer data)
@@ -188,7 +197,7 @@ static gboolean on_listen_ready(gint fd, GIOCondition condition, gpointer data)
         socklen_t length = sizeof from;
         int peer = accept4(fd, (struct sockaddr *)&from, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (peer >= 0) {
-            adopt(listener, peer, &from);
+            take(listener, peer, &from);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -203,7 +212,7 @@ static gboolean on_listen_ready(gint fd, GIOCondition condition, gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static void accept_again(void *data)
+void ws_listener_accept(void *data)
 {
     struct link_listener *listener = data;
     if (listener->fd >= 0 && !listener->accept_source)
@@ -351,27 +360,25 @@ static int open_link(struct ws_stream *stream, struct lws *wsi)
  * itself known by its first request. */
 static struct ws_stream *find_stream(struct lws *wsi, enum lws_callback_reasons reason)
 {
-    const struct link_service *service = lws_context_user(lws_get_context(wsi));
+    const struct ws_part *part = ws_loop_of(wsi)->owner;
     struct ws_stream *stream = lws_get_opaque_user_data(wsi);
-    struct lws *network = stream ? wsi : lws_get_network_wsi(wsi);
-    if (!stream && network != wsi)
-        stream = lws_get_opaque_user_data(network);
-    for (GList *at = service->listeners.head; stream && at; at = at->next) {
-        struct link_listener *listener = at->data;
-        if (!g_hash_table_contains(listener->streams, stream))
-            continue;
-        if (network == wsi)
-            return stream;
-        bool request = reason == LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION ||
-                       reason == LWS_CALLBACK_FILTER_HTTP_CONNECTION;
-        return request ? stream_new(stream->connection, wsi) : NULL;
-    }
-    return NULL;
+    if (stream)
+        return g_hash_table_contains(part->listener->streams, stream) ? stream : NULL;
+    if (reason != LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION &&
+        reason != LWS_CALLBACK_FILTER_HTTP_CONNECTION)
+        return NULL;
+    struct lws *network = lws_get_network_wsi(wsi);
+    stream = lws_get_opaque_user_data(network);
+    return stream && network != wsi ? stream_new(stream->connection, wsi) : NULL;
 }
 
-static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+int ws_server_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
+        ws_part_set_up_tls(ws_loop_of(wsi)->owner, user);
+        return 0;
+    }
     /* Without this answer libwebsockets takes every client certificate, whatever OpenSSL found. */
     if (reason == LWS_CALLBACK_OPENSSL_PERFORM_CLIENT_CERT_VERIFICATION)
         return length ? 0 : -1; /* the result of the verification so far */
@@ -397,173 +404,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return open_link(stream, wsi);
     case LWS_CALLBACK_WSI_DESTROY:
         link_wire_lost(g_steal_pointer(&stream->wire.link));
+        ws_loop_touch(ws_loop_of(wsi));
         g_hash_table_remove(stream->connection->listener->streams, stream);
         return 0;
     default:
         return ws_http_event(stream, wsi, reason, in, length);
     }
-}
-
-/* --- listeners ----------------------------------------------------------------------------------
- */
-
-static struct lws_protocols *protocols_new(const struct link_listener_config *config)
-{
-    struct lws_protocols *list = g_new0(struct lws_protocols, config->n_endpoints + 2);
-    guint n = 0;
-    list[n++] = (struct lws_protocols){.name = "http", .callback = on_event};
-    for (size_t i = 0; i < config->n_endpoints; i++) {
-        const char *name = config->endpoints[i].protocol->subprotocol;
-        bool known = false;
-        for (guint j = 0; j < n; j++)
-            known = known || !strcmp(list[j].name, name);
-        if (!known)
-            list[n++] = (struct lws_protocols){
-                .name = g_strdup(name), .callback = on_event, .rx_buffer_size = 4096};
-    }
-    return list;
-}
-
-static void protocols_free(struct lws_protocols *list)
-{
-    for (guint i = 1; list && list[i].name; i++)
-        g_free((char *)list[i].name);
-    g_free(list);
-}
-
-static bool make_vhost(struct link_listener *listener, const struct link_listener_config *config,
-                       GError **error)
-{
-    struct lws_context_creation_info info = {
-        .vhost_name = "link",
-        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
-        .protocols = listener->protocols,
-        .keepalive_timeout = 10,
-        .alpn = "h2,http/1.1",
-        .http2_settings = {1, 65536, 0,
-                           config->streams_per_connection ? config->streams_per_connection : 16, 0,
-                           16384},
-    };
-    if (config->tls_certificate) {
-        info.ssl_cert_filepath = config->tls_certificate;
-        info.ssl_private_key_filepath = config->tls_key;
-        info.ssl_options_set = ws_tls_options();
-        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        /* Or the system's certificates would be loaded for connections that a server never makes.
-         */
-        info.provided_client_ssl_ctx = listener->unused = SSL_CTX_new(TLS_client_method());
-    }
-    if (config->tls_client_ca) {
-        info.ssl_ca_filepath = config->tls_client_ca;
-        info.options |= LWS_SERVER_OPTION_REQUIRE_VALID_OPENSSL_CLIENT_CERT |
-                        LWS_SERVER_OPTION_PEER_CERT_NOT_REQUIRED;
-    }
-    listener->vhost = lws_create_vhost(listener->context, &info);
-    if (!listener->vhost)
-        problem_set(error, PROBLEM_INTERNAL_ERROR,
-                    "cannot set up the listener; are %s and %s a PEM certificate and its key?",
-                    config->tls_certificate ? config->tls_certificate : "(none)",
-                    config->tls_key ? config->tls_key : "(none)");
-    return listener->vhost != NULL;
-}
-
-static bool check_config(const struct link_listener_config *config, GError **error)
-{
-    if (!config->tls_certificate != !config->tls_key) {
-        problem_set(error, PROBLEM_INVALID_MESSAGE,
-                    "a listener needs both a TLS certificate and its key, or neither");
-        return false;
-    }
-    const char *const files[] = {config->tls_certificate, config->tls_key, config->tls_client_ca};
-    for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
-        if (files[i] && access(files[i], R_OK)) {
-            problem_set(error, PROBLEM_INVALID_MESSAGE, "cannot read %s: %s", files[i],
-                        g_strerror(errno));
-            return false;
-        }
-    }
-    return true;
-}
-
-struct link_listener *link_listen(struct link_service *service,
-                                  const struct link_listener_config *config, GError **error)
-{
-    if (!check_config(config, error))
-        return NULL;
-    struct link_listener *listener = g_new0(struct link_listener, 1);
-    listener->service = service;
-    listener->fd = -1;
-    g_queue_push_tail(&service->listeners, listener);
-    listener->endpoints = config->endpoints;
-    listener->n_endpoints = config->n_endpoints;
-    listener->origins = g_strdupv((char **)config->origins);
-    listener->http = config->http;
-    listener->tls = config->tls_certificate != NULL;
-    listener->connections_max = config->connections_max ? config->connections_max : G_MAXINT;
-    listener->connections_per_address =
-        config->connections_per_address ? config->connections_per_address : G_MAXINT;
-    listener->connect_rate_per_address = config->connect_rate_per_address;
-    listener->request_rate_per_address = config->request_rate_per_address;
-    listener->request_rate_total = config->request_rate_total;
-    listener->handshake_ms =
-        config->handshake_timeout_ms ? config->handshake_timeout_ms : HANDSHAKE_MS;
-    listener->streams = g_hash_table_new_full(NULL, NULL, stream_free, NULL);
-    listener->addresses = rate_table_new(ADDRESSES_MAX);
-    listener->protocols = protocols_new(config);
-    listener->accept_again = loop_timer_new("accept again", accept_again, listener);
-    listener->context = ws_context_new(service, error);
-    if (!listener->context || !make_vhost(listener, config, error))
-        goto fail;
-    listener->fd =
-        ws_address_listen(config->address, config->port, !listener->tls, &listener->port, error);
-    if (listener->fd < 0)
-        goto fail;
-    accept_again(listener);
-    return listener;
-fail:
-    ws_listener_destroy(listener);
-    return NULL;
-}
-
-guint link_listener_port(const struct link_listener *listener)
-{
-    return listener->port;
-}
-
-void link_listener_close(struct link_listener *listener)
-{
-    if (!listener || listener->fd < 0)
-        return;
-    if (listener->accept_source)
-        g_source_remove(listener->accept_source);
-    listener->accept_source = 0;
-    loop_timer_stop(listener->accept_again);
-    close(listener->fd);
-    listener->fd = -1;
-    listener->endpoints = NULL;
-    listener->n_endpoints = 0;
-    listener->http = NULL;
-}
-
-void ws_listener_destroy(struct link_listener *listener)
-{
-    link_listener_close(listener);
-    GHashTableIter iter;
-    gpointer key;
-    g_hash_table_iter_init(&iter, listener->streams);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        struct ws_stream *stream = key;
-        if (stream->wire.link)
-            link_abandon(stream->wire.link, LINK_CLOSE_DRAINING);
-    }
-    if (listener->context)
-        lws_context_destroy(listener->context);
-    SSL_CTX_free(listener->unused);
-    g_hash_table_destroy(listener->streams);
-    rate_table_free(listener->addresses);
-    protocols_free(listener->protocols);
-    g_strfreev(listener->origins);
-    loop_timer_free(listener->accept_again);
-    g_queue_remove(&listener->service->listeners, listener);
-    g_free(listener);
 }

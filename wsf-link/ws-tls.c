@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the reading of a verified peer certificate: the names that an identity may be compared with.
- * Only subjectAltName counts; the common name has not named hosts or users for a decade (RFC 6125).
+/* Owns TLS of both roles: the files (PEM) that are loaded into OpenSSL's contexts, at the start and
+ * again when they were renewed, and the names in a verified peer certificate. Files are loaded
+ * whole into a context of their own first, so a broken one changes nothing. Of a peer's certificate
+ * only subjectAltName counts; the common name has not named hosts or users for a decade (RFC 6125).
  */
 #include "wsf-link/ws-core.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *text_name(const ASN1_STRING *string)
 {
@@ -88,39 +92,132 @@ char **ws_tls_peer_names(struct lws *wsi)
     return (char **)g_ptr_array_steal(names, NULL);
 }
 
-static bool load(SSL_CTX *context, const struct link_dialer_config *config)
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static const char *openssl_reason(void)
 {
-    if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION)) /* A1 */
-        return false;
-    if (config->tls_ca ? !SSL_CTX_load_verify_file(context, config->tls_ca)
-                       : !SSL_CTX_set_default_verify_paths(context))
-        return false;
-    if (!config->tls_certificate)
-        return true;
-    return SSL_CTX_use_certificate_chain_file(context, config->tls_certificate) == 1 &&
-           SSL_CTX_use_PrivateKey_file(context, config->tls_key, SSL_FILETYPE_PEM) == 1 &&
-           SSL_CTX_check_private_key(context) == 1;
+    const char *why = ERR_reason_error_string(ERR_get_error());
+    return why ? why : "unknown reason";
 }
 
-SSL_CTX *ws_tls_client_context(const struct link_dialer_config *config, const char *host,
-                               GError **error)
+bool ws_tls_check_files(const struct ws_tls_files *files, GError **error)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    if (!files->certificate != !files->key) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "TLS needs both a certificate and its key, or neither");
+        return false;
+    }
+    const char *const names[] = {files->certificate, files->key, files->ca};
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (names[i] && access(names[i], R_OK)) {
+            problem_set(error, PROBLEM_INVALID_MESSAGE, "cannot read %s: %s", names[i],
+                        g_strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool load_pair(SSL_CTX *context, const struct ws_tls_files *files, GError **error)
+{
     ERR_clear_error();
-    /* The connection checks names and IPv4 addresses; it cuts an IPv6 address at its first colon.
-     */
-    if (context && load(context, config) &&
-        (!ws_tls_own_host_check(host) ||
-         X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host)))
+    if (!files->certificate ||
+        (SSL_CTX_use_certificate_chain_file(context, files->certificate) == 1 &&
+         SSL_CTX_use_PrivateKey_file(context, files->key, SSL_FILETYPE_PEM) == 1 &&
+         SSL_CTX_check_private_key(context) == 1))
+        return true;
+    problem_set(error, PROBLEM_INVALID_MESSAGE,
+                "%s and %s are not a PEM certificate and its key: %s", files->certificate,
+                files->key, openssl_reason());
+    return false;
+}
+
+static bool load_ca(SSL_CTX *context, const char *ca, GError **error)
+{
+    ERR_clear_error();
+    if (ca ? SSL_CTX_load_verify_file(context, ca) : SSL_CTX_set_default_verify_paths(context))
+        return true;
+    problem_set(error, PROBLEM_INVALID_MESSAGE, "%s has no certificates of authorities: %s",
+                ca ? ca : "the system's store", openssl_reason());
+    return false;
+}
+
+static SSL_CTX *load(const struct ws_tls_files *files, bool client, GError **error)
+{
+    if (!ws_tls_check_files(files, error))
+        return NULL;
+    SSL_CTX *context = SSL_CTX_new(client ? TLS_client_method() : TLS_server_method());
+    if (!context) {
+        problem_set(error, PROBLEM_INTERNAL_ERROR, "no TLS context: %s", openssl_reason());
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); /* A1 */
+    if (load_pair(context, files, error) &&
+        ((!client && !files->ca) || load_ca(context, files->ca, error)))
         return context;
-    const char *why = ERR_reason_error_string(ERR_get_error());
-    problem_set(error, PROBLEM_INVALID_MESSAGE, "cannot load the TLS files of a dialer: %s",
-                why ? why : "unknown reason");
     SSL_CTX_free(context);
     return NULL;
 }
 
+/* What is loaded into one context also in another, which may have connections already: they keep
+ * what they began with. */
+static void copy_material(SSL_CTX *to, SSL_CTX *from)
+{
+    STACK_OF(X509) *chain = NULL;
+    SSL_CTX_get0_chain_certs(from, &chain);
+    X509 *certificate = SSL_CTX_get0_certificate(from);
+    if (certificate)
+        SSL_CTX_use_cert_and_key(to, certificate, SSL_CTX_get0_privatekey(from), chain, 1);
+    SSL_CTX_set1_cert_store(to, SSL_CTX_get_cert_store(from));
+}
+
+/* --- servers ------------------------------------------------------------------------------------
+ */
+
+SSL_CTX *ws_tls_server_context(const struct ws_tls_files *files, GError **error)
+{
+    return load(files, false, error);
+}
+
+void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from)
+{
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); /* A1 */
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                                     SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* Links live long: what a resumed handshake would save is not worth what it keeps in memory. */
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    copy_material(context, from);
+}
+
+/* --- dialers ------------------------------------------------------------------------------------
+ */
+
 bool ws_tls_own_host_check(const char *host)
 {
     return strchr(host, ':') != NULL;
+}
+
+SSL_CTX *ws_tls_client_context(const struct ws_tls_files *files, const char *host, GError **error)
+{
+    SSL_CTX *context = load(files, true, error);
+    /* The connection checks names and IPv4 addresses; it cuts an IPv6 address at its first colon.
+     */
+    if (!context || !ws_tls_own_host_check(host) ||
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_CTX_get0_param(context), host))
+        return context;
+    problem_set(error, PROBLEM_INVALID_MESSAGE, "%s is no IPv6 address", host);
+    SSL_CTX_free(context);
+    return NULL;
+}
+
+bool ws_tls_client_reload(SSL_CTX *context, const struct ws_tls_files *files, GError **error)
+{
+    SSL_CTX *fresh = load(files, true, error);
+    if (!fresh)
+        return false;
+    copy_material(context, fresh);
+    SSL_CTX_free(fresh);
+    return true;
 }

@@ -13,20 +13,27 @@ static void write_soon(void *data)
 {
     struct ws_wire *wire = data;
     lws_callback_on_writable(wire->wsi);
+    ws_loop_touch(ws_loop_of(wire->wsi));
 }
 
 static void read_on_off(void *data, bool on)
 {
     struct ws_wire *wire = data;
-    lws_rx_flow_control(wire->wsi, on);
+    struct ws_loop *loop = ws_loop_of(wire->wsi);
+    if (wire->flow.window) /* the whole connection: libwebsockets would go on filling its window */
+        ws_loop_read(loop, lws_get_socket_fd(lws_get_network_wsi(wire->wsi)), on);
+    else
+        lws_rx_flow_control(wire->wsi, on);
     /* What was read ahead of the pause waits inside libwebsockets for a look. */
-    ws_kick(wire->wsi);
+    lws_cancel_service(loop->context);
+    ws_loop_touch(loop);
 }
 
 void ws_wire_drop(struct lws *wsi)
 {
     lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
-    ws_kick(wsi);
+    lws_cancel_service(lws_get_context(wsi));
+    ws_loop_touch(ws_loop_of(wsi));
 }
 
 static void drop(void *data)

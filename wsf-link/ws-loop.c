@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns how libwebsockets waits. Its GLib plugin makes a source of every socket, and GLib looks at
+ * every source of a main context in every round: with thousands of links that is all there is time
+ * for. So a context of libwebsockets has few sockets and a main context of its own, and all of
+ * these wait in one epoll, which is the only source of the control loop. A round costs what is
+ * ready and its few neighbours. GLib's documented steps (prepare, query, check, dispatch) are taken
+ * one by one for that; libwebsockets does not notice. */
+#define LOG_CATEGORY "link"
+#include "wsf-link/ws-loop.h"
+
+#include "base/problem.h"
+#include "wsf-link/ws-core.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define EVENTS_PER_ROUND 256
+
+struct ws_poll {
+    int epoll;
+    GPtrArray *loops; /* struct ws_loop or NULL, by number */
+    guint n_ready;
+    GSource *source;
+    gpointer tag;
+};
+
+struct poll_source {
+    GSource source;
+    struct ws_poll *poll;
+};
+
+/* --- one loop ----------------------------------------------------------------------------------
+ */
+
+static void set_ready(struct ws_loop *loop, bool ready)
+{
+    if (loop->ready == ready)
+        return;
+    loop->ready = ready;
+    loop->poll->n_ready += ready ? 1 : (guint)-1;
+}
+
+static bool is_paused(const struct ws_loop *loop, int fd)
+{
+    for (guint i = 0; i < loop->paused->len; i++)
+        if (g_array_index(loop->paused, int, i) == fd)
+            return true;
+    return false;
+}
+
+static void watch(struct ws_loop *loop, const GPollFD *fd)
+{
+    guint64 name = (guint64)loop->number << 32 | (guint32)fd->fd;
+    struct epoll_event event = {.events = fd->events, .data.u64 = name};
+    /* A descriptor that was closed has left the epoll by itself. */
+    if (epoll_ctl(loop->poll->epoll, EPOLL_CTL_MOD, fd->fd, &event) && errno == ENOENT)
+        epoll_ctl(loop->poll->epoll, EPOLL_CTL_ADD, fd->fd, &event);
+}
+
+/* Both lists are sorted by descriptor. `changed`: a number may mean another socket now. */
+static void sync_epoll(struct ws_loop *loop)
+{
+    gint a = 0;
+    for (gint i = 0; i < loop->n_fds; i++) {
+        GPollFD wanted = loop->fds[i];
+        if (is_paused(loop, wanted.fd))
+            wanted.events &= (gushort)~G_IO_IN;
+        for (; a < loop->n_armed && loop->armed[a].fd < wanted.fd; a++)
+            epoll_ctl(loop->poll->epoll, EPOLL_CTL_DEL, loop->armed[a].fd, NULL);
+        bool known = a < loop->n_armed && loop->armed[a].fd == wanted.fd;
+        if (!known || loop->changed || loop->armed[a].events != wanted.events)
+            watch(loop, &wanted);
+        a += known;
+    }
+    for (; a < loop->n_armed; a++)
+        epoll_ctl(loop->poll->epoll, EPOLL_CTL_DEL, loop->armed[a].fd, NULL);
+    memcpy(loop->armed, loop->fds, sizeof *loop->fds * (gsize)loop->n_fds);
+    for (gint i = 0; i < loop->n_fds; i++)
+        if (is_paused(loop, loop->armed[i].fd))
+            loop->armed[i].events &= (gushort)~G_IO_IN;
+    loop->n_armed = loop->n_fds;
+    loop->changed = false;
+}
+
+static void arm(struct ws_loop *loop)
+{
+    gint timeout;
+    bool now = g_main_context_prepare(loop->main, &loop->priority);
+    while ((loop->n_fds = g_main_context_query(loop->main, loop->priority, &timeout, loop->fds,
+                                               loop->size)) > loop->size) {
+        loop->size = loop->n_fds;
+        loop->fds = g_renew(GPollFD, loop->fds, loop->size);
+        loop->armed = g_renew(GPollFD, loop->armed, loop->size);
+    }
+    for (gint i = 0; i < loop->n_fds; i++)
+        loop->fds[i].revents = 0;
+    loop->deadline = timeout < 0 ? -1 : g_get_monotonic_time() + (gint64)timeout * 1000;
+    sync_epoll(loop);
+    if (now || !timeout)
+        set_ready(loop, true);
+}
+
+static void run(struct ws_loop *loop)
+{
+    set_ready(loop, false);
+    if (!g_main_context_acquire(loop->main))
+        return;
+    if (g_main_context_check(loop->main, loop->priority, loop->fds, loop->n_fds))
+        g_main_context_dispatch(loop->main);
+    arm(loop);
+    g_main_context_release(loop->main);
+}
+
+static void take_event(struct ws_poll *poll, const struct epoll_event *event)
+{
+    guint number = (guint)(event->data.u64 >> 32);
+    int fd = (int)(guint32)event->data.u64;
+    struct ws_loop *loop = number < poll->loops->len ? poll->loops->pdata[number] : NULL;
+    if (!loop)
+        return;
+    for (gint i = 0; i < loop->n_fds; i++)
+        if (loop->fds[i].fd == fd)
+            loop->fds[i].revents = (gushort)(event->events & 0xffff);
+    set_ready(loop, true);
+}
+
+/* --- the source of all --------------------------------------------------------------------------
+ */
+
+static gint64 nearest_deadline(const struct ws_poll *poll)
+{
+    gint64 nearest = -1;
+    for (guint i = 0; i < poll->loops->len; i++) {
+        const struct ws_loop *loop = poll->loops->pdata[i];
+        if (loop && loop->deadline >= 0 && (nearest < 0 || loop->deadline < nearest))
+            nearest = loop->deadline;
+    }
+    return nearest;
+}
+
+static gboolean poll_prepare(GSource *source, gint *timeout)
+{
+    const struct ws_poll *poll = ((struct poll_source *)source)->poll;
+    gint64 deadline = nearest_deadline(poll);
+    gint64 wait = deadline - g_source_get_time(source);
+    *timeout = deadline < 0 ? -1 : (gint)CLAMP((wait + 999) / 1000, 0, G_MAXINT);
+    return poll->n_ready || (deadline >= 0 && wait <= 0);
+}
+
+static gboolean poll_check(GSource *source)
+{
+    const struct ws_poll *poll = ((struct poll_source *)source)->poll;
+    gint64 deadline = nearest_deadline(poll);
+    return poll->n_ready || g_source_query_unix_fd(source, poll->tag) ||
+           (deadline >= 0 && deadline <= g_source_get_time(source));
+}
+
+static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    struct ws_poll *poll = ((struct poll_source *)source)->poll;
+    struct epoll_event events[EVENTS_PER_ROUND];
+    gint64 now = g_get_monotonic_time();
+    int n = epoll_wait(poll->epoll, events, EVENTS_PER_ROUND, 0);
+    for (int i = 0; i < n; i++)
+        take_event(poll, &events[i]);
+    /* What becomes ready meanwhile has its turn in the next round, after everybody else. */
+    guint n_loops = poll->loops->len;
+    for (guint i = 0; i < n_loops; i++) {
+        struct ws_loop *loop = poll->loops->pdata[i];
+        if (loop && (loop->ready || (loop->deadline >= 0 && loop->deadline <= now)))
+            run(loop);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static GSourceFuncs poll_funcs = {
+    .prepare = poll_prepare, .check = poll_check, .dispatch = poll_dispatch};
+
+struct ws_poll *ws_poll_new(void)
+{
+    struct ws_poll *poll = g_new0(struct ws_poll, 1);
+    poll->epoll = epoll_create1(EPOLL_CLOEXEC);
+    poll->loops = g_ptr_array_new();
+    poll->source = g_source_new(&poll_funcs, sizeof(struct poll_source));
+    g_source_set_name(poll->source, "websocket");
+    ((struct poll_source *)poll->source)->poll = poll;
+    poll->tag = g_source_add_unix_fd(poll->source, poll->epoll, G_IO_IN);
+    g_source_attach(poll->source, NULL);
+    return poll;
+}
+
+void ws_poll_free(struct ws_poll *poll)
+{
+    if (!poll)
+        return;
+    g_source_destroy(poll->source);
+    g_source_unref(poll->source);
+    close(poll->epoll);
+    g_ptr_array_unref(poll->loops);
+    g_free(poll);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+static struct lws_context *make_context(struct ws_loop *loop, guint fds_max)
+{
+    void *loops[] = {loop->glib};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = LWS_SERVER_OPTION_GLIB | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME,
+        .foreign_loops = loops,
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+        .server_string = "eirtcw",
+        .max_http_header_data = 8192,
+        .fd_limit_per_thread = fds_max,
+        .timeout_secs = 10,
+        .user = loop,
+    };
+    /* Asked for again it would renumber where libwebsockets keeps its pointers inside of OpenSSL's
+     * objects, and living connections would lose theirs. */
+    static bool tls_ready;
+    if (!tls_ready)
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    struct lws_context *context = lws_create_context(&info);
+    tls_ready = tls_ready || context;
+    return context;
+}
+
+struct ws_loop *ws_loop_new(struct link_service *service, guint fds_max, void *owner,
+                            GError **error)
+{
+    struct ws_loop *loop = g_new0(struct ws_loop, 1);
+    loop->service = service;
+    loop->owner = owner;
+    loop->poll = service->poll;
+    loop->main = g_main_context_new();
+    loop->glib = g_main_loop_new(loop->main, FALSE);
+    loop->paused = g_array_new(FALSE, FALSE, sizeof(int));
+    loop->deadline = -1;
+    loop->context = make_context(loop, fds_max);
+    loop->number = loop->poll->loops->len;
+    g_ptr_array_add(loop->poll->loops, loop);
+    if (loop->context) {
+        ws_loop_touch(loop);
+        return loop;
+    }
+    problem_set(error, PROBLEM_INTERNAL_ERROR,
+                "libwebsockets did not start; is libwebsockets-evlib-glib installed?");
+    ws_loop_free(loop);
+    return NULL;
+}
+
+void ws_loop_free(struct ws_loop *loop)
+{
+    if (!loop)
+        return;
+    for (gint i = 0; i < loop->n_armed; i++)
+        epoll_ctl(loop->poll->epoll, EPOLL_CTL_DEL, loop->armed[i].fd, NULL);
+    if (loop->context)
+        lws_context_destroy(loop->context);
+    set_ready(loop, false);
+    loop->poll->loops->pdata[loop->number] = NULL;
+    g_main_loop_unref(loop->glib);
+    g_main_context_unref(loop->main);
+    g_array_unref(loop->paused);
+    g_free(loop->fds);
+    g_free(loop->armed);
+    g_free(loop);
+}
+
+void ws_loop_touch(struct ws_loop *loop)
+{
+    loop->changed = true;
+    set_ready(loop, true);
+}
+
+void ws_loop_read(struct ws_loop *loop, int fd, bool on)
+{
+    for (guint i = 0; i < loop->paused->len; i++)
+        if (g_array_index(loop->paused, int, i) == fd)
+            g_array_remove_index_fast(loop->paused, i--);
+    if (!on)
+        g_array_append_val(loop->paused, fd);
+    ws_loop_touch(loop);
+}
+
+struct ws_loop *ws_loop_of(struct lws *wsi)
+{
+    return lws_context_user(lws_get_context(wsi));
+}

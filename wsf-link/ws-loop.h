@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* libwebsockets contexts on the control loop, many of them, at the cost of those that have
+ * something to do. Threads: control. */
+#include <glib.h>
+#include <libwebsockets.h>
+#include <stdbool.h>
+
+struct link_service;
+
+struct ws_poll; /* what all loops of a service wait in */
+struct ws_poll *ws_poll_new(void);
+/* After its loops. NULL allowed. */
+void ws_poll_free(struct ws_poll *poll);
+
+/* A context; the user of the context (lws_context_user) is its loop. */
+struct ws_loop {
+    struct link_service *service;
+    void *owner; /* the listener's part; NULL: of the dialers */
+    struct lws_context *context;
+    guint connections; /* counted by the owner */
+    /* inside */
+    struct ws_poll *poll;
+    guint number;
+    GMainContext *main;
+    GMainLoop *glib; /* never run: tells libwebsockets the main context */
+    GPollFD *fds, *armed;
+    gint n_fds, n_armed, size, priority;
+    gint64 deadline; /* -1: none */
+    bool ready, changed;
+    GArray *paused; /* int: not read from */
+};
+
+/* `fds_max`: sockets that the context may have; 0 = as many as the process. */
+struct ws_loop *ws_loop_new(struct link_service *service, guint fds_max, void *owner,
+                            GError **error);
+/* Not from inside of a callback of libwebsockets. NULL allowed. */
+void ws_loop_free(struct ws_loop *loop);
+/* Something was asked of libwebsockets outside of its callbacks, or a socket came or went: look. */
+void ws_loop_touch(struct ws_loop *loop);
+/* Reads from the socket or not. For HTTP/2, where libwebsockets has no flow control of its own. */
+void ws_loop_read(struct ws_loop *loop, int fd, bool on);
+struct ws_loop *ws_loop_of(struct lws *wsi);
