@@ -3,6 +3,7 @@
  * before it has been acknowledged: on a loss every unanswered request is void, and call-resume.c
  * says again what matters. */
 #define LOG_CATEGORY "call"
+#include "wsf/call-direct.h"
 #include "wsf/call.h"
 
 #include <string.h>
@@ -122,6 +123,8 @@ void leg_send_setup(struct wsf *wsf, struct leg *leg)
         json_object_set(members, "userData", session->user_data);
     if (endpoint_is_wsf(endpoint))
         add_wsf_members(members, session);
+    if (leg->media == &media_direct)
+        json_object_set_new(members, "supportedExtension", direct_extensions());
     struct saying *saying = saying_new(wsf, leg, link);
     saying->setup = true;
     link_request(link, "msetup", members, 0, on_offer_response, saying);

@@ -3,6 +3,7 @@
  * request is a step that names its session by id, so that a response for a call that has ended
  * meanwhile finds nothing; what such a late response has created is released here, in one place. */
 #define LOG_CATEGORY "call"
+#include "wsf/call-direct.h"
 #include "wsf/call.h"
 
 #include <string.h>
@@ -79,7 +80,7 @@ void media_release(struct wsf *wsf, struct leg *leg)
 
 const struct leg_media *leg_media_by_name(const char *name)
 {
-    static const struct leg_media *const ways[] = {&media_anchored};
+    static const struct leg_media *const ways[] = {&media_anchored, &media_direct};
     for (size_t i = 0; i < G_N_ELEMENTS(ways); i++)
         if (strcmp(ways[i]->name, name) == 0)
             return ways[i];

@@ -81,7 +81,7 @@ static void on_lost(const char *wmcf, const char *why, void *user)
     problem_set(&error, PROBLEM_WMCF_ERROR, "%s", why);
     for (guint i = 0; i < sessions->len; i++) {
         struct session *session = g_ptr_array_index(sessions, i);
-        if (session->phase == CALL_ENDED || strcmp(session->wmcf, wmcf) != 0)
+        if (session->phase == CALL_ENDED || g_strcmp0(session->wmcf, wmcf) != 0)
             continue;
         call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
         ended++;

@@ -8,7 +8,7 @@
 struct policy_row {
     char *name; /* of the section, as it stands in the file */
     GPatternSpec *from, *to;
-    bool permit;
+    bool permit, direct_media;
     const char *flow_status;
 };
 
@@ -25,10 +25,11 @@ static void row_clear(void *data)
 }
 
 static void add_row(struct policy *policy, const char *name, const char *from, const char *to,
-                    bool permit, const char *flow_status)
+                    bool permit, bool direct_media, const char *flow_status)
 {
-    struct policy_row row = {g_strdup(name), g_pattern_spec_new(from), g_pattern_spec_new(to),
-                             permit, flow_status};
+    struct policy_row row = {g_strdup(name),         g_pattern_spec_new(from),
+                             g_pattern_spec_new(to), permit,
+                             direct_media,           flow_status};
     g_array_append_val(policy->rows, row);
 }
 
@@ -41,8 +42,9 @@ struct policy *policy_new(const struct conf *conf)
     for (guint i = 0; names && names[i]; i++)
         add_row(policy, names[i], conf_string(conf, names[i], "from"),
                 conf_string(conf, names[i], "to"), conf_bool(conf, names[i], "permit"),
+                conf_bool(conf, names[i], "direct_media"),
                 conf_string(conf, names[i], "flow_status"));
-    add_row(policy, "", "*", "*", true, "ENABLED");
+    add_row(policy, "", "*", "*", true, false, "ENABLED");
     return policy;
 }
 
@@ -75,6 +77,12 @@ const char *policy_flow_status(const struct policy *policy, guint row)
 {
     g_return_val_if_fail(row < policy->rows->len, "DISABLED");
     return g_array_index(policy->rows, struct policy_row, row).flow_status;
+}
+
+bool policy_direct_media(const struct policy *policy, guint row)
+{
+    g_return_val_if_fail(row < policy->rows->len, false);
+    return g_array_index(policy->rows, struct policy_row, row).direct_media;
 }
 
 const char *policy_row_name(const struct policy *policy, guint row)

@@ -15,6 +15,8 @@ void policy_free(struct policy *policy);
 /* *ret_row: for policy_flow_status(). NOT_AUTHORIZED when the row forbids it. */
 bool policy_permit(const struct policy *policy, const char *from, const char *to, guint *ret_row,
                    GError **error);
+/* Whether media of such a call may pass without a media centre (A6, direct media). */
+bool policy_direct_media(const struct policy *policy, guint row);
 /* flowStatus of protocol B. Static. */
 const char *policy_flow_status(const struct policy *policy, guint row);
 /* The section of a row, policy "name" as in the file, "" for the default, which comes last: a row

@@ -152,6 +152,7 @@ static void leg_free(struct leg *leg)
     g_free(leg->peer_offer_id);
     g_free(leg->our_answer);
     g_free(leg->last_answer);
+    json_decref(leg->held_candidates);
     g_free(leg->resource);
     g_free(leg->termination_id);
     offer_template_free(leg->told);

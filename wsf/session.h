@@ -112,6 +112,8 @@ struct leg {
     struct offer_template *negotiated; /* [durable] what is in force, from the endpoint's view; NULL
                                           before the first answer */
     char *last_answer; /* the endpoint's last answer as it came, only where descriptions pass */
+    json_t *held_candidates; /* … and its candidates, until it is the one that has answered */
+    bool held_end;
     bool ice_connected, gate_open; /* [durable] */
     const char *failure;           /* what its media have come to, static; NULL = they are well */
     gint64 failure_deadline;       /* until then the endpoint itself may say why */

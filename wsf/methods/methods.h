@@ -25,6 +25,7 @@ const struct method *method_find(const char *name);
 /* Extensions (A3) whose members a handler meets. */
 #define TRICKLE_ICE "trickle-ice"
 #define PRE_OFFER_AS_OFFER "pre-offer-as-offer"
+#define DIRECT_MEDIA "direct-media"
 
 /* --- for the handlers ----------------------------------------------------------------------------
  */

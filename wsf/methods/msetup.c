@@ -5,6 +5,7 @@
 #define LOG_CATEGORY "msetup"
 #include "base/ids.h"
 #include "wsf-link/json-read.h"
+#include "wsf/call-direct.h"
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
 #include "wsf/routing.h"
@@ -27,7 +28,8 @@ struct setup {
     guint hop_limit;
     const json_t *user_data;
     struct offer_template *wanted;
-    const char *wmcf;
+    const struct leg_media *media;
+    const char *wmcf; /* NULL in direct media */
     guint policy;
 };
 
@@ -152,7 +154,16 @@ static bool route(struct setup *setup, GError **error)
                              &setup->hop_limit, error);
 }
 
-static bool admit(struct setup *setup, GError **error)
+/* A6: direct media when everybody can and the policy allows it, "else the call is anchored". */
+static void choose_media(struct setup *setup, struct link_transaction *txn)
+{
+    bool direct =
+        setup->sdp_offer && !setup->by_wsf &&
+        direct_is_possible(setup->client->wsf, txn, setup->caller, &setup->route, setup->policy);
+    setup->media = direct ? &media_direct : &media_anchored;
+}
+
+static bool admit(struct setup *setup, struct link_transaction *txn, GError **error)
 {
     struct wsf *wsf = setup->client->wsf;
     if (wsf->draining) {
@@ -162,6 +173,9 @@ static bool admit(struct setup *setup, GError **error)
     }
     if (!session_table_admit(wsf->sessions, setup->caller->webrtc_id, setup->route.called, error))
         return false;
+    choose_media(setup, txn);
+    if (setup->media == &media_direct)
+        return true;
     setup->wmcf = wmcf_pool_choose(wsf->pool, error);
     return setup->wmcf != NULL;
 }
@@ -183,7 +197,7 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
                           .caller = client_endpoint(client),
                           .media_session_id = made_id};
     if (!read_setup(&setup, txn, &error) || !permit(&setup, &error) || !route(&setup, &error) ||
-        !admit(&setup, &error)) {
+        !admit(&setup, txn, &error)) {
         const char *named = json_string_value(json_object_get(setup.message, "mediaSessionId"));
         method_fail(client, txn, error, setup.by_wsf ? named : made_id);
         setup_finish(&setup);
@@ -200,7 +214,7 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
         .preferred_caller = setup.preferred,
         .hop_limit = setup.hop_limit,
         .endpoints = setup.route.endpoints,
-        .media = &media_anchored,
+        .media = setup.media,
         .wanted = g_steal_pointer(&setup.wanted),
         .pre_offer = setup.pre_offer,
         .sdp_offer = setup.sdp_offer,
