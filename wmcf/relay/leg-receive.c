@@ -209,6 +209,17 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
     router_queue(worker, stream, packet);
 }
 
+bool worker_leg_take(struct source *source, struct packet *packet, const struct rtp_header *header,
+                     size_t datagram_length, size_t overhead, int64_t now)
+{
+    if (!describe(packet, source, header, now)) {
+        packet_unref(source->line->leg->worker->pool, packet);
+        return false;
+    }
+    deliver(source, packet, datagram_length, overhead, now);
+    return true;
+}
+
 void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
                             size_t overhead, int64_t now)
 {
@@ -235,13 +246,10 @@ void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t 
         source = worker_leg_add_source(leg, header.ssrc, line);
     if (source)
         replay_commit(&source->replay, packet->index);
-    if (!source || !describe(packet, source, &header, now)) {
-        if (source)
-            counter_add(&leg->worker->counters.malformed, 1);
-        else
-            leg->unknown_ssrc_dropped++;
+    if (!source) {
+        leg->unknown_ssrc_dropped++;
         packet_unref(leg->worker->pool, packet);
-        return;
+    } else if (!worker_leg_take(source, packet, &header, length, overhead, now)) {
+        counter_add(&leg->worker->counters.malformed, 1);
     }
-    deliver(source, packet, length, overhead, now);
 }

@@ -242,7 +242,11 @@ static bool sender_info(const struct subscription *subscription, int64_t now,
         now - subscription->last_packet_out > 5 * G_USEC_PER_SEC)
         return false;
     uint32_t timestamp;
-    if (source->has_report) {
+    if (source->anchored) {
+        timestamp = source->anchor_timestamp +
+                    (uint32_t)((now - source->anchor_at) * (int64_t)source->clock_rate / 1000000) +
+                    subscription->timestamp_offset;
+    } else if (source->has_report) {
         int64_t theirs = wall(now) - source->line->leg->clock_offset;
         int64_t passed = theirs - ntp_to_us(source->report.ntp);
         if (ABS(passed) > CLOCK_MAX_US) /* reports that contradict one another */
@@ -334,6 +338,10 @@ void stream_send_key_frame_request(struct stream *stream, int64_t now)
     struct media_line *line = stream->line;
     struct worker_leg *leg = line->leg;
     struct source *source = stream->active;
+    if (leg->local) {
+        local_request_key_frame(stream, now);
+        return;
+    }
     if (!stream->subscribers) /* nobody is waiting any more */
         key_frame_request_satisfied(&stream->key_frames);
     if (!source || !can_send(leg))

@@ -68,6 +68,7 @@ struct worker_leg {
     int64_t nomination_told;
     int64_t last_stun;
 
+    struct relay_local *local; /* NULL = a leg with ICE and SRTP; the handle's */
     bool has_keys;
     struct relay_srtp_keys keys;
     struct rtp_transform *in, *out;
@@ -133,6 +134,10 @@ static inline bool ice_path_admit(struct ice_path *path, size_t length)
  */
 void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
                             size_t overhead, int64_t now);
+/* A packet in clear of a known source, payload, length and index filled in: describes and delivers
+ * it. Takes the packet; false when it is broken. */
+bool worker_leg_take(struct source *source, struct packet *packet, const struct rtp_header *header,
+                     size_t datagram_length, size_t overhead, int64_t now);
 /* --- leg-rtcp.c ------------------------------------------------------------------------------- */
 /* `data` is changed in place and has SRTCP_TRAILER_MAX octets behind it. */
 void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t length, int64_t now);

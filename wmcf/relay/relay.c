@@ -39,6 +39,7 @@ struct relay_leg {
     const struct relay_leg_ops *ops;
     void *user;
     bool releasing;
+    struct relay_local *local; /* NULL = a leg with a network */
     _Atomic unsigned dtls_pending;
 };
 
@@ -68,6 +69,7 @@ static void leg_forget(struct relay_leg *leg)
     relay->legs_of[leg->group->worker]--;
     if (--leg->group->legs == 0)
         g_hash_table_remove(relay->groups, &leg->group->id);
+    relay_local_free(leg->local);
     g_free(leg->name);
     g_free(leg);
 }
@@ -336,13 +338,21 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
     leg->name = g_strdup(config->name);
     leg->ops = config->ops;
     leg->user = config->user;
-    leg->there =
-        worker_leg_new(worker_of(leg), leg, &leg->dtls_pending, config->local_ufrag,
-                       config->local_pwd, config->ice_full, config->cname ? config->cname : "");
+    leg->there = worker_leg_new(worker_of(leg), leg, &leg->dtls_pending,
+                                config->local_ufrag ? config->local_ufrag : "",
+                                config->local_pwd ? config->local_pwd : "", config->ice_full,
+                                config->cname ? config->cname : "");
+    if (config->local)
+        leg->there->local = leg->local = relay_local_new(config->local, worker_of(leg), leg->there);
     relay->legs++;
     relay->legs_of[leg->group->worker]++;
     post(leg, command_new(leg, COMMAND_ADD));
     return leg;
+}
+
+struct relay_local *relay_leg_local(const struct relay_leg *leg)
+{
+    return leg->local;
 }
 
 const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n)

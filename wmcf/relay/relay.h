@@ -110,6 +110,18 @@ struct relay_leg_ops {
     void (*released)(void *user);
 };
 
+/* A leg without a network: what it "receives" are packets of this process (a pipeline). */
+struct relay_local_ops {
+    /* A subscriber needs a key frame of the n-th medium of relay_leg_set_medias(). On the worker's
+     * thread: never blocks, touches atomics alone. */
+    void (*key_frame)(void *user, guint medium);
+};
+struct relay_local_config {
+    const struct relay_local_ops *ops; /* by reference; both live until `released` */
+    void *user;
+    guint queue_packets; /* on their way to the worker at most; more are dropped and counted */
+};
+
 struct relay_leg_config {
     guint64 group;                       /* the context: same group, same worker */
     const char *name;                    /* terminationId, for dumps; copied */
@@ -118,6 +130,8 @@ struct relay_leg_config {
     const char *cname;
     const struct relay_leg_ops *ops;
     void *user;
+    const struct relay_local_config *local; /* NULL = a leg with ICE and SRTP; copied. With it:
+                                             * ufrag, pwd and keys are not used */
 };
 
 /* Binds all sockets, starts the workers. Transfer full; NULL and *error that names address, port
@@ -175,6 +189,25 @@ void relay_leg_release(struct relay_leg *leg);
  * going away disconnects by itself. */
 void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
                  const char *to_mid);
+
+/* --- local sources (local-source.c) ----------------------------------------------------------- */
+
+struct relay_local;
+/* The way in of a leg made with `local`. Lives until `released`. Borrowed. */
+struct relay_local *relay_leg_local(const struct relay_leg *leg);
+
+struct relay_local_packet {
+    const uint8_t *data; /* RTP in clear; borrowed for the call, copied */
+    size_t length;
+    int64_t at; /* monotonic µs at which its timestamp is due: what sender reports tell */
+};
+/* A burst of the n-th medium. Any thread, until relay_leg_release(); one medium by one thread.
+ * Never blocks. */
+void relay_local_push(struct relay_local *local, guint medium,
+                      const struct relay_local_packet *packets, guint n);
+/* Packets for which the queue was full, and those that were no RTP or too long. Any thread. */
+uint64_t relay_local_dropped(const struct relay_local *local);
+uint64_t relay_local_refused(const struct relay_local *local);
 
 /* --- what the operator sees ------------------------------------------------------------------- */
 

@@ -29,6 +29,10 @@ struct source {
     bool has_report; /* the last sender report: */
     struct rtcp_sender_info report;
     int64_t report_arrival;
+
+    bool anchored; /* a local source, whose clock is ours: */
+    int64_t anchor_at;
+    uint32_t anchor_timestamp;
 };
 
 struct stream {

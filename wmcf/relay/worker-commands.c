@@ -14,6 +14,8 @@ void command_free(struct command *command)
         g_bytes_unref(command->dtls);
     else if (command->kind == COMMAND_REMOTE_ICE || command->kind == COMMAND_CANDIDATES)
         g_free(command->ice.candidates);
+    else if (command->kind == COMMAND_LOCAL)
+        local_batch_free(command->batch);
     OPENSSL_cleanse(command, sizeof *command); /* keys, passwords */
     g_free(command);
 }
@@ -29,7 +31,8 @@ void event_free(struct event *event)
 
 static void add(struct worker *worker, struct worker_leg *leg)
 {
-    worker_leg_add_ice(leg);
+    if (!leg->local) /* nobody can reach it by STUN */
+        worker_leg_add_ice(leg);
     leg->slot = worker->slot_next;
     worker->slot_next = (worker->slot_next + 1) % WORKER_REPORT_SLOTS;
     struct worker_leg **slot = &worker->slots[leg->slot];
@@ -137,6 +140,9 @@ void worker_run_command(struct worker *worker, struct command *command)
         break;
     case COMMAND_STATS:
         stats(leg, command);
+        break;
+    case COMMAND_LOCAL:
+        local_batch_run(leg->local, command->batch);
         break;
     case COMMAND_RELEASE:
         release(worker, leg);

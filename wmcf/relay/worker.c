@@ -139,7 +139,7 @@ static void check_media(struct worker_leg *leg, int64_t now)
     for (unsigned i = 0; i < leg->n_lines && limit; i++) {
         struct media_line *line = leg->lines[i];
         const struct qos_slot *slot = line->media.slot[QOS_UPLINK];
-        bool open = line->media.receive && leg->in && leg->nominated >= 0 &&
+        bool open = line->media.receive && (leg->local || (leg->in && leg->nominated >= 0)) &&
                     (!slot || atomic_load_explicit(&slot->open, memory_order_relaxed));
         if (!open) {
             line->in.active_since = 0;
@@ -205,6 +205,8 @@ void worker_run_commands(struct worker *worker)
         worker_run_command(worker, command);
         command_free(command);
     }
+    if (worker->feedback_new)
+        send_feedback(worker);
     if (worker->wanting_new)
         request_key_frames(worker);
     worker_flush(worker);

@@ -6,6 +6,7 @@
 #include "wmcf/relay/address-table.h"
 #include "wmcf/relay/command-queue.h"
 #include "wmcf/relay/leg.h"
+#include "wmcf/relay/local-source.h"
 #include "wmcf/relay/packet-pool.h"
 #include "wmcf/relay/send-batch.h"
 
@@ -24,6 +25,7 @@ enum command_kind {
     COMMAND_KEY_FRAME,
     COMMAND_ROUTE,
     COMMAND_STATS,
+    COMMAND_LOCAL,
     COMMAND_RELEASE,
     COMMAND_STOP,
 };
@@ -42,7 +44,8 @@ struct command {
             struct relay_media *list; /* owned */
             guint n;
         } medias;
-        GBytes *dtls; /* owned */
+        GBytes *dtls;              /* owned */
+        struct local_batch *batch; /* owned */
         char mid[RELAY_MID_MAX + 1];
         struct {
             struct worker_leg *from; /* NULL = disconnect */
