@@ -11,6 +11,7 @@
 #include "pipelines/leg-pipeline.h"
 #include "pipelines/leg.h"
 #include "pipelines/reaper.h"
+#include "pipelines/wmcf-sink.h"
 
 #include <gst/gst.h>
 #include <gst/sdp/sdp.h>
@@ -225,8 +226,8 @@ bool pl_init(GError **error)
     if (!pipelines.context)
         return false;
     dtls_dec_set_certificate(pipelines.certificate);
-    return register_elements(error) && reaper_start(error) && dtls_thread_start(error) &&
-           warm_up(error);
+    return register_elements(error) && wmcf_sink_register(error) && reaper_start(error) &&
+           dtls_thread_start(error) && warm_up(error);
 }
 
 void pl_finish(void)
