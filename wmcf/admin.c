@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "pipelines/media-resource.h"
 #include "wmcf/audit.h"
 #include "wmcf/controller.h"
 
@@ -107,6 +108,7 @@ static void command_status(struct conversation *c, const json_t *request)
     json_object_set_new(status, "contexts", json_integer(g_hash_table_size(wmcf->contexts)));
     json_object_set_new(status, "terminations", json_integer(wmcf->n_terminations));
     json_object_set_new(status, "pipelines", json_integer(pl_legs_count()));
+    json_object_set_new(status, "mediaResources", json_integer(media_resources_count()));
     json_object_set_new(status, "reaping", json_integer(pl_reaper_pending()));
     json_object_set_new(status, "controlPort", json_integer(link_listener_port(wmcf->listener)));
     json_object_set_new(status, "links", links_json(wmcf));

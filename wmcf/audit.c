@@ -5,6 +5,7 @@
 #include "wmcf/audit.h"
 
 #include "base/loop.h"
+#include "wmcf/pipeline-termination.h"
 
 #include <arpa/inet.h>
 
@@ -67,6 +68,15 @@ static json_t *state_json(struct termination *t, unsigned what)
         json_object_set_new(object, "offerPending", json_true());
     if (t->app_data)
         json_object_set(object, "appData", t->app_data);
+    if (what & AUDIT_DETAIL) {
+        json_object_set_new(object, "contextId", json_string(t->context->id));
+        json_object_set_new(object, "ageSeconds", json_real((loop_now() - t->created) / 1e6));
+        json_object_set_new(object, "events", event_mask_json(t->events));
+    }
+    if (t->pipeline) {
+        json_object_set_new(object, "pipeline", pipeline_termination_json(t->pipeline));
+        return object;
+    }
     json_t *ice = json_pack("{s:b, s:s}", "connected", t->ice_connected, "mode",
                             t->ice_full ? "full" : "lite");
     if (t->ice_local.ss_family)
@@ -83,11 +93,6 @@ static json_t *state_json(struct termination *t, unsigned what)
             json_object_set_new(dtls, "cipher", json_string(cipher));
     }
     json_object_set_new(object, "dtls", dtls);
-    if (what & AUDIT_DETAIL) {
-        json_object_set_new(object, "contextId", json_string(t->context->id));
-        json_object_set_new(object, "ageSeconds", json_real((loop_now() - t->created) / 1e6));
-        json_object_set_new(object, "events", event_mask_json(t->events));
-    }
     return object;
 }
 

@@ -6,6 +6,7 @@
 #include "wmcf/negotiation.h"
 
 #include "wmcf/audit.h"
+#include "wmcf/pipeline-termination.h"
 
 struct termination_media *termination_media(struct termination *t, const char *mid)
 {
@@ -26,14 +27,23 @@ void termination_media_free(struct termination_media *media)
     g_free(media);
 }
 
-static struct termination_media *media_new(const struct termination *t, const struct sdp_media *m)
+static struct termination_media *media_new(const struct termination *t, const char *mid,
+                                           enum sdp_kind kind)
 {
     struct termination_media *media = g_new0(struct termination_media, 1);
-    g_strlcpy(media->mid, m->mid ? m->mid : "", sizeof media->mid);
-    media->kind = m->kind;
+    g_strlcpy(media->mid, mid ? mid : "", sizeof media->mid);
+    media->kind = kind;
     media->flow = qos_flow_new();
     struct qos_policy policy = policy_set_for(&t->policies, media->mid);
     qos_flow_apply(media->flow, &policy);
+    return media;
+}
+
+struct termination_media *termination_add_media(struct termination *t, const char *mid,
+                                                enum sdp_kind kind)
+{
+    struct termination_media *media = media_new(t, mid, kind);
+    g_ptr_array_add(t->medias, media);
     return media;
 }
 
@@ -48,7 +58,7 @@ GPtrArray *negotiation_propose_medias(const struct termination *t,
         struct termination_media *media =
             i < t->medias->len ? g_ptr_array_index(t->medias, i) : NULL;
         if (!media || g_strcmp0(media->mid, m->mid ? m->mid : "") != 0 || media->kind != m->kind) {
-            media = media_new(t, m);
+            media = media_new(t, m->mid, m->kind);
             g_ptr_array_add(*ret_fresh, media);
         }
         g_ptr_array_add(medias, media);
@@ -166,6 +176,8 @@ void negotiation_configure_relay(struct termination *t)
 
 GArray *termination_negotiated(const struct termination *t)
 {
+    if (t->pipeline)
+        return pipeline_termination_negotiated(t->pipeline);
     return t->local && t->remote ? sdp_negotiate(t->local, t->remote) : NULL;
 }
 
@@ -201,6 +213,8 @@ static json_t *media_json(const struct termination_media *own, enum sdp_directio
 
 json_t *termination_medias_json(const struct termination *t)
 {
+    if (t->pipeline)
+        return pipeline_termination_medias_json(t->pipeline);
     json_t *array = json_array();
     g_autoptr(GArray) negotiated = t->pending_local ? NULL : termination_negotiated(t);
     const struct sdp_description *offer = t->pending_local ? t->pending_local : t->local;

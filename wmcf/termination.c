@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "wmcf/audit.h"
 #include "wmcf/negotiation.h"
+#include "wmcf/pipeline-termination.h"
 #include "wmcf/topology.h"
 
 static const char *const state_names[] = {
@@ -60,7 +61,7 @@ static struct log_ids ids_of(const struct termination *t)
 /* How long the WSF and the endpoint have to bring a path (back). */
 static void watch_for_hanging(struct termination *t)
 {
-    if (t->state == TERMINATION_CONNECTING)
+    if (t->state == TERMINATION_CONNECTING && !t->pipeline)
         loop_timer_start(t->hanging_timer,
                          1000 * conf_int(t->wmcf->conf, "media", "connect_timeout"));
     else if (t->state == TERMINATION_DISCONNECTED)
@@ -91,7 +92,7 @@ static void set_state(struct termination *t, enum termination_state state, const
     watch_for_hanging(t);
 }
 
-static void fail(struct termination *t, enum event event, const char *sentence)
+void termination_fail(struct termination *t, enum event event, const char *sentence)
 {
     if (t->state == TERMINATION_FAILED)
         return;
@@ -177,6 +178,7 @@ static void on_released(void *user)
 {
     struct termination *t = user;
     g_hash_table_remove(t->wmcf->releasing, t);
+    pipeline_termination_free(t->pipeline);
     g_ptr_array_unref(t->medias);
     g_ptr_array_unref(t->retired);
     g_free(t->id);
@@ -227,7 +229,7 @@ static void on_dtls_connected(void *user, const struct pl_srtp_keys *keys)
 
 static void on_leg_failed(void *user, const GError *error)
 {
-    fail(user, EVENT_DTLS_FAILED, error->message);
+    termination_fail(user, EVENT_DTLS_FAILED, error->message);
 }
 
 /* close_notify (RFC 5246 7.2.1): the endpoint has ended it, nothing has gone wrong. */
@@ -280,7 +282,8 @@ static void on_mesh_timer(void *user)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-struct termination *termination_new(struct context *context, bool ice_full, GError **error)
+static struct termination *make(struct context *context, bool ice_full,
+                                const struct relay_local_config *local, GError **error)
 {
     struct wmcf *wmcf = context->wmcf;
     guint limit = conf_int(wmcf->conf, "limits", "terminations_per_context");
@@ -316,6 +319,7 @@ struct termination *termination_new(struct context *context, bool ice_full, GErr
         .cname = t->cname,
         .ops = &relay_ops,
         .user = t,
+        .local = local,
     };
     t->relay_leg = relay_leg_new(wmcf->relay, &config, error);
     if (!t->relay_leg) {
@@ -333,14 +337,25 @@ struct termination *termination_new(struct context *context, bool ice_full, GErr
     g_ptr_array_add(context->order, t);
     wmcf->n_terminations++;
 
-    t->leg = pl_leg_new(t->id, &leg_ops, t, error);
-    if (!t->leg) {
+    t->leg = local ? NULL : pl_leg_new(t->id, &leg_ops, t, error);
+    if (!local && !t->leg) {
         termination_release(t);
         return NULL;
     }
     struct log_ids ids = ids_of(t);
     log_debug(&ids, "termination added");
     return t;
+}
+
+struct termination *termination_new(struct context *context, bool ice_full, GError **error)
+{
+    return make(context, ice_full, NULL, error);
+}
+
+struct termination *termination_new_local(struct context *context,
+                                          const struct relay_local_config *local, GError **error)
+{
+    return make(context, false, local, error);
 }
 
 static void disconnect_subscribers(struct termination *t)
@@ -378,7 +393,10 @@ void termination_release(struct termination *t)
     policy_set_clear(&t->policies);
     /* The worker still looks at the flows' slots: the rest goes in on_released(). */
     g_hash_table_add(t->wmcf->releasing, t);
-    relay_leg_release(g_steal_pointer(&t->relay_leg));
+    if (t->pipeline)
+        pipeline_termination_close(t->pipeline);
+    else
+        relay_leg_release(g_steal_pointer(&t->relay_leg));
     if (context->topology == TOPOLOGY_MESH)
         mesh_update(context);
 }
@@ -433,6 +451,11 @@ void termination_begin_connecting(struct termination *t, bool restarted)
         set_state(t, TERMINATION_CONNECTING, "the endpoint's description is applied");
     else if (restarted)
         watch_for_hanging(t);
+}
+
+void termination_set_playing(struct termination *t)
+{
+    set_state(t, TERMINATION_CONNECTED, "the pipeline plays");
 }
 
 void termination_set_negotiating(struct termination *t, bool outstanding)

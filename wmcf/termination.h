@@ -39,9 +39,10 @@ struct termination {
     struct wmcf *wmcf;
     char *id;
     enum termination_state state;
-    char *failure; /* one sentence, or NULL */
-    struct pl_leg *leg;
+    char *failure;      /* one sentence, or NULL */
+    struct pl_leg *leg; /* NULL of a pipeline */
     struct relay_leg *relay_leg;
+    struct pipeline_termination *pipeline; /* NULL of a peer connection (pipeline-termination.h) */
     bool leg_started;
     bool joined; /* its first answer is applied: takes part in a mesh */
 
@@ -71,6 +72,9 @@ struct termination {
 /* Makes both legs and puts the termination into the context. Transfer none (the context owns).
  * `ice_full`: it sends connectivity checks of its own (iceMode "full"). */
 struct termination *termination_new(struct context *context, bool ice_full, GError **error);
+/* The same for a pipeline: a relay leg without a network, and no other. */
+struct termination *termination_new_local(struct context *context,
+                                          const struct relay_local_config *local, GError **error);
 /* Takes it out of the context, closes both legs. */
 void termination_release(struct termination *termination);
 
@@ -82,6 +86,10 @@ struct termination_media *termination_media(struct termination *termination, con
 json_t *termination_medias_json(const struct termination *termination);
 /* What is negotiated (array of struct sdp_negotiated_media, transfer full), or NULL. */
 GArray *termination_negotiated(const struct termination *termination);
+
+/* Adds a medium with a flow of its own, under the policy as said. Borrowed. */
+struct termination_media *termination_add_media(struct termination *termination, const char *mid,
+                                                enum sdp_kind kind);
 
 /* Candidates of the endpoint that come by themselves (RFC 8838). */
 struct trickled_candidate {
@@ -103,6 +111,9 @@ void termination_trickle(struct termination *termination, struct trickled *trick
 /* State changes that the negotiation decides. */
 void termination_begin_connecting(struct termination *termination, bool restarted);
 void termination_set_negotiating(struct termination *termination, bool outstanding);
+/* And those of a pipeline. */
+void termination_set_playing(struct termination *termination);
+void termination_fail(struct termination *termination, enum event event, const char *sentence);
 
 /* --- policy ----------------------------------------------------------------------------------- */
 /* Applies entries that media_policy_check() has passed: gates first, then key frames. */

@@ -64,6 +64,11 @@ GArray *routes_read(struct context *context, const json_t *message, GError **err
                               sdp_kind_name(from_media->kind), sdp_kind_name(route.to_media->kind));
             return NULL;
         }
+        if (route.to->pipeline) {
+            problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
+                              "the pipeline of %s gives media and takes none", route.to->id);
+            return NULL;
+        }
         if (from_media)
             g_strlcpy(route.from_mid, from_media->mid, sizeof route.from_mid);
         g_array_append_val(routes, route);

@@ -140,7 +140,7 @@ void mesh_update(struct context *context)
         drop_ended_sources(g_ptr_array_index(context->order, i));
     for (guint i = 0; i < context->order->len; i++) {
         struct termination *to = g_ptr_array_index(context->order, i);
-        if (to->joined)
+        if (to->joined && !to->pipeline)
             fill(context, to);
     }
 }

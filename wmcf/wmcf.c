@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/metrics.h"
+#include "pipelines/media-resource.h"
 #include "wmcf/admin.h"
 #include "wmcf/context.h"
 #include "wmcf/controller.h"
+#include "wmcf/pipeline-templates.h"
 #include "wmcf/termination.h"
 
 #include <time.h>
@@ -81,7 +83,8 @@ static void page_readyz(const char *path, struct http_reply *reply, void *user)
 
 static void collect(void *user)
 {
-    static struct metric *contexts, *terminations, *pipelines, *packets, *octets, *dropped;
+    static struct metric *contexts, *terminations, *pipelines, *resources, *packets, *octets,
+        *dropped;
     const struct wmcf *wmcf = user;
     if (!contexts) {
         contexts = metric_register(METRIC_GAUGE, "contexts", NULL, "Contexts that exist.", NULL);
@@ -90,6 +93,8 @@ static void collect(void *user)
         pipelines =
             metric_register(METRIC_GAUGE, "pipelines", NULL,
                             "webrtcbin pipelines: running, or waiting for the reaper.", "state");
+        resources = metric_register(METRIC_GAUGE, "media_resources", NULL,
+                                    "Pipelines of media resources, until they are gone.", NULL);
         packets =
             metric_register(METRIC_COUNTER, "media_packets", NULL,
                             "Packets on the media ports since the start.", "worker,direction");
@@ -103,6 +108,7 @@ static void collect(void *user)
     metric_set(terminations, wmcf->n_terminations, NULL);
     metric_set(pipelines, pl_legs_count(), (const char *const[]){"running"});
     metric_set(pipelines, pl_reaper_pending(), (const char *const[]){"reaping"});
+    metric_set(resources, media_resources_count(), NULL);
     for (guint i = 0; i < relay_workers(wmcf->relay); i++) {
         struct relay_worker_stats s;
         char worker[12];
@@ -224,6 +230,7 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     wmcf->releasing = g_hash_table_new(NULL, NULL);
     wmcf->http = make_http(wmcf);
     service_state_start(wmcf);
+    pipeline_templates_try(conf);
     const char *socket_path = conf_string(conf, "admin", "socket");
     if (!(wmcf->relay = make_relay(conf, error)) ||
         !(wmcf->links = link_service_new(conf_string(conf, "control", "trace_file"), error)) ||

@@ -2,9 +2,13 @@
 /* A generated leg for scripts: one JSON object a line on stdin, one answer a line on stdout.
  *   {"command":"answer","sdp":…,"direction":3,"faults":[…]} → {"sdp":…}
  *   {"command":"strangerRtp","count":n}, {"command":"strangerDtls","count":n} → {}
+ *   {"command":"capture","file":…} → {}: received RTP goes there (rtp-look.c); again without file:
+ * end
+ *   {"command":"keyFrame"} → {}: asks for one
  *   {"command":"faults","faults":[…]} → {}   {"command":"stats"} → {state, failure, receive:[…]} */
 #include "tests/support/peer/peer.h"
 
+#include <errno.h>
 #include <gio/gio.h>
 #include <gio/gunixinputstream.h>
 #include <jansson.h>
@@ -15,6 +19,21 @@
 static struct peer_group *group;
 static struct peer *peer;
 static GMainLoop *loop;
+
+static FILE *capture;
+
+static void on_packet(struct peer *from, enum peer_kind kind, const uint8_t *packet, size_t length,
+                      void *user)
+{
+    const uint8_t head[] = {kind == PEER_AUDIO ? 'a' : 'v', (uint8_t)(length >> 8),
+                            (uint8_t)length};
+    if (!capture)
+        return;
+    fwrite(head, 1, sizeof head, capture);
+    fwrite(packet, 1, length, capture);
+}
+
+static const struct peer_ops ops = {.packet = on_packet};
 
 static struct peer_faults read_faults(const json_t *request)
 {
@@ -51,6 +70,7 @@ static json_t *answer(const json_t *request)
                    {.kind = PEER_VIDEO, .direction = direction, .nack = true}},
         .n_medias = 2,
         .faults = read_faults(request),
+        .ops = &ops,
     };
     g_autoptr(GError) error = NULL;
     peer = peer_new(group, &config, &error);
@@ -96,6 +116,15 @@ static json_t *stats(void)
                      "receive", receive);
 }
 
+static json_t *begin_capture(const json_t *request)
+{
+    const char *file = json_string_value(json_object_get(request, "file"));
+    g_clear_pointer(&capture, fclose);
+    if (file && !(capture = fopen(file, "we")))
+        return json_pack("{s:s}", "error", g_strerror(errno));
+    return json_object();
+}
+
 static json_t *run(const json_t *request)
 {
     const char *command = json_string_value(json_object_get(request, "command"));
@@ -103,6 +132,12 @@ static json_t *run(const json_t *request)
         return answer(request);
     if (!peer)
         return json_pack("{s:s}", "error", "answer comes first");
+    if (g_strcmp0(command, "capture") == 0)
+        return begin_capture(request);
+    if (g_strcmp0(command, "keyFrame") == 0) {
+        peer_request_key_frame(peer, NULL);
+        return json_object();
+    }
     if (g_strcmp0(command, "strangerRtp") == 0)
         return stranger(request, false);
     if (g_strcmp0(command, "strangerDtls") == 0)

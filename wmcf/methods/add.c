@@ -33,14 +33,9 @@ static bool read_kind(const json_t *message, struct add *add, GError **error)
     if (!json_read_string(message, "", "sdpOffer", JSON_OPTIONAL, SDP_MAX_OCTETS, &add->sdp_offer,
                           error))
         return false;
-    if (json_object_get(message, "pipeline")) {
-        problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, "/pipeline",
-                          "pipeline terminations are not in this release");
-        return false;
-    }
     if (!add->offer_template == !add->sdp_offer) {
         problem_set(error, add->sdp_offer ? PROBLEM_INVALID_MESSAGE : PROBLEM_MISSING_PARAMETER,
-                    "add takes exactly one of offerTemplate and sdpOffer");
+                    "add takes exactly one of offerTemplate, sdpOffer and pipeline");
         return false;
     }
     if (add->answer_template && !add->sdp_offer) {
@@ -150,6 +145,10 @@ void handle_add(struct wmcf *wmcf, struct link *link, struct link_transaction *t
     struct add add = {0};
     GError *error = NULL;
     json_t *members = NULL;
+    if (json_object_get(link_transaction_message(txn), "pipeline")) {
+        handle_add_pipeline(wmcf, link, txn);
+        return;
+    }
     if (read_add(link_transaction_message(txn), &add, &error))
         members = run(wmcf, link, &add, &error);
     if (members)

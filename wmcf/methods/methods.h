@@ -8,6 +8,8 @@
 typedef void (*method_fn)(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 
 void handle_add(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
+/* The part of `add` for pipelines. */
+void handle_add_pipeline(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 void handle_audit(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 void handle_auth(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);

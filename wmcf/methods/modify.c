@@ -29,9 +29,9 @@ static bool refuse_unsupported(const json_t *message, GError **error)
         const char *name, *pointer, *sentence;
     } rows[] = {
         {"preferredLayer", "/preferredLayer", "simulcast layers are not in this release"},
-        {"pipeline", "/pipeline", "pipeline terminations are not in this release"},
-        {"seek", "/seek", "pipeline terminations are not in this release"},
-        {"pause", "/pause", "pipeline terminations are not in this release"},
+        {"pipeline", "/pipeline", "a running pipeline's parameters cannot change in this release"},
+        {"seek", "/seek", "pipelines that can be sought are not in this release"},
+        {"pause", "/pause", "pipelines that can pause are not in this release"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (json_object_get(message, rows[i].name)) {
@@ -65,6 +65,13 @@ static bool read_negotiation(const json_t *message, struct modify *m, GError **e
     if (m->restart_ice && (m->sdp_offer || m->sdp_answer || m->rollback)) {
         problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/restartIce",
                           "restartIce makes an offer of ours; it goes with offerTemplate or alone");
+        return false;
+    }
+    if (m->termination->pipeline &&
+        (m->sdp_offer || m->sdp_answer || m->offer_template || m->rollback || m->restart_ice ||
+         json_object_get(message, "candidates") || json_object_get(message, "endOfCandidates"))) {
+        problem_set(error, PROBLEM_INVALID_STATE,
+                    "the termination is a pipeline, which has no session description");
         return false;
     }
     if (m->answer_template && !m->sdp_offer) {

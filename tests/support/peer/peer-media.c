@@ -220,6 +220,8 @@ void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
     }
     guint missing = sink->n_missing;
     peer_sink_input(sink, now, &rtp, &peer->latency);
+    if (peer->config.ops && peer->config.ops->packet)
+        peer->config.ops->packet(peer, sink->stats.kind, data, length, peer->config.user);
     if (sink->n_missing > missing || sink->stats.packets == 1)
         peer_group_schedule(peer,
                             MIN(peer->heap_index < 0 ? G_MAXINT64 : peer->due_us, now + 5000));

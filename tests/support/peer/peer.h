@@ -84,6 +84,9 @@ struct peer_media_config {
 
 struct peer_ops {
     void (*state)(struct peer *peer, enum peer_state state, void *user);
+    /* An RTP packet in clear, whole, as it was received; borrowed. May be NULL. */
+    void (*packet)(struct peer *peer, enum peer_kind kind, const uint8_t *packet, size_t length,
+                   void *user);
 };
 
 struct peer_config {

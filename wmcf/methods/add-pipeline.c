@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `add` with `pipeline`: a termination that a template feeds. The answer waits for the first packet
+ * of every medium, so that what it says of media and codecs is what flows; until then the request
+ * and its context are remembered by ids, since either may go. */
+#define LOG_CATEGORY "add"
+#include "wmcf/controller.h"
+#include "wmcf/methods/methods.h"
+#include "wmcf/pipeline-termination.h"
+#include "wsf-link/json-read.h"
+
+struct pipeline_add {
+    const char *context_id, *template_name;
+    struct pipeline_argument arguments[PIPELINE_TEMPLATE_PARAMETERS_MAX];
+    guint n_arguments;
+    int topology; /* -1 = not said */
+    struct policy_set policies;
+    struct event_mask events;
+    const json_t *app_data;
+};
+
+static struct pipeline_argument argument_of(const char *name, const json_t *value)
+{
+    struct pipeline_argument argument = {.name = name, .kind = PIPELINE_VALUE_OTHER};
+    if (json_is_integer(value)) {
+        argument.kind = PIPELINE_VALUE_INTEGER;
+        argument.integer = json_integer_value(value);
+    } else if (json_is_real(value)) {
+        argument.kind = PIPELINE_VALUE_NUMBER;
+        argument.number = json_real_value(value);
+    } else if (json_is_boolean(value)) {
+        argument.kind = PIPELINE_VALUE_BOOLEAN;
+        argument.boolean = json_is_true(value);
+    } else if (json_is_string(value)) {
+        argument.kind = PIPELINE_VALUE_TEXT;
+        argument.text = json_string_value(value);
+        /* A zero octet would hide what follows it. */
+        if (strlen(argument.text) != json_string_length(value))
+            argument.kind = PIPELINE_VALUE_OTHER;
+    }
+    return argument;
+}
+
+static bool read_pipeline(const json_t *message, struct pipeline_add *add, GError **error)
+{
+    const json_t *pipeline = NULL, *parameters = NULL;
+    if (!json_read_object(message, "", "pipeline", JSON_REQUIRED, &pipeline, error) ||
+        !json_read_string(pipeline, "/pipeline", "template", JSON_REQUIRED,
+                          PIPELINE_TEMPLATE_NAME_MAX, &add->template_name, error) ||
+        !json_read_object(pipeline, "/pipeline", "parameters", JSON_OPTIONAL, &parameters, error))
+        return false;
+    if (json_object_size(parameters) > PIPELINE_TEMPLATE_PARAMETERS_MAX) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/pipeline/parameters",
+                          "a template has at most %u parameters", PIPELINE_TEMPLATE_PARAMETERS_MAX);
+        return false;
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)parameters, name, value) add->arguments[add->n_arguments++] =
+        argument_of(name, value);
+    return true;
+}
+
+static bool refuse_others(const json_t *message, GError **error)
+{
+    static const struct {
+        const char *name, *pointer;
+        enum problem code;
+        const char *sentence;
+    } rows[] = {
+        {"offerTemplate", "/offerTemplate", PROBLEM_INVALID_MESSAGE,
+         "add takes exactly one of offerTemplate, sdpOffer and pipeline"},
+        {"sdpOffer", "/sdpOffer", PROBLEM_INVALID_MESSAGE,
+         "add takes exactly one of offerTemplate, sdpOffer and pipeline"},
+        {"answerTemplate", "/answerTemplate", PROBLEM_INVALID_MESSAGE,
+         "answerTemplate goes with sdpOffer"},
+        {"inputs", "/inputs", PROBLEM_EXTENSION_NOT_SUPPORTED,
+         "pipelines that take media are not in this release"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (json_object_get(message, rows[i].name)) {
+            problem_set_param(error, rows[i].code, rows[i].pointer, "%s", rows[i].sentence);
+            return false;
+        }
+    return true;
+}
+
+static bool read_add(const json_t *message, struct pipeline_add *add, GError **error)
+{
+    bool events_said = false;
+    add->topology = -1;
+    return refuse_others(message, error) &&
+           json_read_string(message, "", "contextId", JSON_OPTIONAL, 64, &add->context_id, error) &&
+           read_pipeline(message, add, error) &&
+           json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &add->topology,
+                            error) &&
+           policy_set_read(message, &add->policies, error) &&
+           event_mask_read(message, &add->events, &events_said, error) &&
+           method_read_app_data(message, &add->app_data, error);
+}
+
+static struct context *context_for(struct wmcf *wmcf, struct link *link,
+                                   const struct pipeline_add *add, GError **error)
+{
+    const char *owner = controller_link_identity(link);
+    if (!add->context_id)
+        return context_new(wmcf, owner, add->topology < 0 ? TOPOLOGY_EXPLICIT : add->topology,
+                           error);
+    struct context *context = context_find(wmcf, add->context_id, owner, error);
+    if (context && add->topology >= 0 && (enum topology)add->topology != context->topology) {
+        problem_set_param(error, PROBLEM_INVALID_STATE, "/topology", "context %s is a %s topology",
+                          context->id, topology_names[context->topology]);
+        return NULL;
+    }
+    return context;
+}
+
+/* --- the answer ------------------------------------------------------------------------------- */
+
+struct waiting {
+    struct link_transaction *txn;
+    char *context_id, *termination_id;
+    bool own_context; /* made for this request */
+};
+
+static void refuse(struct waiting *waiting, const GError *error)
+{
+    struct log_ids ids = {.context = waiting->context_id,
+                          .termination = waiting->termination_id,
+                          .transaction = link_transaction_name(waiting->txn)};
+    log_info(&ids, "refused with %s: %s", problem_cause(error->code), error->message);
+    link_fail(waiting->txn, error, NULL);
+}
+
+static void on_started(struct termination *t, const GError *error, void *user)
+{
+    struct waiting *waiting = user;
+    struct context *context = t ? t->context : NULL;
+    if (error) {
+        refuse(waiting, error);
+        if (t)
+            termination_release(t);
+        /* Somebody may have been put beside it meanwhile. */
+        if (context && waiting->own_context && context->order->len == 0)
+            context_free(context);
+    } else {
+        link_succeed(waiting->txn,
+                     json_pack("{s:s, s:s, s:o}", "contextId", context->id, "terminationId", t->id,
+                               "medias", termination_medias_json(t)));
+    }
+    g_free(waiting->context_id);
+    g_free(waiting->termination_id);
+    g_free(waiting);
+}
+
+static bool run(struct wmcf *wmcf, struct link *link, struct link_transaction *txn,
+                const struct pipeline_add *add, GError **error)
+{
+    struct context *context = context_for(wmcf, link, add, error);
+    if (!context)
+        return false;
+    struct waiting *waiting = g_new0(struct waiting, 1);
+    waiting->txn = txn;
+    waiting->own_context = !add->context_id;
+    struct termination *t =
+        pipeline_termination_add(context, add->template_name, add->arguments, add->n_arguments,
+                                 &add->policies, on_started, waiting, error);
+    if (!t) {
+        if (waiting->own_context)
+            context_free(context);
+        g_free(waiting);
+        return false;
+    }
+    waiting->context_id = g_strdup(context->id);
+    waiting->termination_id = g_strdup(t->id);
+    t->events = add->events;
+    if (add->app_data) {
+        t->app_data = json_deep_copy(add->app_data);
+        if (waiting->own_context)
+            context->app_data = json_incref(t->app_data);
+    }
+    g_free(context->instance);
+    context->instance = g_strdup(controller_link_instance(link));
+    return true;
+}
+
+void handle_add_pipeline(struct wmcf *wmcf, struct link *link, struct link_transaction *txn)
+{
+    struct pipeline_add add = {0};
+    GError *error = NULL;
+    if (!read_add(link_transaction_message(txn), &add, &error) ||
+        !run(wmcf, link, txn, &add, &error))
+        method_fail(link, txn, &(struct log_ids){.context = add.context_id}, error);
+    policy_set_clear(&add.policies);
+}
