@@ -78,6 +78,7 @@ export class Connection {
     pings = 0;
     closed = null;
     #watchers = new Set();
+    #texts = new Set();
     #lastFromPeer;
 
     /** `side` 0: we have opened it; 1: the peer has. */
@@ -124,7 +125,8 @@ export class Connection {
             return this.#wake();
         }
         this.tell(`received ${text}`);
-        const again = this.inbox.concat(this.taken).some((one) => one.text === text);
+        const again = this.#texts.has(text);
+        this.#texts.add(text);
         let message;
         try {
             message = parse(text);

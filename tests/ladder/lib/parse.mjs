@@ -133,6 +133,7 @@ const FORMS = [
     [pattern(`${PARTY} refuses ${PARTY} (\\d{3})`), ([, who, whom, status]) =>
         ({ kind: 'refuse', who, whom, status: Number(status) })],
     [pattern(`${PARTY} is cut off`), ([, who]) => ({ kind: 'cut', who })],
+    [pattern(`${PARTY} (stops reading|reads again|passes over the rest)`), ([, who, what]) => ({ kind: 'reading', who, what })],
     [pattern(`${PARTY} hears nothing`), ([, who]) => ({ kind: 'silence', who })],
     [pattern(`${PARTY} pings ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
         ({ kind: 'pinged', who, whom, ...readOptions(options ?? '', at) })],

@@ -138,6 +138,8 @@ export class Scene {
                 return this.#refused(step);
             case 'cut':
                 return this.#connection(this.party(step.who)).cut();
+            case 'reading':
+                return this.#reading(step);
             case 'silence':
                 return this.#silence(this.party(step.who));
             case 'media':
@@ -408,6 +410,13 @@ export class Scene {
         if (connection.faults.length) throw new Error(connection.faults.shift());
     }
 
+    #reading({ who, what }) {
+        const connection = this.#connection(this.party(who));
+        if (what === 'stops reading') connection.socket.pause();
+        else if (what === 'reads again') connection.socket.resume();
+        else connection.unexamined = true;
+    }
+
     async #silence(party) {
         const connection = this.#connection(party);
         await this.#barrier(connection);
@@ -419,7 +428,7 @@ export class Scene {
     /** At the end of a scenario nothing may have come that no step has asked for. */
     async #nothingLeft() {
         for (const { name, connection } of this.#parties.values()) {
-            if (!connection) continue;
+            if (!connection || connection.unexamined) continue;
             try {
                 if (!connection.closed && connection.socket.readyState === 1) await this.#barrier(connection);
                 if (connection.faults.length) throw new Error(connection.faults[0]);

@@ -38,9 +38,16 @@ export class SdpIdentity {
     #version = 0;
     fingerprint = [...randomBytes(32)].map((octet) => octet.toString(16).padStart(2, '0').toUpperCase()).join(':');
 
-    constructor(address = '127.0.0.1') {
+    /** An address of documentation (RFC 5737): nobody answers there. */
+    constructor(address = '203.0.113.7') {
         this.address = address;
         this.restart();
+    }
+
+    /** What tells streams and their maker; nobody else shall see it. */
+    source(mid) {
+        const ssrc = 1000 + Number(mid);
+        return [`a=msid:ladder-stream ladder-track-${mid}`, `a=ssrc:${ssrc} cname:ladder-cname`];
     }
 
     restart() {
@@ -52,7 +59,7 @@ export class SdpIdentity {
     head(mids) {
         return [
             'v=0',
-            `o=- ${this.#session} ${++this.#version} IN IP4 127.0.0.1`,
+            `o=ladder ${this.#session} ${++this.#version} IN IP4 ${this.address}`,
             's=-',
             't=0 0',
             ...(mids.length ? [`a=group:BUNDLE ${mids.join(' ')}`] : []),
@@ -96,6 +103,7 @@ export function makeOffer(identity, medias) {
             `a=${direction}`,
             ...identity.transport('actpass'),
             'a=rtcp-mux',
+            ...(/send/.test(direction) ? identity.source(mid) : []),
             ...rows.flatMap(([payload, map, format]) => [
                 `a=rtpmap:${payload} ${map}`,
                 ...(format ? [`a=fmtp:${payload} ${format}`] : []),
@@ -162,6 +170,7 @@ export function makeAnswer(identity, offer, changes = []) {
             `a=mid:${mid}`,
             ...(kind === 'application' ? lines.filter((line) => /^a=(sctp-port|max-message-size):/.test(line))
                 : [`a=${change.direction ?? offered}`, 'a=rtcp-mux']),
+            ...(kind !== 'application' && /send/.test(change.direction ?? offered) ? identity.source(index) : []),
             ...identity.transport(/a=setup:active\b/.test(offer) ? 'passive' : 'active'),
             ...kept,
         ];
