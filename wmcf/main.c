@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: start, signals, end. SIGTERM drains: no new contexts, the end when the last has gone
- * or after the deadline; a second one ends at once, as SIGINT does. */
+ * or after the deadline; a second one ends at once, as SIGINT does. SIGHUP reads the TLS
+ * certificate again. */
 #define LOG_CATEGORY "main"
 #include "base/log.h"
 #include "base/loop.h"
@@ -9,6 +10,7 @@
 #include "wmcf/termination.h"
 #include "wmcf/wmcf.h"
 
+#include <glib-unix.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -57,6 +59,13 @@ static void on_signal(int signo)
     service_state_drain(the_wmcf, drain_deadline, on_drained, NULL);
 }
 
+static gboolean on_hangup(gpointer data)
+{
+    loop_mark("reload");
+    wmcf_reload(the_wmcf);
+    return G_SOURCE_CONTINUE;
+}
+
 static int serve(struct conf *conf)
 {
     GError *error = NULL;
@@ -75,7 +84,9 @@ static int serve(struct conf *conf)
              qos_level_name(), qos_level_reason());
     sd_notify_send("READY=1\nSTATUS=In service");
     sd_notify_watchdog_start();
+    guint hangup = g_unix_signal_add(SIGHUP, on_hangup, NULL);
     loop_run(on_signal);
+    g_source_remove(hangup);
     sd_notify_send("STOPPING=1");
     wmcf_free(the_wmcf);
     pl_finish();

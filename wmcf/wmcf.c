@@ -261,6 +261,15 @@ static void close_links(struct wmcf *wmcf)
             g_usleep(1000);
 }
 
+void wmcf_reload(struct wmcf *wmcf)
+{
+    g_autoptr(GError) error = NULL;
+    if (link_service_reload(wmcf->links, &error))
+        log_info(NULL, "TLS certificates and keys read again");
+    else
+        log_error(NULL, "TLS certificates and keys: %s", error->message);
+}
+
 void wmcf_free(struct wmcf *wmcf)
 {
     if (!wmcf)

@@ -39,6 +39,8 @@ struct wmcf {
 /* Builds everything from the configuration; NULL and *error when a part refuses. Transfer full. */
 struct wmcf *wmcf_new(struct conf *conf, GError **error);
 /* Releases every context, then runs the loop's remaining work until the workers have let go. */
+/* Reads the TLS files again, and says how that went. */
+void wmcf_reload(struct wmcf *wmcf);
 void wmcf_free(struct wmcf *wmcf);
 
 /* --- service-state.c: what the WSFs are told by serviceChange ------------------------------------

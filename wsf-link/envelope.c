@@ -135,7 +135,8 @@ static int append_dump(const char *buffer, size_t size, void *data)
     return 0;
 }
 
-static void append_members(GString *out, const json_t *members)
+/* False: a member cannot be written. */
+static bool append_members(GString *out, const json_t *members)
 {
     const char *key;
     json_t *value;
@@ -146,13 +147,18 @@ static void append_members(GString *out, const json_t *members)
         g_string_append_c(out, ',');
         append_string(out, key);
         g_string_append_c(out, ':');
-        json_dump_callback(value, append_dump, out, JSON_COMPACT | JSON_ENCODE_ANY);
+        if (json_dump_callback(value, append_dump, out, JSON_COMPACT | JSON_ENCODE_ANY))
+            return false;
     }
+    return true;
 }
 
 static GBytes *finish(GString *out, const json_t *members)
 {
-    append_members(out, members);
+    if (!append_members(out, members)) {
+        g_string_free(out, TRUE);
+        return NULL;
+    }
     g_string_append_c(out, '}');
     return g_string_free_to_bytes(out);
 }

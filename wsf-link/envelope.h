@@ -38,7 +38,7 @@ bool envelope_scan(const char *text, size_t length, size_t *ret_id_at, size_t *r
 bool envelope_id_parse(const char *digits, size_t length, guint64 *ret);
 
 /* Members of the envelope that stand in `members` too are ignored there. Neither consumes `members`
- * (may be NULL). Transfer full. */
+ * (may be NULL). NULL when a member cannot be written as JSON. Transfer full. */
 GBytes *envelope_request(guint64 id, const char *method, const json_t *members);
 GBytes *envelope_response(guint64 id, const char *method, bool success, const json_t *members);
 

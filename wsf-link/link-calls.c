@@ -89,6 +89,11 @@ struct link_call *link_request(struct link *link, const char *method, json_t *me
         return call;
     }
     g_autoptr(GBytes) text = envelope_request(id, method, owned);
+    if (!text) {
+        problem_set(&refusal, PROBLEM_INTERNAL_ERROR, "The request cannot be written as JSON.");
+        refuse(call, refusal);
+        return call;
+    }
     gint64 timeout = (gint64)(timeout_ms ? timeout_ms : link->limits.response_timeout_ms) * 1000;
     transaction_call_start(&call->base, id, text, g_get_monotonic_time(), timeout);
     g_hash_table_insert(link->calls, &call->base.id, call);

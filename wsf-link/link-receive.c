@@ -35,6 +35,10 @@ static void respond(struct link *link, guint64 id, const char *method, const GEr
         envelope_put_problem(owned, error);
     g_autoptr(GBytes) text = envelope_response(id, method, !error, owned);
     link_count_request(link, true, method, error);
+    if (!text) { /* nobody would learn what became of the request */
+        link_problem_close(link, LINK_CLOSE_INTERNAL_ERROR, "internal error");
+        return;
+    }
     if (keep)
         transaction_peer_answered(&link->peer, id, text, g_get_monotonic_time());
     link_send(link, text);

@@ -73,7 +73,8 @@ struct link_service *link_service_new(const char *trace_file, GError **error);
 /* Reads the TLS files of all listeners and dialers again: new connections use what is in them now.
  * A file that is broken leaves its listener or dialer as it was; *error says the first. */
 bool link_service_reload(struct link_service *service, GError **error);
-/* Closes everything at once, without callbacks. After the loop has returned. NULL allowed. */
+/* Closes everything, without callbacks: dialers' links with 1000, listeners' with 1001, and waits
+ * half a second at most for the peers' close frames. After the loop has returned. NULL allowed. */
 void link_service_free(struct link_service *service);
 
 /* --- events -------------------------------------------------------------------------------- */
@@ -156,7 +157,8 @@ struct link_dialer_config {
  * connection is a new struct link, told by ops->opened. Transfer full. */
 struct link_dialer *link_dialer_new(struct link_service *service,
                                     const struct link_dialer_config *config, GError **error);
-/* Shortens the back-off while something is at stake (media sessions live). 0 = configured. */
+/* Shortens the back-off while something is at stake (media sessions live). 0 = configured.
+ * NULL allowed. */
 void link_dialer_set_backoff_max(struct link_dialer *dialer, guint ms);
 /* Closes its link with 1000; no callback comes any more. NULL and inside of callbacks allowed. */
 void link_dialer_free(struct link_dialer *dialer);

@@ -96,6 +96,11 @@ void ws_dial_free(gpointer data)
     g_free(dial);
 }
 
+bool ws_dial_has_link(const struct ws_dial *dial)
+{
+    return dial->wire.link != NULL;
+}
+
 static guint try_later(struct link_dialer *dialer)
 {
     guint wait = backoff_next(&dialer->backoff, dialer->backoff_max_ms, id_random32());
@@ -426,6 +431,8 @@ fail:
 
 void link_dialer_set_backoff_max(struct link_dialer *dialer, guint ms)
 {
+    if (!dialer)
+        return;
     dialer->backoff_max_ms = ms;
     if (!ms || dialer->state != DIALER_WAITING)
         return;

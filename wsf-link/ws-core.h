@@ -82,12 +82,17 @@ bool ws_tls_own_host_check(const char *host);
  */
 
 void ws_listener_destroy(struct link_listener *listener);
+/* No more callbacks into the program: its links close with 1001. */
+void ws_listener_abandon(struct link_listener *listener);
+bool ws_listener_has_link(const struct link_listener *listener);
 bool ws_listener_reload(struct link_listener *listener, GError **error);
 
 /* --- client ------------------------------------------------------------------------------------
  */
 
+struct ws_dial;
 void ws_dial_free(gpointer dial);
+bool ws_dial_has_link(const struct ws_dial *dial);
 void ws_client_vhost_free(gpointer vhost);
 struct ws_client_vhost;
 bool ws_client_vhost_reload(struct ws_client_vhost *vhost, GError **error);

@@ -213,7 +213,7 @@ void link_listener_close(struct link_listener *listener)
     listener->http = NULL;
 }
 
-void ws_listener_destroy(struct link_listener *listener)
+void ws_listener_abandon(struct link_listener *listener)
 {
     link_listener_close(listener);
     GHashTableIter iter;
@@ -224,6 +224,22 @@ void ws_listener_destroy(struct link_listener *listener)
         if (stream->wire.link)
             link_abandon(stream->wire.link, LINK_CLOSE_DRAINING);
     }
+}
+
+bool ws_listener_has_link(const struct link_listener *listener)
+{
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, listener->streams);
+    while (g_hash_table_iter_next(&iter, &key, NULL))
+        if (((struct ws_stream *)key)->wire.link)
+            return true;
+    return false;
+}
+
+void ws_listener_destroy(struct link_listener *listener)
+{
+    ws_listener_abandon(listener);
     g_ptr_array_unref(listener->parts);
     SSL_CTX_free(listener->unused);
     SSL_CTX_free(listener->tls);

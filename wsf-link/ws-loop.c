@@ -158,12 +158,11 @@ static gboolean poll_check(GSource *source)
            (deadline >= 0 && deadline <= g_source_get_time(source));
 }
 
-static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+static void work(struct ws_poll *poll, int timeout_ms)
 {
-    struct ws_poll *poll = ((struct poll_source *)source)->poll;
     struct epoll_event events[EVENTS_PER_ROUND];
+    int n = epoll_wait(poll->epoll, events, EVENTS_PER_ROUND, timeout_ms);
     gint64 now = g_get_monotonic_time();
-    int n = epoll_wait(poll->epoll, events, EVENTS_PER_ROUND, 0);
     for (int i = 0; i < n; i++)
         take_event(poll, &events[i]);
     /* What becomes ready meanwhile has its turn in the next round, after everybody else. */
@@ -173,7 +172,20 @@ static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer us
         if (loop && (loop->ready || (loop->deadline >= 0 && loop->deadline <= now)))
             run(loop);
     }
+}
+
+static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+    work(((struct poll_source *)source)->poll, 0);
     return G_SOURCE_CONTINUE;
+}
+
+void ws_poll_step(struct ws_poll *poll, gint64 wait_us)
+{
+    gint64 deadline = nearest_deadline(poll);
+    if (deadline >= 0)
+        wait_us = MIN(wait_us, deadline - g_get_monotonic_time());
+    work(poll, poll->n_ready ? 0 : (int)(MAX(wait_us, 0) / 1000 + 1));
 }
 
 static GSourceFuncs poll_funcs = {

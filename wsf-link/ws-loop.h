@@ -12,6 +12,8 @@ struct ws_poll; /* what all loops of a service wait in */
 struct ws_poll *ws_poll_new(void);
 /* After its loops. NULL allowed. */
 void ws_poll_free(struct ws_poll *poll);
+/* Waits and works for at most so long without the control loop, at the end of the program. */
+void ws_poll_step(struct ws_poll *poll, gint64 wait_us);
 
 /* A context; the user of the context (lws_context_user) is its loop. */
 struct ws_loop {

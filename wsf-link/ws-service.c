@@ -10,6 +10,8 @@
 #include <dlfcn.h>
 #include <string.h>
 
+#define GOODBYE_US (500 * 1000)
+
 static void log_lws(int level, const char *line)
 {
     gsize length = strcspn(line, "\n");
@@ -61,12 +63,37 @@ bool link_service_reload(struct link_service *service, GError **error)
     return done;
 }
 
+static bool has_link(const struct link_service *service)
+{
+    GHashTableIter iter;
+    gpointer dial;
+    g_hash_table_iter_init(&iter, service->dials);
+    while (g_hash_table_iter_next(&iter, &dial, NULL))
+        if (ws_dial_has_link(dial))
+            return true;
+    for (GList *at = service->listeners.head; at; at = at->next)
+        if (ws_listener_has_link(at->data))
+            return true;
+    return false;
+}
+
+/* The close frames leave and the peers' are heard, as far as they come in time. */
+static void say_goodbye(struct link_service *service)
+{
+    gint64 end = g_get_monotonic_time() + GOODBYE_US, now;
+    while (has_link(service) && (now = g_get_monotonic_time()) < end)
+        ws_poll_step(service->poll, end - now);
+}
+
 void link_service_free(struct link_service *service)
 {
     if (!service)
         return;
     while (service->dialers.head)
         link_dialer_free(service->dialers.head->data);
+    for (GList *at = service->listeners.head; at; at = at->next)
+        ws_listener_abandon(at->data);
+    say_goodbye(service);
     while (service->listeners.head)
         ws_listener_destroy(service->listeners.head->data);
     ws_loop_free(service->client_loop);

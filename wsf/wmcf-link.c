@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+#define LIVE_BACKOFF_MS 5000
+
 struct wmcf_link {
     char *name, *section;
     const struct conf *conf;
@@ -212,6 +214,7 @@ static void on_auth(struct link *wire, const struct link_response *response, voi
     link->told_failure = false;
     link->accepting = true;
     loop_timer_stop(link->grace_timer);
+    link_dialer_set_backoff_max(link->dialer, 0);
     read_service(link, response->message);
     log_info(&ids, "media centre is linked");
     count_up(link);
@@ -264,6 +267,8 @@ static void on_closed(struct link *wire, int code, const char *reason, void *use
     loop_timer_stop(link->orphan_timer);
     if (link->up)
         log_warning(&ids, "control link lost (%d %s), reconnecting", code, reason ? reason : "");
+    if (link->up) /* A1: calls may live over there */
+        link_dialer_set_backoff_max(link->dialer, LIVE_BACKOFF_MS);
     if (link->up)
         loop_timer_start(link->grace_timer,
                          MAX(conf_int(link->conf, "media", "lost_grace") * 1000, 1));
@@ -286,6 +291,7 @@ static void on_attempt_failed(const GError *error, guint next_attempt_ms, void *
 static void on_grace(void *data)
 {
     struct wmcf_link *link = data;
+    link_dialer_set_backoff_max(link->dialer, 0);
     link->ops->lost(link->name, "the control link to the media centre was lost", link->user);
 }
 
@@ -303,7 +309,7 @@ static bool dial(struct wmcf_link *link, GError **error)
         .tls_ca = conf_string(link->conf, link->section, "tls_ca"),
         .tls_certificate = conf_string(link->conf, link->section, "tls_certificate"),
         .tls_key = conf_string(link->conf, link->section, "tls_key"),
-        .backoff_min_ms = 500,
+        .backoff_min_ms = 1000, /* A1 */
         .backoff_max_ms = conf_int(link->conf, "media", "backoff_max") * 1000,
         .attempt_failed = on_attempt_failed,
     };

@@ -232,6 +232,11 @@ void wsf_reload(struct wsf *wsf)
     else
         log_error(NULL, "credentials and keys not replaced: %s", error->message);
     peer_table_reload(wsf->peers);
+    g_autoptr(GError) tls_error = NULL;
+    if (link_service_reload(wsf->links, &tls_error))
+        log_info(NULL, "TLS certificates and keys read again");
+    else
+        log_error(NULL, "TLS certificates and keys: %s", tls_error->message);
 }
 
 /* --- drain

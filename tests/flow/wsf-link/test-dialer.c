@@ -209,6 +209,34 @@ static void test_freed_in_a_callback(void)
     world_finish(&world);
 }
 
+/* Both roles say goodbye when their service ends. */
+static void test_goodbye(void)
+{
+    struct world world, other;
+    struct caller caller;
+    world_init(&world);
+    world_init(&other);
+    world_listen(&world);
+    g_autofree char *url = g_strdup_printf("ws://127.0.0.1:%u/eirtcw/v1", world.port);
+    caller_init(&caller, &other, url);
+    caller_dial(&caller);
+    world_wait(caller.opened && world.opened, 5);
+    caller_finish(&caller);
+    world_finish(&other);
+    world_wait(world.closed, 5);
+    g_assert_cmpint(world.closed_code, ==, LINK_CLOSE_NORMAL);
+
+    world_init(&other);
+    caller_init(&caller, &other, url);
+    caller_dial(&caller);
+    world_wait(caller.opened && world.opened == 2, 5);
+    world_finish(&world);
+    world_wait(caller.closed, 5);
+    g_assert_cmpint(caller.closed_code, ==, LINK_CLOSE_DRAINING);
+    caller_finish(&caller);
+    world_finish(&other);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -222,5 +250,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dialer/calls-fail-at-loss", test_calls_fail_at_loss);
     g_test_add_func("/dialer/freed-in-every-state", test_freed_in_every_state);
     g_test_add_func("/dialer/freed-in-a-callback", test_freed_in_a_callback);
+    g_test_add_func("/dialer/goodbye", test_goodbye);
     return g_test_run();
 }

@@ -248,6 +248,87 @@ static void test_bad_configuration(void)
     world_finish(&world);
 }
 
+/* --- renewal ------------------------------------------------------------------------------------
+ */
+
+static void copy(const char *from, const char *to)
+{
+    g_autofree char *text = NULL;
+    gsize length;
+    g_assert_true(g_file_get_contents(from, &text, &length, NULL));
+    g_assert_true(g_file_set_contents(to, text, (gssize)length, NULL));
+}
+
+static bool opens(struct world *world, const char *ca)
+{
+    struct caller caller;
+    g_autofree char *url = g_strdup_printf("wss://127.0.0.1:%u/eirtcw/v1", world->port);
+    caller_init(&caller, world, url);
+    caller.config.tls_ca = ca;
+    caller_dial(&caller);
+    world_wait(caller.opened || caller.failed, 10);
+    bool opened = caller.opened > 0;
+    caller_finish(&caller);
+    return opened;
+}
+
+static bool reload(struct world *world)
+{
+    g_autoptr(GError) error = NULL;
+    bool done = link_service_reload(world->service, &error);
+    g_assert_true(done == !error);
+    if (error)
+        g_assert_nonnull(strstr(error->message, "stays in use"));
+    return done;
+}
+
+/* New connections use the new certificate, open ones go on, a broken file changes nothing. */
+static void test_renewed_server(void)
+{
+    const struct certificates *certificates = certificates_get();
+    g_autofree char *certificate = g_build_filename(certificates->folder, "now.pem", NULL);
+    g_autofree char *key = g_build_filename(certificates->folder, "now.key", NULL);
+    struct run run;
+    set_up(&run, "127.0.0.1");
+    copy(certificates->server, certificate);
+    copy(certificates->server_key, key);
+    run.world.config.tls_certificate = certificate;
+    run.world.config.tls_key = key;
+    dial(&run, "127.0.0.1", certificates->ca);
+    expect_open(&run);
+
+    copy(certificates->stranger, certificate);
+    g_assert_false(reload(&run.world)); /* the key is another's */
+    g_assert_true(opens(&run.world, certificates->ca));
+    copy(certificates->stranger_key, key);
+    g_assert_true(reload(&run.world));
+    g_assert_false(opens(&run.world, certificates->ca));
+    g_assert_true(opens(&run.world, certificates->other_ca));
+    g_assert_true(caller_try(&run.caller, "echo", NULL));
+
+    g_assert_true(g_file_set_contents(certificate, "nothing", -1, NULL));
+    g_assert_false(reload(&run.world));
+    g_assert_true(opens(&run.world, certificates->other_ca));
+    tear_down(&run);
+}
+
+static void test_renewed_authority(void)
+{
+    const struct certificates *certificates = certificates_get();
+    g_autofree char *ca = g_build_filename(certificates->folder, "now-ca.pem", NULL);
+    struct run run;
+    set_up(&run, "127.0.0.1");
+    copy(certificates->other_ca, ca);
+    dial(&run, "127.0.0.1", ca);
+    expect_refused(&run);
+    copy(certificates->ca, ca);
+    g_assert_true(reload(&run.world));
+    world_wait(run.caller.opened, 10);
+    g_assert_true(g_file_set_contents(ca, "nothing", -1, NULL));
+    g_assert_false(reload(&run.world));
+    tear_down(&run);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -261,6 +342,8 @@ int main(int argc, char **argv)
     g_test_add_func("/tls/two-listeners", test_two_listeners);
     g_test_add_func("/tls/versions", test_versions);
     g_test_add_func("/tls/bad-configuration", test_bad_configuration);
+    g_test_add_func("/tls/renewed-server", test_renewed_server);
+    g_test_add_func("/tls/renewed-authority", test_renewed_authority);
     int result = g_test_run();
     certificates_remove();
     return result;

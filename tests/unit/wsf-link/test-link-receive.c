@@ -119,6 +119,18 @@ static void test_gate(void)
     fake_finish(&fake);
 }
 
+/* A1: 1011 when we fail ourselves: an answer that cannot be written leaves the peer in doubt. */
+static void test_internal_error(void)
+{
+    struct fake fake;
+    open_server(&fake, true);
+    fake_say(&fake, "{\"messageType\":\"request\",\"method\":\"msetup\",\"transactionId\":2}");
+    struct link_transaction *transaction = fake_take(&fake);
+    link_succeed(transaction, json_pack("{s:o}", "userData", json_string_nocheck("\xff")));
+    fake_expect(&fake, "close 1011");
+    fake_finish(&fake);
+}
+
 static void fail_auth(struct fake *fake, guint id, bool count_first)
 {
     g_autofree char *text = g_strdup_printf(
@@ -389,6 +401,7 @@ int main(int argc, char **argv)
     g_test_add_func("/link-receive/replay", test_replay);
     g_test_add_func("/link-receive/ids", test_ids);
     g_test_add_func("/link-receive/methods-and-extensions", test_methods_and_extensions);
+    g_test_add_func("/link-receive/internal-error", test_internal_error);
     g_test_add_func("/link-receive/rate", test_rate);
     g_test_add_func("/link-receive/rate-before-auth", test_rate_before_auth);
     g_test_add_func("/link-receive/rate-of-address", test_rate_of_address);
