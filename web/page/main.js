@@ -24,6 +24,8 @@ let current;
 let preparing = false;
 
 watchConnection(client);
+// Not before this script is there: a form without it would put the password into the URL.
+button('sign-in').disabled = false;
 input('user').value = remembered() ?? '';
 (input('user').value ? input('password') : input('user')).focus();
 
