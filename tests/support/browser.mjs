@@ -24,9 +24,12 @@ const ARGS = [
     '--disable-backgrounding-occluded-windows',
 ];
 
-export async function launch({ args = [] } = {}) {
+export async function launch({
+    args = [],
+    executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium',
+} = {}) {
     return chromium.launch({
-        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        executablePath,
         headless: true,
         args: [...ARGS, ...args],
     });
