@@ -67,6 +67,15 @@ static void on_silence(void *data)
     saying_free(saying);
 }
 
+/* A response cannot be refused: an identity that is not taken is left out. */
+static void note_identity(struct wsf *wsf, struct leg *leg, const json_t *message)
+{
+    struct log_ids ids = session_ids(leg->session);
+    g_autoptr(GError) error = NULL;
+    if (!leg->caller && !identity_terminating(wsf, leg, message, &error))
+        log_info(&ids, "asserted identity not taken: %s", error->message);
+}
+
 static void on_offer_response(struct link *link, const struct link_response *response, void *user)
 {
     struct saying *saying = user;
@@ -85,6 +94,7 @@ static void on_offer_response(struct link *link, const struct link_response *res
         const char *answer = json_string_value(json_object_get(message, "sdpAnswer"));
         const char *state = json_string_value(json_object_get(message, "mediaSessionState"));
         leg->acknowledged = true;
+        note_identity(saying->wsf, leg, message);
         if (saying->setup && leg->state == SESSION_INITIATING)
             leg_set_state(saying->wsf->sessions, leg, SESSION_PROCEEDING, "acknowledged");
         if (saying->setup && g_strcmp0(state, "alerting") == 0)
@@ -115,10 +125,11 @@ void leg_send_setup(struct wsf *wsf, struct leg *leg)
         return; /* within its time to live: client_resumed() */
     g_autofree char *offer_id = leg_offer_id(leg);
     json_t *members =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "resourceId", session->called, "mediaSessionId",
+        json_pack("{s:s, s:s, s:s, s:s, s:s}", "resourceId", session->called, "mediaSessionId",
                   leg->media_session_id, "mediaSessionState", session_state_name(leg->state),
-                  "assertedOriginatingId", session->asserted_caller, "sdpOffer", leg->offer_sdp,
-                  "offerId", offer_id);
+                  "sdpOffer", leg->offer_sdp, "offerId", offer_id);
+    identity_put(members, "assertedOriginatingId", session->asserted_caller,
+                 session->caller_authority);
     if (session->user_data)
         json_object_set(members, "userData", session->user_data);
     if (endpoint_is_wsf(endpoint))
@@ -132,9 +143,9 @@ void leg_send_setup(struct wsf *wsf, struct leg *leg)
 
 static void add_far_identity(json_t *members, const struct leg *leg)
 {
-    if (leg->caller && leg->session->winner)
-        json_object_set_new(members, "assertedTerminatingId",
-                            json_string(leg->session->winner->webrtc_id));
+    const struct leg *winner = leg->session->winner;
+    if (leg->caller && winner)
+        identity_put(members, "assertedTerminatingId", winner->asserted, winner->authority);
 }
 
 /* The response to the caller's msetup, when it still waits. */

@@ -74,8 +74,10 @@ static struct session *make_session(struct wsf *wsf, const struct call_request *
     struct session *session =
         session_new(wsf->sessions, request->media_session_id, request->caller->webrtc_id,
                     request->caller->number, request->called, loop_now());
-    session->asserted_caller = g_strdup(request->asserted_caller);
-    session->preferred_caller = g_strdup(request->preferred_caller);
+    session_set_subject(wsf->sessions, session, request->id->subject);
+    session->asserted_caller = g_strdup(request->id->asserted);
+    session->caller_authority = g_strdup(request->id->authority);
+    session->preferred_caller = g_strdup(request->id->preferred);
     session->hop_limit = request->hop_limit;
     session->wanted = request->wanted;
     session->pre_offer = g_strdup(request->pre_offer);
@@ -88,8 +90,10 @@ static struct session *make_session(struct wsf *wsf, const struct call_request *
         leg_take_offer(session->caller, request->sdp_offer, request->offer_id);
     for (guint i = 0; request->endpoints && i < request->endpoints->len; i++) {
         const struct endpoint *endpoint = g_ptr_array_index(request->endpoints, i);
-        session_add_branch(wsf->sessions, session, endpoint->webrtc_id, endpoint->number)->media =
-            request->media;
+        struct leg *leg =
+            session_add_branch(wsf->sessions, session, endpoint->webrtc_id, endpoint->number);
+        leg->media = request->media;
+        identity_terminating(wsf, leg, NULL, NULL);
     }
     return session;
 }
@@ -105,6 +109,7 @@ void call_start(struct wsf *wsf, const struct call_request *request)
         struct leg *leg = session_add_branch(wsf->sessions, session, request->called, 0);
         leg->resource = g_strdup(request->resource);
         leg->media = request->resource_media;
+        identity_terminating(wsf, leg, NULL, NULL);
     }
     leg_set_state(wsf->sessions, session->caller, SESSION_PROCEEDING, "asked");
     if (request->transaction && request->resource)
@@ -129,8 +134,8 @@ void call_alerting(struct wsf *wsf, struct leg *leg, const json_t *user_data)
     if (first)
         leg_set_state(wsf->sessions, session->caller, SESSION_ALERTING, "a branch rings");
     json_t *members =
-        json_pack("{s:s, s:s}", "mediaSessionState", session_state_name(session->caller->state),
-                  "assertedTerminatingId", leg->webrtc_id);
+        json_pack("{s:s}", "mediaSessionState", session_state_name(session->caller->state));
+    identity_put(members, "assertedTerminatingId", leg->asserted, leg->authority);
     if (user_data)
         json_object_set_new(members, "userData", json_deep_copy(user_data));
     leg_send_update(wsf, session->caller, members);

@@ -15,6 +15,7 @@
  * Threads: control. */
 #include "base/log.h"
 #include "wsf/call-media.h"
+#include "wsf/identity.h"
 #include "wsf/wsf.h"
 
 /* Everything borrowed unless it says otherwise; NULL where it says "or". */
@@ -22,7 +23,7 @@ struct call_request {
     const char *media_session_id; /* the caller's: made for it, or named by a WSF */
     const struct endpoint *caller;
     const char *called; /* normalised resourceId */
-    const char *asserted_caller, *preferred_caller /* or NULL */;
+    const struct caller_id *id;
     guint hop_limit;            /* for the next WSF, already decremented */
     const GPtrArray *endpoints; /* struct endpoint to ring, at least one; or NULL with a resource */
     const char *resource;       /* "media/test" of a local resource, or NULL */

@@ -23,9 +23,14 @@ static const char *realm_of(const char *webrtc_id)
     return at ? at + 1 : "";
 }
 
-static json_t *verified_by(const char *authority)
+void identity_put(json_t *members, const char *name, const char *asserted, const char *authority)
 {
-    return json_pack("{s:s}", "authority", authority);
+    if (!asserted)
+        return;
+    json_object_set_new(members, name, json_string(asserted));
+    if (authority)
+        json_object_set_new(members, "identityVerified",
+                            json_pack("{s:s}", "authority", authority));
 }
 
 /* --- reading -------------------------------------------------------------------------------------
@@ -46,33 +51,44 @@ static bool read_id(const json_t *message, const char *name, char **ret, GError 
 }
 
 /* Who has verified the identity, when a trusted peer tells it; else the peer's own network. */
-static json_t *read_verified(const struct peer *peer, const json_t *message)
+static char *read_authority(const struct peer *peer, const json_t *message)
 {
     const json_t *verified = json_object_get(message, "identityVerified");
     const char *authority = json_string_value(json_object_get(verified, "authority"));
     if (authority && strlen(authority) <= AUTHORITY_MAX) {
         g_autofree char *lower = g_ascii_strdown(authority, -1);
         if (peer_trusts_realm(peer, lower))
-            return verified_by(lower);
+            return g_steal_pointer(&lower);
     }
-    return verified_by(realm_of(peer->webrtc_id));
+    return g_strdup(realm_of(peer->webrtc_id));
 }
 
 /* --- clients -------------------------------------------------------------------------------------
  */
 
+static bool same_identity(const char *written, const char *webrtc_id)
+{
+    g_autofree char *normal = written ? registrar_normalise(written) : NULL;
+    return g_strcmp0(normal, webrtc_id) == 0;
+}
+
+static bool in_identities(const char *const *list, const char *webrtc_id)
+{
+    for (guint i = 0; list && list[i]; i++)
+        if (same_identity(list[i], webrtc_id))
+            return true;
+    return false;
+}
+
 bool identity_is_own(const struct wsf *wsf, const struct endpoint *endpoint, const char *webrtc_id)
 {
     if (strcmp(webrtc_id, endpoint->webrtc_id) == 0)
         return true;
-    g_autofree char *section = g_strdup_printf("subscriber \"%s\"", endpoint->webrtc_id);
     const char *const *sections = conf_instances(wsf->conf, "subscriber*");
-    if (!sections || !g_strv_contains(sections, section))
-        return false;
-    const char *const *own = conf_list(wsf->conf, section, "identities");
-    for (guint i = 0; own && own[i]; i++) {
-        g_autofree char *normal = registrar_normalise(own[i]);
-        if (g_strcmp0(normal, webrtc_id) == 0)
+    for (guint i = 0; sections && sections[i]; i++) {
+        const char *owner = conf_string(wsf->conf, sections[i], "webrtc_id");
+        if (same_identity(owner, endpoint->webrtc_id) &&
+            in_identities(conf_list(wsf->conf, sections[i], "identities"), webrtc_id))
             return true;
     }
     return false;
@@ -86,7 +102,7 @@ static bool of_client(const struct wsf *wsf, const struct endpoint *caller, stru
     if (strcmp(id->asserted, IDENTITY_ANONYMOUS) == 0)
         return true;
     if (identity_is_own(wsf, caller, id->asserted)) {
-        id->verified = verified_by(wsf->realm);
+        id->authority = g_strdup(wsf->realm);
         return true;
     }
     problem_set_param(error, PROBLEM_NOT_AUTHORIZED, "/preferredOriginatingId",
@@ -99,7 +115,7 @@ static bool of_client(const struct wsf *wsf, const struct endpoint *caller, stru
 
 /* What a peer asserts (may be NULL), or what stands in its place. */
 static bool of_peer(const struct wsf *wsf, const struct peer *peer, const char *claimed,
-                    const char *pointer, const json_t *message, char **ret, json_t **ret_verified,
+                    const char *pointer, const json_t *message, char **ret, char **ret_authority,
                     GError **error)
 {
     if (claimed && strcmp(claimed, IDENTITY_ANONYMOUS) == 0) {
@@ -108,7 +124,7 @@ static bool of_peer(const struct wsf *wsf, const struct peer *peer, const char *
     }
     if (claimed && peer_trusts_realm(peer, realm_of(claimed))) {
         *ret = g_strdup(claimed);
-        *ret_verified = read_verified(peer, message);
+        *ret_authority = read_authority(peer, message);
         return true;
     }
     if (claimed && peer->refuse_untrusted && strcmp(claimed, peer->webrtc_id) != 0) {
@@ -117,7 +133,7 @@ static bool of_peer(const struct wsf *wsf, const struct peer *peer, const char *
         return false;
     }
     *ret = g_strdup(peer->webrtc_id);
-    *ret_verified = verified_by(wsf->realm);
+    *ret_authority = g_strdup(wsf->realm);
     return true;
 }
 
@@ -134,17 +150,20 @@ static bool of_server(const struct wsf *wsf, const struct endpoint *caller, cons
         id->asserted = g_strdup(caller->webrtc_id);
     } else if (!of_peer(wsf, peer, claimed,
                         asserted ? "/assertedOriginatingId" : "/preferredOriginatingId", message,
-                        &id->asserted, &id->verified, error)) {
+                        &id->asserted, &id->authority, error)) {
         return false;
     }
     bool nobody = strcmp(id->asserted, IDENTITY_ANONYMOUS) == 0;
+    bool hide = g_strcmp0(id->preferred, IDENTITY_ANONYMOUS) == 0;
+    if (id->preferred && !hide && !(peer && peer_trusts_realm(peer, realm_of(id->preferred))))
+        g_clear_pointer(&id->preferred, g_free);
     id->subject = g_strdup(nobody ? caller->webrtc_id : id->asserted);
-    if (nobody || g_strcmp0(id->preferred, IDENTITY_ANONYMOUS) != 0)
+    if (nobody || !hide)
         return true;
     /* The network told us who it is, and the user does not want it told further. */
     g_free(id->asserted);
     id->asserted = g_strdup(IDENTITY_ANONYMOUS);
-    g_clear_pointer(&id->verified, json_decref);
+    g_clear_pointer(&id->authority, g_free);
     return true;
 }
 
@@ -163,24 +182,32 @@ void caller_id_finish(struct caller_id *id)
     g_clear_pointer(&id->subject, g_free);
     g_clear_pointer(&id->asserted, g_free);
     g_clear_pointer(&id->preferred, g_free);
-    g_clear_pointer(&id->verified, json_decref);
+    g_clear_pointer(&id->authority, g_free);
 }
 
-bool identity_terminating(const struct wsf *wsf, const struct endpoint *endpoint,
-                          const json_t *message, char **ret_asserted, json_t **ret_verified,
+bool identity_terminating(const struct wsf *wsf, struct leg *leg, const json_t *message,
                           GError **error)
 {
-    const struct peer *peer = peer_of(wsf, endpoint);
-    g_autofree char *claimed = NULL;
+    const struct endpoint *endpoint =
+        leg->endpoint ? registrar_endpoint(wsf->registrar, leg->endpoint) : NULL;
+    const struct peer *peer = endpoint ? peer_of(wsf, endpoint) : NULL;
+    g_autofree char *claimed = NULL, *asserted = NULL, *authority = NULL;
     if (peer && message && !read_id(message, "assertedTerminatingId", &claimed, error))
         return false;
-    if (claimed)
-        return of_peer(wsf, peer, claimed, "/assertedTerminatingId", message, ret_asserted,
-                       ret_verified, error);
-    if (endpoint_is_wsf(endpoint))
-        return true; /* it says nothing, and it is not the one who was called */
-    *ret_asserted = g_strdup(endpoint->webrtc_id);
-    *ret_verified = verified_by(wsf->realm);
+    if (claimed) {
+        if (!of_peer(wsf, peer, claimed, "/assertedTerminatingId", message, &asserted, &authority,
+                     error))
+            return false;
+    } else if (leg->asserted || (endpoint && endpoint_is_wsf(endpoint))) {
+        return true; /* told already, or not yet: a WSF is not the one who was called */
+    } else {
+        asserted = g_strdup(leg->webrtc_id);
+        authority = g_strdup(wsf->realm);
+    }
+    g_free(leg->asserted);
+    g_free(leg->authority);
+    leg->asserted = g_steal_pointer(&asserted);
+    leg->authority = g_steal_pointer(&authority);
     return true;
 }
 

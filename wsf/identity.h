@@ -9,10 +9,10 @@
 
 /* Of the originating side of a request. */
 struct caller_id {
-    char *subject;    /* whom policy and limits count: known to us, never told by this alone */
-    char *asserted;   /* assertedOriginatingId for the far side */
-    char *preferred;  /* preferredOriginatingId for another WSF, or NULL */
-    json_t *verified; /* identityVerified beside `asserted`, or NULL */
+    char *subject;   /* whom policy and limits count: known to us, never told by this alone */
+    char *asserted;  /* assertedOriginatingId for the far side */
+    char *preferred; /* preferredOriginatingId for another WSF, or NULL */
+    char *authority; /* who has verified `asserted` (a DNS name), or NULL */
 };
 
 /* Reads preferredOriginatingId, assertedOriginatingId and identityVerified of a request (msetup,
@@ -22,15 +22,16 @@ bool identity_originating(const struct wsf *wsf, const struct endpoint *caller,
                           const json_t *message, struct caller_id *ret, GError **error);
 void caller_id_finish(struct caller_id *id);
 
-/* The same for the side that was called: `message` (a request or response of `endpoint`, NULL for
- * none) may have assertedTerminatingId when the endpoint is a server. *ret_asserted NULL: nothing
- * is asserted. Both transfer full; *ret_verified may be NULL. */
-bool identity_terminating(const struct wsf *wsf, const struct endpoint *endpoint,
-                          const json_t *message, char **ret_asserted, json_t **ret_verified,
+/* The same for the side that was called, kept in its leg: a client or resource as itself; a server
+ * may say in any `message` (a request or response of it, NULL for none) who has been reached. */
+bool identity_terminating(const struct wsf *wsf, struct leg *leg, const json_t *message,
                           GError **error);
 
+/* Puts an asserted identity and identityVerified into a message; nothing when it is NULL. */
+void identity_put(json_t *members, const char *name, const char *asserted, const char *authority);
+
 /* True when the identity (normalised) belongs to this client: its webrtcId or one of `identities`
- * of its [subscriber "webrtcId"]. */
+ * of its [subscriber "name"]. */
 bool identity_is_own(const struct wsf *wsf, const struct endpoint *endpoint, const char *webrtc_id);
 
 /* Reads [log] identities; before the first identity_log(). */

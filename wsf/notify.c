@@ -18,7 +18,8 @@ static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, co
     ids.termination = leg->termination_id;
     if (leg->failure)
         return;
-    log_info(&ids, "%s on the leg of %s: %s (%s)", event, leg->webrtc_id, detail, reason);
+    log_info(&ids, "%s on the leg of %s: %s (%s)", event, identity_log(leg->webrtc_id), detail,
+             reason);
     leg->failure = detail;
     leg->failure_deadline = loop_now() + FAILURE_GRACE;
     wsf_schedule_sessions(wsf);

@@ -34,18 +34,30 @@ static bool find_user(const struct wsf *wsf, const struct endpoint *caller, stru
     return ret->endpoints->len > 0;
 }
 
-/* media/test → [resource "media/test"] */
+char *routing_resource_name(const struct conf *conf, const char *section)
+{
+    const char *name = conf_string(conf, section, "name");
+    const char *open = strchr(section, '"');
+    const char *close = open ? strrchr(open + 1, '"') : NULL;
+    if (name || !close)
+        return g_strdup(name);
+    return g_strdup_printf("media/%.*s", (int)(close - open - 1), open + 1);
+}
+
 static bool find_resource(const struct wsf *wsf, struct route *ret)
 {
-    g_autofree char *name = g_strndup(ret->called, strcspn(ret->called, "@"));
-    g_autofree char *section = g_strdup_printf("resource \"%s\"", name);
+    g_autofree char *wanted = g_strndup(ret->called, strcspn(ret->called, "@"));
     const char *const *sections = conf_instances(wsf->conf, "resource*");
-    if (!sections || !g_strv_contains(sections, section))
-        return false;
-    ret->kind = ROUTE_RESOURCE;
-    ret->resource = g_steal_pointer(&name);
-    ret->endpoints = g_ptr_array_new();
-    return true;
+    for (guint i = 0; sections && sections[i]; i++) {
+        g_autofree char *name = routing_resource_name(wsf->conf, sections[i]);
+        if (g_strcmp0(name, wanted) != 0)
+            continue;
+        ret->kind = ROUTE_RESOURCE;
+        ret->resource = g_steal_pointer(&wanted);
+        ret->endpoints = g_ptr_array_new();
+        return true;
+    }
+    return false;
 }
 
 /* One forward inside of the own network: the other WSFs, any of which may have the user. */

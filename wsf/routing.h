@@ -28,4 +28,6 @@ bool routing_find(const struct wsf *wsf, const char *resource_id, const struct e
  * none. */
 bool routing_hop_limit(const struct wsf *wsf, const struct route *route, const json_t *message,
                        const struct endpoint *caller, guint *ret_hop_limit, GError **error);
+/* "media/test" of a section [resource "…"]. Transfer full. */
+char *routing_resource_name(const struct conf *conf, const char *section);
 void route_finish(struct route *route);

@@ -147,6 +147,8 @@ static void leg_free(struct leg *leg)
         return;
     g_free(leg->media_session_id);
     g_free(leg->webrtc_id);
+    g_free(leg->asserted);
+    g_free(leg->authority);
     g_free(leg->offer_sdp);
     g_free(leg->peer_offer);
     g_free(leg->peer_offer_id);
@@ -169,7 +171,9 @@ static void session_destroy(struct session *session)
     g_ptr_array_unref(session->branches);
     g_free(session->id);
     g_free(session->called);
+    g_free(session->subject);
     g_free(session->asserted_caller);
+    g_free(session->caller_authority);
     g_free(session->preferred_caller);
     g_free(session->pre_offer);
     json_decref(session->user_data);
@@ -240,10 +244,21 @@ struct session *session_new(struct session_table *table, const char *media_sessi
     session->created_wall = g_get_real_time();
     g_hash_table_insert(table->sessions, session->id, session);
     index_leg(table, session->caller);
+    session->subject = g_strdup(caller);
     count_identity(table, caller, 1);
     if (strcmp(caller, called) != 0)
         count_identity(table, called, 1);
     return session;
+}
+
+void session_set_subject(struct session_table *table, struct session *session, const char *subject)
+{
+    bool own = strcmp(session->subject, session->called) == 0;
+    count_identity(table, session->subject, own ? 0 : -1);
+    g_free(session->subject);
+    session->subject = g_strdup(subject);
+    own = strcmp(session->subject, session->called) == 0;
+    count_identity(table, session->subject, own ? 0 : 1);
 }
 
 struct leg *session_add_branch(struct session_table *table, struct session *session,
@@ -288,8 +303,8 @@ void session_free(struct session_table *table, struct session *session)
         g_autofree char *key = context_key(session->wmcf, session->context_id);
         g_hash_table_remove(table->contexts, key);
     }
-    count_identity(table, session->caller->webrtc_id, -1);
-    if (strcmp(session->caller->webrtc_id, session->called) != 0)
+    count_identity(table, session->subject, -1);
+    if (strcmp(session->subject, session->called) != 0)
         count_identity(table, session->called, -1);
     g_hash_table_remove(table->sessions, session->id);
 }
@@ -345,13 +360,13 @@ bool session_table_admit(const struct session_table *table, const char *caller, 
                           "no more calls are possible here at the moment");
         return false;
     }
-    if (session_table_count_identity(table, caller) >= table->per_identity) {
+    if (caller && session_table_count_identity(table, caller) >= table->per_identity) {
         problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 10,
                           "you have %u calls, which is the limit; end one of them",
                           table->per_identity);
         return false;
     }
-    if (session_table_count_identity(table, called) >= table->per_identity) {
+    if (called && session_table_count_identity(table, called) >= table->per_identity) {
         problem_set(error, PROBLEM_USER_BUSY, "the called user has too many calls already");
         return false;
     }

@@ -91,6 +91,8 @@ struct leg {
     bool caller;             /* [durable] index == 0 */
     char *media_session_id;  /* [durable] */
     char *webrtc_id;         /* [durable] of a local resource its resourceId */
+    char *asserted;          /* [durable] who has been reached, as the far side is told, or NULL */
+    char *authority;         /* [durable] who has verified that, or NULL */
     guint64 endpoint;        /* number in the registrar; 0: a local resource, nobody signals */
     const struct leg_media *media; /* [durable by name] */
     char *resource;                /* [durable] "media/test" of a local resource, else NULL */
@@ -129,7 +131,9 @@ struct session {
     GPtrArray *branches;    /* [durable] struct leg, owned */
     struct leg *winner;     /* [durable by index] one of the branches, or NULL */
     char *called;           /* [durable] normalised resourceId */
+    char *subject;          /* [durable] whom limits and policy count as the caller */
     char *asserted_caller;  /* [durable] */
+    char *caller_authority; /* [durable] who has verified that, or NULL */
     char *preferred_caller; /* [durable] what the caller asked to be, or NULL; told to WSFs */
     guint hop_limit;        /* [durable] told to the next WSF */
     char *pre_offer;        /* the caller's preOfferDescription as it came, or NULL */
@@ -170,7 +174,8 @@ void session_table_free(struct session_table *table);
 guint session_table_count(const struct session_table *table);
 /* Calls of an identity as caller or called. */
 guint session_table_count_identity(const struct session_table *table, const char *webrtc_id);
-/* RESOURCES_UNAVAILABLE or USER_BUSY when one more call of these two is over a limit. */
+/* RESOURCES_UNAVAILABLE or USER_BUSY when one more call of these two is over a limit; NULL for one
+ * that is no single person. */
 bool session_table_admit(const struct session_table *table, const char *caller, const char *called,
                          GError **error);
 struct session *session_table_find(const struct session_table *table, const char *session_id);
@@ -186,6 +191,8 @@ GPtrArray *session_table_legs_of(const struct session_table *table, guint64 endp
 struct session *session_new(struct session_table *table, const char *media_session_id,
                             const char *caller, guint64 endpoint, const char *called, gint64 now);
 void session_free(struct session_table *table, struct session *session);
+/* The caller as limits count it, when it is not the endpoint itself: a server speaks for many. */
+void session_set_subject(struct session_table *table, struct session *session, const char *subject);
 struct leg *session_add_branch(struct session_table *table, struct session *session,
                                const char *webrtc_id, guint64 endpoint);
 void session_set_context(struct session_table *table, struct session *session,

@@ -8,6 +8,7 @@ import { createSign, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { Authority } from '../support/certificates.mjs';
 import { Endpoint } from '../support/eirtcw-client.mjs';
+import { describe as describeSdp } from '../support/fake-wmcf.mjs';
 import { PASSWORD, USERS, Wsf, basic } from '../support/wsf.mjs';
 
 const [ALICE, BOB] = USERS;
@@ -170,4 +171,151 @@ test('identities in logs are keyed hashes when asked for', async () => {
     assert.equal(hashes[0], hashes[1]);
     await wrong.close();
     await wsf.stop();
+});
+
+describe('asserted identities', () => {
+    const B = 'wsf@example.net';
+    const STRICT = 'wsf@strict.example';
+    const ANONYMOUS = 'anonymous@anonymous.invalid';
+    const offer = { bundle: true, medias: [{ mid: '0', mediaType: 'audio', direction: 'sendrecv', codecs: ['opus'] }] };
+    let wsf, alice, bob, b, strict;
+    before(async () => {
+        wsf = await Wsf.start([], {
+            users: [...USERS, B, STRICT],
+            conf: [
+                `[peer "b"]\nrealms = example.net, partner.example\ntrusted_realms = example.net`,
+                `[peer "strict"]\nrealms = strict.example\nuntrusted_identity = refuse`,
+                `[subscriber "alice"]\nwebrtc_id = ${ALICE}\nidentities = sales@example.org, Alice@VIP.example`,
+                '',
+            ].join('\n'),
+        });
+        alice = await wsf.register(ALICE);
+        bob = await wsf.register(BOB);
+        b = await wsf.register(B);
+        strict = await wsf.register(STRICT);
+    });
+    after(() => wsf.stop());
+    const hangUp = async (caller, mediaSessionId, callee) => {
+        assert.equal((await caller.request('mdisc', { mediaSessionId })).success, true);
+        (await callee.expect('mdisc')).reply();
+    };
+    /** Asks; the invitation that comes of it, the call already over. */
+    const ask = async (caller, callee, members) => {
+        const asked = await caller.request('msetup', members);
+        if (!asked.success) return asked;
+        const invitation = await callee.expect('msetup');
+        invitation.reply({ mediaSessionId: invitation.mediaSessionId });
+        await hangUp(caller, asked.mediaSessionId, callee);
+        return invitation;
+    };
+    const fromWsf = (from, members) =>
+        ask(from, bob, { resourceId: BOB, mediaSessionId: randomUUID(), sdpOffer: describeSdp(offer), ...members });
+
+    test('a client is who it has registered as, whatever it says', async () => {
+        const { assertedOriginatingId, identityVerified, preferredOriginatingId } = await ask(alice, bob, {
+            resourceId: BOB,
+            assertedOriginatingId: 'queen@example.org',
+            identityVerified: { authority: 'example.com' },
+        });
+        assert.equal(assertedOriginatingId, ALICE);
+        assert.deepEqual(identityVerified, { authority: 'example.org' });
+        assert.equal(preferredOriginatingId, undefined);
+    });
+
+    test('or one of its further identities, or nobody; no one else', async () => {
+        for (const [preferred, asserted] of [
+            ['sales@example.org', 'sales@example.org'],
+            ['Alice@vip.EXAMPLE', 'Alice@vip.example'],
+            [ANONYMOUS, ANONYMOUS],
+        ]) {
+            const invitation = await ask(alice, bob, { resourceId: BOB, preferredOriginatingId: preferred });
+            assert.equal(invitation.assertedOriginatingId, asserted);
+            assert.equal('identityVerified' in invitation, asserted !== ANONYMOUS);
+        }
+        const refused = await ask(alice, bob, { resourceId: BOB, preferredOriginatingId: 'carol@example.org' });
+        assert.equal(refused.problemDetails.cause, 'NOT_AUTHORIZED');
+        assert.equal(refused.problemDetails.invalidParams[0].param, '/preferredOriginatingId');
+    });
+
+    test('in a call: mupdate with an identity that is not its own is refused', async () => {
+        const { mediaSessionId } = await alice.request('msetup', { resourceId: BOB });
+        (await bob.expect('msetup')).reply();
+        const update = (preferredOriginatingId) => alice.request('mupdate', { mediaSessionId, preferredOriginatingId });
+        assert.equal((await update('carol@example.org')).problemDetails.cause, 'NOT_AUTHORIZED');
+        assert.equal((await update('sales@example.org')).success, true);
+        await hangUp(alice, mediaSessionId, bob);
+    });
+
+    test('another operator is believed in its trusted realms', async () => {
+        const trusted = await fromWsf(b, { assertedOriginatingId: 'zoe@example.net' });
+        assert.equal(trusted.assertedOriginatingId, 'zoe@example.net');
+        assert.deepEqual(trusted.identityVerified, { authority: 'example.net' });
+        const preferred = await fromWsf(b, { preferredOriginatingId: 'zoe@example.net' });
+        assert.equal(preferred.assertedOriginatingId, 'zoe@example.net', '6.3.2.6.x.2.3 has no other');
+        const hidden = await fromWsf(b, {
+            assertedOriginatingId: 'zoe@example.net',
+            preferredOriginatingId: ANONYMOUS,
+        });
+        assert.equal(hidden.assertedOriginatingId, ANONYMOUS);
+        assert.equal(hidden.identityVerified, undefined);
+    });
+
+    test('elsewhere its word is replaced, or the request refused', async () => {
+        for (const claimed of [ALICE, 'x@partner.example']) {
+            const replaced = await fromWsf(b, {
+                assertedOriginatingId: claimed,
+                identityVerified: { authority: 'example.org' },
+            });
+            assert.equal(replaced.assertedOriginatingId, B);
+            assert.deepEqual(replaced.identityVerified, { authority: 'example.org' }, 'we have verified the peer');
+        }
+        const refused = await fromWsf(strict, { assertedOriginatingId: ALICE });
+        assert.equal(refused.problemDetails.cause, 'NOT_AUTHORIZED');
+        const nobody = await fromWsf(strict, { assertedOriginatingId: ANONYMOUS });
+        assert.equal(nobody.assertedOriginatingId, ANONYMOUS);
+    });
+
+    test('6.3.2.6.x.2.3: what goes to another operator, and hopLimit', async () => {
+        const out = await ask(alice, b, { resourceId: 'zoe@Example.Net', preferredOriginatingId: 'sales@example.org' });
+        assert.equal(out.resourceId, 'zoe@example.net');
+        assert.equal(out.assertedOriginatingId, 'sales@example.org');
+        assert.equal(out.preferredOriginatingId, 'sales@example.org');
+        assert.equal(out.hopLimit, 15);
+        const hop = (hopLimit) => fromWsf(b, { assertedOriginatingId: 'zoe@example.net', hopLimit });
+        assert.equal((await hop(1)).assertedOriginatingId, 'zoe@example.net', 'the last one may deliver');
+        assert.equal((await hop(0)).problemDetails.cause, 'PEER_WSF_ERROR');
+        const back = await fromWsf(b, { resourceId: 'yan@example.net' });
+        assert.equal(back.problemDetails.cause, 'RESOURCE_NOT_FOUND', 'never back to where it came from');
+        const transit = await fromWsf(b, { resourceId: 'yan@strict.example' });
+        assert.equal(transit.problemDetails.cause, 'RESOURCE_NOT_FOUND', 'no transit unless configured');
+    });
+
+    test('who has been reached is the callee, or whom its network asserts', async () => {
+        const ring = async (callee, resourceId, members) => {
+            const { mediaSessionId } = await alice.request('msetup', { resourceId });
+            const invitation = await callee.expect('msetup');
+            invitation.reply({ mediaSessionId: invitation.mediaSessionId });
+            const said = callee.request('mupdate', {
+                mediaSessionId: invitation.mediaSessionId,
+                mediaSessionState: 'alerting',
+                ...members,
+            });
+            const answer = await said;
+            const told = answer.success ? await alice.expect('mupdate') : answer;
+            if (answer.success) told.reply();
+            await hangUp(alice, mediaSessionId, callee);
+            return told;
+        };
+        const client = await ring(bob, BOB, { assertedTerminatingId: 'queen@example.org' });
+        assert.equal(client.assertedTerminatingId, BOB);
+        assert.deepEqual(client.identityVerified, { authority: 'example.org' });
+        assert.equal((await ring(b, 'zoe@example.net')).assertedTerminatingId, undefined);
+        const told = await ring(b, 'zoe@example.net', { assertedTerminatingId: 'yan@example.net' });
+        assert.equal(told.assertedTerminatingId, 'yan@example.net');
+        assert.deepEqual(told.identityVerified, { authority: 'example.net' });
+        const other = await ring(b, 'zoe@example.net', { assertedTerminatingId: ALICE });
+        assert.equal(other.assertedTerminatingId, B);
+        const refused = await ring(strict, 'zoe@strict.example', { assertedTerminatingId: ALICE });
+        assert.equal(refused.problemDetails.cause, 'NOT_AUTHORIZED');
+    });
 });

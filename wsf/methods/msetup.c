@@ -7,12 +7,11 @@
 #include "wsf-link/json-read.h"
 #include "wsf/call-direct.h"
 #include "wsf/call.h"
+#include "wsf/identity.h"
 #include "wsf/methods/methods.h"
 #include "wsf/routing.h"
 
 #include <string.h>
-
-#define ANONYMOUS "anonymous@anonymous.invalid" /* A7 */
 
 struct setup {
     struct client *client;
@@ -21,8 +20,7 @@ struct setup {
     struct route route;
     bool by_wsf; /* the caller is a signalling function: it names the session and offers */
     const char *media_session_id;
-    char *asserted;
-    const char *preferred;
+    struct caller_id id;
     const char *pre_offer;
     const char *sdp_offer, *offer_id; /* to be answered, or NULL */
     guint hop_limit;
@@ -36,44 +34,12 @@ struct setup {
 static void setup_finish(struct setup *setup)
 {
     route_finish(&setup->route);
-    g_free(setup->asserted);
+    caller_id_finish(&setup->id);
     offer_template_free(setup->wanted);
 }
 
 /* --- reading -------------------------------------------------------------------------------------
  */
-
-/* Whom a signalling function speaks for, it has asserted itself. */
-static bool read_asserted_by_wsf(struct setup *setup, GError **error)
-{
-    const char *asserted = NULL;
-    if (!json_read_string(setup->message, "", "assertedOriginatingId", JSON_OPTIONAL, 320,
-                          &asserted, error))
-        return false;
-    setup->asserted = registrar_normalise(asserted ? asserted : setup->caller->webrtc_id);
-    if (setup->asserted)
-        return true;
-    problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/assertedOriginatingId",
-                      "an identity is user@realm");
-    return false;
-}
-
-static bool read_asserted(struct setup *setup, GError **error)
-{
-    if (!json_read_string(setup->message, "", "preferredOriginatingId", JSON_OPTIONAL, 320,
-                          &setup->preferred, error))
-        return false;
-    if (setup->by_wsf)
-        return read_asserted_by_wsf(setup, error);
-    setup->asserted =
-        registrar_normalise(setup->preferred ? setup->preferred : setup->caller->webrtc_id);
-    if (g_strcmp0(setup->asserted, ANONYMOUS) == 0 ||
-        g_strcmp0(setup->asserted, setup->caller->webrtc_id) == 0)
-        return true;
-    problem_set_param(error, PROBLEM_NOT_AUTHORIZED, "/preferredOriginatingId",
-                      "this identity is not one of yours");
-    return false;
-}
 
 /* The id is the requesting WSF's to choose (A5), and never used again. */
 static bool read_session_id(struct setup *setup, GError **error)
@@ -137,7 +103,9 @@ static bool read_setup(struct setup *setup, struct link_transaction *txn, GError
     }
     return read_session_id(setup, error) &&
            method_user_data(setup->client, setup->message, &setup->user_data, error) &&
-           read_asserted(setup, error) && read_wanted(setup, txn, error);
+           identity_originating(setup->client->wsf, setup->caller, setup->message, &setup->id,
+                                error) &&
+           read_wanted(setup, txn, error);
 }
 
 /* --- admission -----------------------------------------------------------------------------------
@@ -171,7 +139,12 @@ static bool admit(struct setup *setup, struct link_transaction *txn, GError **er
                           "this server is about to stop; try again shortly");
         return false;
     }
-    if (!session_table_admit(wsf->sessions, setup->caller->webrtc_id, setup->route.called, error))
+    /* A server or resource takes the calls of many. */
+    const char *called = setup->route.kind == ROUTE_USER ? setup->route.called : NULL;
+    bool speaks_for_many = endpoint_is_server(setup->caller) &&
+                           strcmp(setup->id.subject, setup->caller->webrtc_id) == 0;
+    if (!session_table_admit(wsf->sessions, speaks_for_many ? NULL : setup->id.subject, called,
+                             error))
         return false;
     choose_media(setup, txn);
     if (setup->media == &media_direct)
@@ -184,7 +157,7 @@ static bool permit(struct setup *setup, GError **error)
 {
     const char *resource_id = json_string_value(json_object_get(setup->message, "resourceId"));
     g_autofree char *to = resource_id ? g_ascii_strdown(resource_id, -1) : NULL;
-    return policy_permit(setup->client->wsf->policy, setup->caller->webrtc_id, to ? to : "",
+    return policy_permit(setup->client->wsf->policy, setup->id.subject, to ? to : "",
                          &setup->policy, error);
 }
 
@@ -204,14 +177,13 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
         return;
     }
     struct log_ids ids = {.link = link_name(client->link), .session = setup.media_session_id};
-    log_info(&ids, "%s calls %s on %u endpoints", setup.asserted, setup.route.called,
-             setup.route.endpoints->len);
+    log_info(&ids, "%s calls %s on %u endpoints", identity_log(setup.id.subject),
+             identity_log(setup.route.called), setup.route.endpoints->len);
     const struct call_request request = {
         .media_session_id = setup.media_session_id,
         .caller = setup.caller,
         .called = setup.route.called,
-        .asserted_caller = setup.asserted,
-        .preferred_caller = setup.preferred,
+        .id = &setup.id,
         .hop_limit = setup.hop_limit,
         .endpoints = setup.route.endpoints,
         .media = setup.media,

@@ -112,6 +112,29 @@ static void inform(struct client *client, struct leg *leg, const struct update *
                         json_pack("{s:o}", "userData", json_deep_copy(update->user_data)));
 }
 
+/* The caller may become another one of its identities; a server tells who has been reached. */
+static bool read_identities(struct client *client, struct leg *leg, const json_t *message,
+                            GError **error)
+{
+    struct caller_id id = {0};
+    if (!leg->caller && !identity_terminating(client->wsf, leg, message, error))
+        return false;
+    if (!json_object_get(message, "preferredOriginatingId"))
+        return true;
+    bool good = identity_originating(client->wsf, client_endpoint(client), message, &id, error);
+    if (good && leg->caller) {
+        struct session *session = leg->session;
+        g_free(session->asserted_caller);
+        g_free(session->caller_authority);
+        g_free(session->preferred_caller);
+        session->asserted_caller = g_steal_pointer(&id.asserted);
+        session->caller_authority = g_steal_pointer(&id.authority);
+        session->preferred_caller = g_steal_pointer(&id.preferred);
+    }
+    caller_id_finish(&id);
+    return good;
+}
+
 void handle_mupdate(struct client *client, struct link_transaction *txn)
 {
     const json_t *message = link_transaction_message(txn);
@@ -120,7 +143,7 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     struct leg *leg = method_leg(client, message, &error);
     const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
     if (!leg || !read_update(client, message, &update, &error) ||
-        !check_supported(leg, &update, &error)) {
+        !check_supported(leg, &update, &error) || !read_identities(client, leg, message, &error)) {
         method_fail(client, txn, error, id);
         return;
     }
