@@ -127,7 +127,7 @@ async function main(args, say) {
         return 0;
     }
     const profile = readProfile(values);
-    const programs = profile ? new Foreign(procedures, profile) : new OwnPrograms(procedures, scenarios.length);
+    const programs = profile ? new Foreign(procedures, profile) : new OwnPrograms(procedures);
     const began = Date.now();
     const results = new Map();
     const left = [...scenarios];

@@ -17,6 +17,8 @@ const BUILD = resolve(ROOT, process.env.BUILD ?? 'build-check');
 const START_MS = 30_000;
 const USERS = 400;
 const PEERS = 24;
+/** As many set-ups as one wmcf may know WSFs, which is 256. */
+const SETUPS = 256 - PEERS;
 const PASSWORD = 'correct horse';
 const TOKEN = 'a-token-for-the-ladders-0123456789';
 const REALM = 'example.org';
@@ -29,6 +31,7 @@ const IDENTITIES = {
     provider: (index) => `server@provider-${index}.example`,
     operator: (index) => `wsf@operator-${index}.example`,
     wsf: (index) => `wsf-of-script-${index}@${REALM}`,
+    controller: (index) => `script-${index}@${REALM}`,
 };
 
 /** A program of ours in a folder of its own. */
@@ -234,8 +237,7 @@ export class OwnTarget {
     }
 
     credentials({ kind, user }) {
-        if (kind === 'controller')
-            return { authType: 'bearer', webrtcId: `${this.name}-script@${REALM}`, authorization: `Bearer ${TOKEN}` };
+        if (kind === 'controller') return { authType: 'bearer', webrtcId: user.id, authorization: `Bearer ${TOKEN}` };
         return { authType: 'bearer', webrtcId: user.id, authorization: `Bearer ${this.token(user, {})}` };
     }
 
@@ -252,6 +254,14 @@ export class OwnTarget {
         return { status: response.status, body: await response.text() };
     }
 
+    /** What it has said is in its store by then. */
+    async #killed() {
+        const waiting = /^wsf_store_waiting(?:\{[^}]*\})? [1-9]/m;
+        while (waiting.test(await (await fetch(`${this.base}/metrics`)).text()))
+            await new Promise((done) => setTimeout(done, 10));
+        await this.program.stop('SIGKILL');
+    }
+
     async #again(server, program) {
         await program.exited;
         await (server === 'W' ? this.#run() : program.start());
@@ -260,7 +270,7 @@ export class OwnTarget {
     async control(server, what) {
         const program = { W: this.program, C: this.centre }[server];
         if (!program) throw new Error(`there is no ${server}`);
-        if (what === 'is killed') await program.stop('SIGKILL');
+        if (what === 'is killed') await (server === 'W' ? this.#killed() : program.stop('SIGKILL'));
         else if (what === 'drains') await program.signal('SIGINT', /draining/);
         else if (what === 'ends for a restart') await program.signal('SIGTERM', /restart/);
         else if (what === 'reads its configuration again') await program.signal('SIGHUP', /read again/);
@@ -285,10 +295,10 @@ export class OwnPrograms {
     #groups = new Map();
     #count = 0;
 
-    constructor(procedures, groups) {
+    constructor(procedures) {
         this.procedures = procedures;
         this.folder = mkdtempSync(join(tmpdir(), 'ladders-'));
-        this.names = Array.from({ length: groups }, (_, index) => `wsf-${index}`);
+        this.names = Array.from({ length: SETUPS }, (_, index) => `wsf-${index}`);
     }
 
     /** Of all wsf that listen with TLS. */
@@ -327,7 +337,8 @@ export class OwnPrograms {
     #centres = [];
 
     #identities() {
-        return this.names.flatMap((name) => [name, `${name}-script`]);
+        const scripts = Array.from({ length: PEERS }, (_, index) => IDENTITIES.controller(index).split('@')[0]);
+        return [...this.names, ...scripts];
     }
 
     async #ownCentre() {

@@ -35,7 +35,6 @@ export const NOT_SHOWN = {
     QOS_NOT_AUTHORIZED: 'of the 5G core, which this release does not talk to',
     QOS_RESOURCES_UNAVAILABLE: 'of the 5G core, which this release does not talk to',
     1011: 'a fault of the receiver: there is no message that makes one',
-    1012: 'reserved: a WSF that stops says 1001',
 };
 
 export const causes = () =>
