@@ -97,10 +97,26 @@ export async function pictureMoves(page, timeout = 20_000) {
     }
 }
 
-/** Address and port of the other end of the path that a page has chosen. */
-export async function remoteCandidate(page) {
+/** The two ends of the path that a page has chosen. */
+export async function chosenPair(page) {
     const rows = await person.stats(page);
     const transport = rows.find((one) => one.type === 'transport');
     const pair = rows.find((one) => one.id === transport?.selectedCandidatePairId);
-    return rows.find((one) => one.id === pair?.remoteCandidateId);
+    const end = (id) => rows.find((one) => one.id === id);
+    return { local: end(pair?.localCandidateId), remote: end(pair?.remoteCandidateId) };
+}
+
+/** Address and port of the other end of the path that a page has chosen. */
+export async function remoteCandidate(page) {
+    return (await chosenPair(page)).remote;
+}
+
+/** How much of a kind a page receives within some seconds: packets, and frames or samples' energy. */
+export async function receives(page, kind, seconds = 1) {
+    const now = async () => row(await person.stats(page), 'inbound-rtp', kind) ?? {};
+    const before = await now();
+    await pause(seconds * 1000); // the length of the measurement
+    const after = await now();
+    const since = (member) => (after[member] ?? 0) - (before[member] ?? 0);
+    return { packets: since('packetsReceived'), frames: since('framesDecoded') };
 }

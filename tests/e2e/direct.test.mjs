@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// Client, network without media gateway, client: where the operator allows it and both sides can, sound
+// and picture run between the two browsers, and the media centre knows nothing of the call.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as person from '../support/browser.mjs';
+import { calling, chosenPair, receivedBy, scene } from '../support/calls.mjs';
+
+let alice;
+let bob;
+const things = scene({
+    stack: { conf: '[policy "direct"]\ndirect_media = true\n' },
+    begin: async ({ pages }) => {
+        [alice, bob] = await pages('alice', 'bob');
+    },
+});
+
+/** address:port of a candidate. */
+const at = ({ address, port }) => `${address}:${port}`;
+
+async function eachOthers() {
+    const [a, b] = await Promise.all([chosenPair(alice), chosenPair(bob)]);
+    assert.equal(at(a.remote), at(b.local));
+    assert.equal(at(b.remote), at(a.local));
+    return at(a.local);
+}
+
+test('the chosen candidates are each other’s, sound and picture run both ways', async () => {
+    await calling(alice, bob, 'bob');
+    await eachOthers();
+    for (const { audio, video } of await receivedBy([alice, bob], 2)) {
+        assert.ok(audio.packets >= 80, `${audio.packets} packets of sound`);
+        assert.ok(video.frames >= 15, `${video.frames} frames`);
+    }
+    assert.deepEqual(things.stack.contexts(), []);
+});
+
+test('hung up, and called the other way round', async () => {
+    await person.hangUp(bob);
+    await person.sentence(alice, /^bob@example\.org hung up\./);
+    await calling(bob, alice, 'alice');
+    await eachOthers();
+    await person.hangUp(bob);
+    await person.atHome(alice);
+});
+
+test('nothing went wrong on the pages', () => {
+    assert.deepEqual(
+        things.log.filter((line) => /^(error|warning):/.test(line)),
+        [],
+    );
+});
