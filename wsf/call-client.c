@@ -95,6 +95,7 @@ static void on_offer_response(struct link *link, const struct link_response *res
         const char *state = json_string_value(json_object_get(message, "mediaSessionState"));
         leg->acknowledged = true;
         note_identity(saying->wsf, leg, message);
+        session_changed(leg->session);
         if (saying->setup && leg->state == SESSION_INITIATING)
             leg_set_state(saying->wsf->sessions, leg, SESSION_PROCEEDING, "acknowledged");
         if (saying->setup && g_strcmp0(state, "alerting") == 0)

@@ -113,6 +113,7 @@ static void read_added(struct media_step *step, const struct link_response *resp
         session_set_context(step->wsf->sessions, session, context_id);
     if (termination_id && !leg->termination_id)
         leg->termination_id = g_strdup(termination_id);
+    session_changed(session);
 }
 
 static void on_response(const struct link_response *response, void *user)

@@ -368,6 +368,7 @@ static void on_gate(struct media_step *step)
         return;
     }
     step->leg->gate_open = true;
+    session_changed(session);
     if (session->phase != CALL_CONNECTING || !session->caller->gate_open ||
         !session->winner->gate_open)
         return;

@@ -10,6 +10,7 @@
  *   call-client.c   requests to endpoints and responses to theirs
  *   call-resume.c   loss and resumption of an endpoint: what is said again, what is made anew
  *   call-media.c    how descriptions are made (call-media.h)
+ *   call-reconcile.c  what was missed while a control link was away
  *
  * A session that has ended stays valid until the present dispatch is over.
  * Threads: control. */
@@ -122,6 +123,14 @@ void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_r
 
 /* Callbacks of the pool; user = struct wsf. */
 extern const struct wmcf_link_ops notify_wmcf_ops;
+/* An event of a leg's termination, as told by its media centre or found out later. */
+void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details);
+
+/* --- call-reconcile.c ----------------------------------------------------------------------------
+ */
+
+/* Asks the media centre for the state of the call's context and catches up with what was missed. */
+void call_reconcile(struct wsf *wsf, struct session *session);
 
 static inline struct log_ids session_ids(const struct session *session)
 {

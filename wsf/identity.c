@@ -208,6 +208,7 @@ bool identity_terminating(const struct wsf *wsf, struct leg *leg, const json_t *
     g_free(leg->authority);
     leg->asserted = g_steal_pointer(&asserted);
     leg->authority = g_steal_pointer(&authority);
+    session_changed(leg->session);
     return true;
 }
 

@@ -35,13 +35,14 @@ static const struct {
     {"resourceFailure", "the media centre has lost a resource of the call"},
 };
 
-static void on_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details)
+void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details)
 {
     struct log_ids ids = session_ids(leg->session);
     ids.termination = leg->termination_id;
     log_debug(&ids, "event %s", event);
     if (strcmp(event, "iceConnected") == 0) {
         leg->ice_connected = true;
+        session_changed(leg->session);
         call_check_connected(wsf, leg->session);
         return;
     }
@@ -51,6 +52,20 @@ static void on_event(struct wsf *wsf, struct leg *leg, const char *event, const 
             media_failed(wsf, leg, event, failures[i].detail, reason ? reason : "no reason given");
             return;
         }
+}
+
+static void on_termination_released(const struct link_response *response, void *user)
+{
+}
+
+/* Made by an `add` whose response came too late, or to our former life. */
+static void release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
+                                const char *termination_id)
+{
+    wmcf_pool_request(
+        wsf->pool, wmcf, "subtract",
+        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
+        on_termination_released, NULL);
 }
 
 static void on_notify(const char *wmcf, const json_t *message, void *user)
@@ -69,7 +84,9 @@ static void on_notify(const char *wmcf, const json_t *message, void *user)
     }
     struct leg *leg = session_leg_of_termination(session, termination_id);
     if (leg && leg_is_live(leg))
-        on_event(wsf, leg, event, json_object_get(message, "details"));
+        notify_event(wsf, leg, event, json_object_get(message, "details"));
+    else if (!leg && strcmp(event, "hangingTermination") == 0)
+        release_termination(wsf, wmcf, context_id, termination_id);
 }
 
 static void on_lost(const char *wmcf, const char *why, void *user)
@@ -102,6 +119,14 @@ static void on_context_gone(const char *wmcf, const char *context_id, void *user
     call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
 }
 
+static void on_context_found(const char *wmcf, const char *context_id, void *user)
+{
+    struct wsf *wsf = user;
+    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
+    if (session && session->phase != CALL_ENDED)
+        call_reconcile(wsf, session);
+}
+
 static bool knows_context(const char *wmcf, const char *context_id, void *user)
 {
     const struct wsf *wsf = user;
@@ -126,6 +151,7 @@ const struct wmcf_link_ops notify_wmcf_ops = {
     .notify = on_notify,
     .lost = on_lost,
     .context_gone = on_context_gone,
+    .context_found = on_context_found,
     .knows_context = knows_context,
     .contexts = contexts_on,
 };

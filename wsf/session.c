@@ -116,6 +116,13 @@ char *session_print_fsm(void)
     return g_string_free(out, FALSE);
 }
 
+void session_changed(const struct session *session)
+{
+    const struct session_table *table = session->table;
+    if (table->ops->changed)
+        table->ops->changed(session, table->user);
+}
+
 void leg_set_state(struct session_table *table, struct leg *leg, enum session_state state,
                    const char *reason)
 {
@@ -125,6 +132,7 @@ void leg_set_state(struct session_table *table, struct leg *leg, enum session_st
     enum session_state from = leg->state;
     leg->state = state;
     table->ops->leg_changed(leg, from, reason, table->user);
+    session_changed(leg->session);
 }
 
 void session_set_phase(struct session_table *table, struct session *session, enum call_phase phase,
@@ -136,6 +144,7 @@ void session_set_phase(struct session_table *table, struct session *session, enu
     enum call_phase from = session->phase;
     session->phase = phase;
     table->ops->phase_changed(session, from, reason, table->user);
+    session_changed(session);
 }
 
 /* --- objects -------------------------------------------------------------------------------------
@@ -234,6 +243,7 @@ struct session *session_new(struct session_table *table, const char *media_sessi
                             const char *caller, guint64 endpoint, const char *called, gint64 now)
 {
     struct session *session = g_new0(struct session, 1);
+    session->table = table;
     session->id = g_strdup(media_session_id);
     session->called = g_strdup(called);
     session->branches = g_ptr_array_new_with_free_func((GDestroyNotify)leg_free);
@@ -248,6 +258,7 @@ struct session *session_new(struct session_table *table, const char *media_sessi
     count_identity(table, caller, 1);
     if (strcmp(caller, called) != 0)
         count_identity(table, called, 1);
+    session_changed(session);
     return session;
 }
 
@@ -264,7 +275,17 @@ void session_set_subject(struct session_table *table, struct session *session, c
 struct leg *session_add_branch(struct session_table *table, struct session *session,
                                const char *webrtc_id, guint64 endpoint)
 {
-    struct leg *leg = leg_new(session, session->branches->len + 1, NULL, webrtc_id, endpoint);
+    struct leg *leg = session_restore_branch(table, session, NULL, webrtc_id, endpoint);
+    session_changed(session);
+    return leg;
+}
+
+struct leg *session_restore_branch(struct session_table *table, struct session *session,
+                                   const char *media_session_id, const char *webrtc_id,
+                                   guint64 endpoint)
+{
+    struct leg *leg =
+        leg_new(session, session->branches->len + 1, media_session_id, webrtc_id, endpoint);
     g_ptr_array_add(session->branches, leg);
     index_leg(table, leg);
     return leg;
@@ -277,6 +298,7 @@ void leg_renew_id(struct session_table *table, struct leg *leg)
     g_free(leg->media_session_id);
     leg->media_session_id = id_uuid();
     g_hash_table_insert(table->legs, leg->media_session_id, leg);
+    session_changed(leg->session);
 }
 
 static char *context_key(const char *wmcf, const char *context_id)
@@ -290,6 +312,7 @@ void session_set_context(struct session_table *table, struct session *session,
     g_assert(!session->context_id);
     session->context_id = g_strdup(context_id);
     g_hash_table_insert(table->contexts, context_key(session->wmcf, context_id), session);
+    session_changed(session);
 }
 
 void session_free(struct session_table *table, struct session *session)
@@ -466,6 +489,7 @@ void leg_set_negotiated(struct leg *leg, struct offer_template *told,
         offer_template_free(leg->negotiated);
         leg->negotiated = negotiated;
     }
+    session_changed(leg->session);
 }
 
 void leg_take_offer(struct leg *leg, const char *sdp, const char *offer_id)
@@ -474,12 +498,14 @@ void leg_take_offer(struct leg *leg, const char *sdp, const char *offer_id)
     leg->offer = OFFER_PEERS;
     leg->peer_offer = g_strdup(sdp);
     leg->peer_offer_id = g_strdup(offer_id);
+    session_changed(leg->session);
 }
 
 void leg_keep_our_answer(struct leg *leg, const char *sdp)
 {
     g_free(leg->our_answer);
     leg->our_answer = g_strdup(sdp);
+    session_changed(leg->session);
 }
 
 void leg_keep_last_answer(struct leg *leg, const char *sdp)
@@ -500,6 +526,7 @@ bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error
     leg->offer_deadline = deadline;
     g_free(leg->offer_sdp);
     leg->offer_sdp = g_strdup(sdp);
+    session_changed(leg->session);
     return true;
 }
 
@@ -532,6 +559,7 @@ void leg_offer_done(struct leg *leg)
     g_clear_pointer(&leg->peer_offer, g_free);
     g_clear_pointer(&leg->peer_offer_id, g_free);
     g_clear_pointer(&leg->our_answer, g_free);
+    session_changed(leg->session);
 }
 
 const char *leg_offer_pending(const struct leg *leg)

@@ -74,12 +74,16 @@ const char *disc_cause_name(enum disc_cause cause);
  */
 
 struct session;
+struct session_table;
 struct leg_media;   /* call-media.h: how a leg's descriptions are made; set once, "name" tells which
                      */
 struct call_change; /* call-update.h: the modification in progress */
 struct link_transaction;
 
 enum offer_side { OFFER_NONE, OFFER_OURS, OFFER_PEERS }; /* whose offer is outstanding on a leg */
+
+/* The number of no endpoint: of a leg whose registration has not come back after a restart. */
+#define SESSION_NO_ENDPOINT G_MAXUINT64
 
 /* One side of a call. Fields marked [durable] make the leg again after a restart; the others belong
  * to a step in progress, and what is in progress is rolled back then (A6: an outstanding offer is
@@ -125,19 +129,20 @@ struct leg {
 };
 
 struct session {
-    char *id;               /* [durable] the caller's mediaSessionId */
-    enum call_phase phase;  /* [durable] */
-    struct leg *caller;     /* [durable] owned */
-    GPtrArray *branches;    /* [durable] struct leg, owned */
-    struct leg *winner;     /* [durable by index] one of the branches, or NULL */
-    char *called;           /* [durable] normalised resourceId */
-    char *subject;          /* [durable] whom limits and policy count as the caller */
-    char *asserted_caller;  /* [durable] */
-    char *caller_authority; /* [durable] who has verified that, or NULL */
-    char *preferred_caller; /* [durable] what the caller asked to be, or NULL; told to WSFs */
-    guint hop_limit;        /* [durable] told to the next WSF */
-    char *pre_offer;        /* the caller's preOfferDescription as it came, or NULL */
-    json_t *user_data;      /* [durable] the caller's, or NULL */
+    struct session_table *table; /* up */
+    char *id;                    /* [durable] the caller's mediaSessionId */
+    enum call_phase phase;       /* [durable] */
+    struct leg *caller;          /* [durable] owned */
+    GPtrArray *branches;         /* [durable] struct leg, owned */
+    struct leg *winner;          /* [durable by index] one of the branches, or NULL */
+    char *called;                /* [durable] normalised resourceId */
+    char *subject;               /* [durable] whom limits and policy count as the caller */
+    char *asserted_caller;       /* [durable] */
+    char *caller_authority;      /* [durable] who has verified that, or NULL */
+    char *preferred_caller;      /* [durable] what the caller asked to be, or NULL; told to WSFs */
+    guint hop_limit;             /* [durable] told to the next WSF */
+    char *pre_offer;             /* the caller's preOfferDescription as it came, or NULL */
+    json_t *user_data;           /* [durable] the caller's, or NULL */
     struct offer_template *wanted; /* [durable] what the caller would like */
 
     char *wmcf;       /* [durable] name of the media centre; NULL in direct media */
@@ -161,12 +166,12 @@ struct session_ops {
                         void *user);
     void (*phase_changed)(const struct session *session, enum call_phase from, const char *reason,
                           void *user);
+    /* A durable field has changed, be it with a state or not. May be NULL. */
+    void (*changed)(const struct session *session, void *user);
 };
 
 /* --- table ---------------------------------------------------------------------------------------
  */
-
-struct session_table;
 
 struct session_table *session_table_new(guint sessions_max, guint per_identity,
                                         const struct session_ops *ops, void *user);
@@ -195,8 +200,14 @@ void session_free(struct session_table *table, struct session *session);
 void session_set_subject(struct session_table *table, struct session *session, const char *subject);
 struct leg *session_add_branch(struct session_table *table, struct session *session,
                                const char *webrtc_id, guint64 endpoint);
+/* The same for a branch of the process' former life, with its own mediaSessionId. */
+struct leg *session_restore_branch(struct session_table *table, struct session *session,
+                                   const char *media_session_id, const char *webrtc_id,
+                                   guint64 endpoint);
 void session_set_context(struct session_table *table, struct session *session,
                          const char *context_id);
+/* Whoever changes a durable field directly says so. */
+void session_changed(const struct session *session);
 /* Gives a leg whose msetup was void a new mediaSessionId (UUID). */
 void leg_renew_id(struct session_table *table, struct leg *leg);
 

@@ -6,7 +6,7 @@
 #include "wsf/store-restore.h"
 
 #include "base/log.h"
-#include "wsf/endpoint-record.h"
+#include "wsf/session-record.h"
 #include "wsf/store-keeper.h"
 
 #include <string.h>
@@ -27,9 +27,24 @@ static char *endpoint_text(const char *id, void *user)
     return endpoint ? endpoint_record_write(endpoint, &clock) : NULL;
 }
 
-enum { KIND_ENDPOINT };
+static struct session_record_names names_of(const struct wsf *wsf)
+{
+    return (struct session_record_names){.registrar = wsf->registrar, .policy = wsf->policy};
+}
+
+static char *session_text(const char *id, void *user)
+{
+    const struct wsf *wsf = user;
+    const struct session *session = session_table_find(wsf->sessions, id);
+    const struct session_record_names names = names_of(wsf);
+    const struct record_clock clock = clock_now();
+    return session ? session_record_write(session, &names, &clock) : NULL;
+}
+
+enum { KIND_ENDPOINT, KIND_SESSION };
 static const struct store_kind kinds[] = {
     [KIND_ENDPOINT] = {"endpoint", endpoint_text},
+    [KIND_SESSION] = {"session", session_text},
     {NULL},
 };
 
@@ -39,6 +54,12 @@ void store_mark_endpoint(const struct wsf *wsf, const struct endpoint *endpoint)
         return;
     g_autofree char *id = endpoint_record_id(endpoint);
     store_keeper_mark(wsf->keeper, &kinds[KIND_ENDPOINT], id);
+}
+
+void store_mark_session(const struct wsf *wsf, const struct session *session)
+{
+    if (wsf->keeper)
+        store_keeper_mark(wsf->keeper, &kinds[KIND_SESSION], session->id);
 }
 
 /* --- restoring -----------------------------------------------------------------------------------
@@ -67,6 +88,17 @@ static void restore_endpoint(const char *id, const char *text, void *user)
     g_autoptr(GError) error = NULL;
     guint expiration_max = conf_int(wsf->conf, "registration", "expiration_max");
     if (endpoint_record_read(wsf->registrar, text, &restoring->clock, expiration_max, &error))
+        restoring->good++;
+    else
+        drop_record(restoring, id, error);
+}
+
+static void restore_session(const char *id, const char *text, void *user)
+{
+    struct restoring *restoring = user;
+    const struct session_record_names names = names_of(restoring->wsf);
+    g_autoptr(GError) error = NULL;
+    if (session_record_read(restoring->wsf->sessions, text, &names, &restoring->clock, &error))
         restoring->good++;
     else
         drop_record(restoring, id, error);
@@ -116,13 +148,14 @@ static void *open_backend(const struct conf *conf, GError **error)
 
 static bool restore_all(struct wsf *wsf, GError **error)
 {
-    guint endpoints = 0;
+    guint endpoints = 0, sessions = 0;
     gint64 begun = g_get_monotonic_time();
-    if (!restore_kind(wsf, &kinds[KIND_ENDPOINT], restore_endpoint, &endpoints, error))
+    if (!restore_kind(wsf, &kinds[KIND_ENDPOINT], restore_endpoint, &endpoints, error) ||
+        !restore_kind(wsf, &kinds[KIND_SESSION], restore_session, &sessions, error))
         return false;
     if (endpoints > 0)
-        log_info(NULL, "%u registrations restored in %.1f ms, waiting for their clients", endpoints,
-                 (double)(g_get_monotonic_time() - begun) / 1000);
+        log_info(NULL, "%u registrations and %u calls restored in %.1f ms, waiting for clients",
+                 endpoints, sessions, (double)(g_get_monotonic_time() - begun) / 1000);
     wsf_schedule_registrations(wsf);
     return true;
 }

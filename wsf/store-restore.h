@@ -11,3 +11,4 @@ bool store_restore(struct wsf *wsf, GError **error);
 
 /* The endpoint or session has changed, has come or has gone. */
 void store_mark_endpoint(const struct wsf *wsf, const struct endpoint *endpoint);
+void store_mark_session(const struct wsf *wsf, const struct session *session);

@@ -27,6 +27,8 @@ struct wmcf_link {
     struct link_dialer *dialer;
     struct link *link; /* NULL while there is no connection */
     bool up;           /* authenticated */
+    bool expected;     /* not up, but the grace is not over */
+    bool fresh;        /* no audit since it came up */
     bool told_failure; /* one warning per outage */
     bool accepting;    /* serviceState inService or overloaded */
     guint load;
@@ -34,6 +36,7 @@ struct wmcf_link {
     GHashTable *released;   /* contextIds to subtract as soon as possible */
     GHashTable *orphans;    /* contextId → gint64 deadline */
     GPtrArray *audited;     /* contextIds that calls held when the audit was sent */
+    GQueue waiting;         /* struct pending, for the link to come up */
     struct loop_timer *grace_timer, *audit_timer, *orphan_timer, *redial_timer;
 };
 
@@ -54,6 +57,61 @@ static void count_up(const struct wmcf_link *link)
         up = metric_register(METRIC_GAUGE, "wmcf_up", NULL,
                              "Whether the control link to a media centre is up.", "wmcf");
     metric_set(up, link->up, (const char *const[]){link->name});
+}
+
+/* --- requests ------------------------------------------------------------------------------------
+ */
+
+struct pending {
+    wmcf_response_fn done;
+    void *user;
+    char *method; /* with the members: while it waits */
+    json_t *members;
+};
+
+static void pending_free(struct pending *pending)
+{
+    g_free(pending->method);
+    json_decref(pending->members);
+    g_free(pending);
+}
+
+static void on_response(struct link *wire, const struct link_response *response, void *user)
+{
+    struct pending *pending = user;
+    pending->done(response, pending->user);
+    pending_free(pending);
+}
+
+static void refuse(void *data)
+{
+    struct pending *pending = data;
+    g_autoptr(GError) error = NULL;
+    problem_set_retry(&error, PROBLEM_WMCF_ERROR, 5, "the media centre is not linked");
+    const struct link_response response = {.error = error};
+    on_response(NULL, &response, pending);
+}
+
+static void send_waiting(struct wmcf_link *link)
+{
+    struct pending *pending;
+    while ((pending = g_queue_pop_head(&link->waiting)))
+        link_request(link->link, pending->method, g_steal_pointer(&pending->members), 0,
+                     on_response, pending);
+}
+
+static void refuse_waiting(struct wmcf_link *link)
+{
+    struct pending *pending;
+    while ((pending = g_queue_pop_head(&link->waiting)))
+        loop_post("wmcf not linked", refuse, pending);
+}
+
+static void expect(struct wmcf_link *link)
+{
+    link->expected = true;
+    link_dialer_set_backoff_max(link->dialer, LIVE_BACKOFF_MS); /* A1: calls may live over there */
+    loop_timer_start(link->grace_timer, MAX(conf_int(link->conf, "media", "lost_grace") * 1000, 1));
 }
 
 /* --- reconciling ---------------------------------------------------------------------------------
@@ -136,6 +194,8 @@ static void on_audit(struct link *wire, const struct link_response *response, vo
         return;
     }
     g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
+    bool fresh = link->fresh;
+    link->fresh = false;
     size_t i;
     json_t *item;
     json_array_foreach(contexts, i, item)
@@ -145,6 +205,8 @@ static void on_audit(struct link *wire, const struct link_response *response, vo
             continue;
         g_hash_table_add(listed, (gpointer)context_id);
         reconcile_context(link, context_id);
+        if (fresh && link->ops->knows_context(link->name, context_id, link->user))
+            link->ops->context_found(link->name, context_id, link->user);
     }
     g_hash_table_remove_all(link->released);
     g_hash_table_foreach_remove(link->orphans, not_listed, listed);
@@ -193,6 +255,7 @@ static void read_service(struct wmcf_link *link, const json_t *message)
     if (was >= 0 && was != link->restart_counter) {
         g_hash_table_remove_all(link->released);
         g_hash_table_remove_all(link->orphans);
+        refuse_waiting(link); /* they are about contexts that are gone */
         link->ops->lost(link->name, "the media centre has restarted", link->user);
     }
 }
@@ -210,7 +273,8 @@ static void on_auth(struct link *wire, const struct link_response *response, voi
         return;
     }
     link_set_authenticated(wire, link->name);
-    link->up = true;
+    link->up = link->fresh = true;
+    link->expected = false;
     link->told_failure = false;
     link->accepting = true;
     loop_timer_stop(link->grace_timer);
@@ -219,6 +283,7 @@ static void on_auth(struct link *wire, const struct link_response *response, voi
     log_info(&ids, "media centre is linked");
     count_up(link);
     audit(link);
+    send_waiting(link);
     loop_timer_start_repeating(link->audit_timer,
                                conf_int(link->conf, "media", "audit_interval") * 1000);
 }
@@ -267,11 +332,8 @@ static void on_closed(struct link *wire, int code, const char *reason, void *use
     loop_timer_stop(link->orphan_timer);
     if (link->up)
         log_warning(&ids, "control link lost (%d %s), reconnecting", code, reason ? reason : "");
-    if (link->up) /* A1: calls may live over there */
-        link_dialer_set_backoff_max(link->dialer, LIVE_BACKOFF_MS);
     if (link->up)
-        loop_timer_start(link->grace_timer,
-                         MAX(conf_int(link->conf, "media", "lost_grace") * 1000, 1));
+        expect(link);
     link->up = false;
     count_up(link);
     /* The dialer obeys these codes and stops; an operator may mend the other side meanwhile. */
@@ -292,6 +354,8 @@ static void on_grace(void *data)
 {
     struct wmcf_link *link = data;
     link_dialer_set_backoff_max(link->dialer, 0);
+    link->expected = false;
+    refuse_waiting(link);
     link->ops->lost(link->name, "the control link to the media centre was lost", link->user);
 }
 
@@ -370,6 +434,7 @@ struct wmcf_link *wmcf_link_new(const struct conf *conf, const char *section, co
         wmcf_link_free(link);
         return NULL;
     }
+    expect(link); /* calls of our former life wait for it */
     return link;
 }
 
@@ -385,6 +450,7 @@ void wmcf_link_free(struct wmcf_link *link)
     g_clear_pointer(&link->audited, g_ptr_array_unref);
     g_hash_table_unref(link->released);
     g_hash_table_unref(link->orphans);
+    g_queue_clear_full(&link->waiting, (GDestroyNotify)pending_free);
     g_free(link->name);
     g_free(link->section);
     g_free(link->identity);
@@ -412,38 +478,24 @@ guint wmcf_link_load(const struct wmcf_link *link)
     return link->load;
 }
 
-struct pending {
-    wmcf_response_fn done;
-    void *user;
-};
-
-static void on_response(struct link *wire, const struct link_response *response, void *user)
-{
-    struct pending *pending = user;
-    pending->done(response, pending->user);
-    g_free(pending);
-}
-
-static void refuse(void *data)
-{
-    struct pending *pending = data;
-    g_autoptr(GError) error = NULL;
-    problem_set_retry(&error, PROBLEM_WMCF_ERROR, 5, "the media centre is not linked");
-    const struct link_response response = {.error = error};
-    on_response(NULL, &response, pending);
-}
-
 void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *members,
                        wmcf_response_fn done, void *user)
 {
-    struct pending *pending = g_new(struct pending, 1);
-    *pending = (struct pending){done, user};
+    struct pending *pending = g_new0(struct pending, 1);
+    pending->done = done;
+    pending->user = user;
     if (link && link->up) {
         link_request(link->link, method, members, 0, on_response, pending);
-        return;
+    } else if (link && link->expected &&
+               g_queue_get_length(&link->waiting) <
+                   (guint)conf_int(link->conf, "media", "waiting_max")) {
+        pending->method = g_strdup(method);
+        pending->members = members;
+        g_queue_push_tail(&link->waiting, pending);
+    } else {
+        json_decref(members);
+        loop_post("wmcf not linked", refuse, pending);
     }
-    json_decref(members);
-    loop_post("wmcf not linked", refuse, pending);
 }
 
 struct release {

@@ -16,6 +16,9 @@ struct wmcf_link_ops {
     /* A context of ours is no longer there. */
     void (*context_gone)(const char *wmcf, const char *context_id, void *user);
     bool (*knows_context)(const char *wmcf, const char *context_id, void *user);
+    /* A context of ours is there; the first look since the link came up, so that what has happened
+     * to it meanwhile was not told. */
+    void (*context_found)(const char *wmcf, const char *context_id, void *user);
     /* contextIds that calls hold there: strings, transfer full. */
     GPtrArray *(*contexts)(const char *wmcf, void *user);
 };
@@ -34,7 +37,8 @@ bool wmcf_link_is_up(const struct wmcf_link *link);
 bool wmcf_link_is_ready(const struct wmcf_link *link);
 guint wmcf_link_load(const struct wmcf_link *link);
 
-/* Sends a request; done exactly once, from the loop; WMCF_ERROR when the link is not up. */
+/* Sends a request, or keeps it for [media] lost_grace while the link is expected: after the start
+ * and after a loss. done exactly once, from the loop; WMCF_ERROR when the link does not come up. */
 void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *members,
                        wmcf_response_fn done, void *user);
 /* Subtracts the whole context, now or when the link is back. */

@@ -47,6 +47,11 @@ static struct wmcf_link *find(const struct wmcf_pool *pool, const char *wmcf)
     return NULL;
 }
 
+bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf)
+{
+    return find(pool, wmcf) != NULL;
+}
+
 static struct wmcf_link *best(const struct wmcf_pool *pool)
 {
     struct wmcf_link *found = NULL;

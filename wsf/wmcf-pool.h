@@ -11,6 +11,8 @@ struct wmcf_pool *wmcf_pool_new(const struct conf *conf, const char *identity,
                                 struct link_service *service, const struct wmcf_link_ops *ops,
                                 void *user, GError **error);
 void wmcf_pool_free(struct wmcf_pool *pool);
+/* Whether there is one of this name. */
+bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf);
 /* Whether a new call could be anchored now. */
 bool wmcf_pool_is_ready(const struct wmcf_pool *pool);
 /* The ready media centre with the least load, borrowed; RESOURCES_UNAVAILABLE with retryAfter. */

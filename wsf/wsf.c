@@ -10,6 +10,7 @@
 #include "wsf/call.h"
 #include "wsf/identity.h"
 #include "wsf/server.h"
+#include "wsf/store-calls.h"
 #include "wsf/store-keeper.h"
 #include "wsf/store-restore.h"
 
@@ -75,8 +76,14 @@ static void on_phase_changed(const struct session *session, enum call_phase from
               reason);
 }
 
+static void on_session_changed(const struct session *session, void *user)
+{
+    store_mark_session(user, session);
+}
+
 static const struct session_ops session_ops = {.leg_changed = on_leg_changed,
-                                               .phase_changed = on_phase_changed};
+                                               .phase_changed = on_phase_changed,
+                                               .changed = on_session_changed};
 
 /* --- time
  * ------------------------------------------------------------------------------------------ */
@@ -184,8 +191,10 @@ static bool start(struct wsf *wsf, GError **error)
     if (!wsf->links || !store_restore(wsf, error))
         return false;
     wsf->pool = wmcf_pool_new(conf, identity, wsf->links, &notify_wmcf_ops, wsf, error);
-    return wsf->pool && (wsf->server = server_new(wsf, error)) &&
-           peer_table_start(wsf->peers, error);
+    if (!wsf->pool)
+        return false;
+    store_settle_calls(wsf);
+    return (wsf->server = server_new(wsf, error)) && peer_table_start(wsf->peers, error);
 }
 
 struct wsf *wsf_new(struct conf *conf, GError **error)

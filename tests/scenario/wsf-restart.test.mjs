@@ -7,9 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { Wsf } from '../support/wsf.mjs';
+import { Wsf, answerTo, call, invite } from '../support/wsf.mjs';
 
-const [ALICE, BOB] = ['alice@example.org', 'bob@example.org'];
+const [ALICE, BOB, CAROL] = ['alice@example.org', 'bob@example.org', 'carol@example.org'];
 const STORE = '[store]\nfile = wsf.db\n';
 
 /** The same endpoint again, by its re-authentication credential. */
@@ -61,7 +61,7 @@ describe('registrations', () => {
         await kill(wsf);
         await alice.closed;
         await wsf.run();
-        assert.match(wsf.log, /1 registrations restored/);
+        assert.match(wsf.log, /1 registrations and 0 calls restored/);
         const again = await resume(wsf, alice);
         assert.equal(again.auth.instanceId, alice.auth.instanceId);
         assert.equal((await again.request('getinfo')).success, true);
@@ -101,6 +101,260 @@ describe('registrations', () => {
             const file = path.join(wsf.folder, name);
             if (existsSync(file)) assert.equal(statSync(file).mode & 0o777, 0o600, name);
         }
+    });
+});
+
+describe('calls', () => {
+    let wsf;
+    const open = [];
+    const register = async (who, members) => {
+        const client = await wsf.register(who, members);
+        open.push(client);
+        return client;
+    };
+    const back = async (former) => {
+        const client = await resume(wsf, former);
+        open.push(client);
+        return client;
+    };
+    const restart = async () => {
+        await kill(wsf);
+        await wsf.run();
+    };
+    const answer = (client, { mediaSessionId, sdpOffer, offerId }) =>
+        client.request('mupdate', { mediaSessionId, offerId, sdpAnswer: answerTo(sdpOffer) });
+    const sessions = (client) => client.auth.mediaSessions;
+    before(async () => {
+        wsf = await Wsf.start(['call.no_answer_time=20', 'registration.expiration_min=1'], {
+            conf: STORE,
+        });
+    });
+    after(() => wsf.stop());
+    afterEach(async () => {
+        for (const client of open.splice(0)) await client.close();
+        await wsf.until(() => wsf.wmcf.contexts.size === 0);
+        await wsf.until(async () => (await metric(wsf, 'sessions')) === 0);
+    });
+
+    test('live on; both sides find them again, and either can hang up', async () => {
+        for (const who of ['caller', 'callee']) {
+            const [alice, bob] = [await register(ALICE), await register(BOB)];
+            const { a, b } = await call(wsf, alice, bob);
+            await restart();
+            const established = { mediaSessionState: 'established', offerPending: 'none' };
+            const [alice2, bob2] = [await back(alice), await back(bob)];
+            assert.deepEqual(sessions(alice2), [{ mediaSessionId: a, ...established }]);
+            assert.deepEqual(sessions(bob2), [{ mediaSessionId: b, ...established }]);
+            assert.equal(wsf.wmcf.terminations.length, 2, 'media undisturbed');
+            assert.ok(wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+            await alice2.request('mupdate', { mediaSessionId: a, userData: 'still here' });
+            const told = await bob2.expect('mupdate');
+            assert.equal(told.userData, 'still here');
+            told.reply();
+            const [one, id, other] = who === 'caller' ? [alice2, a, bob2] : [bob2, b, alice2];
+            assert.equal((await one.request('mdisc', { mediaSessionId: id })).success, true);
+            const end = await other.expect('mdisc');
+            assert.equal(end.cause, 'NORMAL');
+            end.reply();
+            await wsf.until(() => wsf.wmcf.contexts.size === 0);
+            assert.match(wsf.log, /call record: alice@example.org -> bob@example.org/);
+            for (const client of [alice2, bob2]) await client.close();
+        }
+    });
+
+    test('one side does not come back: PEER_LOST for the other', async () => {
+        const alice = await register(ALICE);
+        const bob = await register(BOB, { disconnectionTtl: 1 });
+        const { a } = await call(wsf, alice, bob);
+        await restart();
+        const again = await back(alice);
+        const end = await again.expect('mdisc');
+        assert.equal(end.mediaSessionId, a);
+        assert.equal(end.cause, 'PEER_LOST');
+        end.reply();
+    });
+
+    test('an end that was not heard is said after the restart', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const { a, b } = await call(wsf, alice, bob);
+        await bob.cut();
+        await alice.request('mdisc', { mediaSessionId: a });
+        await restart();
+        const again = await back(bob);
+        assert.equal(sessions(again)[0].mediaSessionState, 'terminated');
+        const end = await again.expect('mdisc');
+        assert.equal(end.mediaSessionId, b);
+        assert.equal(end.cause, 'NORMAL');
+        end.reply();
+        await stored(wsf);
+        await restart();
+        assert.deepEqual(sessions(await back(again)), [], 'acknowledged, so not said once more');
+    });
+
+    test('a registration that expired meanwhile ends its call', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB, { expirationTime: 1 })];
+        const { a } = await call(wsf, alice, bob);
+        await kill(wsf);
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        await wsf.run();
+        const again = await back(alice);
+        const end = await again.expect('mdisc');
+        assert.equal(end.mediaSessionId, a);
+        assert.equal(end.cause, 'REGISTRATION_EXPIRED');
+        end.reply();
+        assert.equal(cause(await reauth(wsf, bob)), 'REAUTH_INVALID');
+    });
+
+    test('a tab that was superseded by another takes its call with it', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const { b } = await call(wsf, alice, bob);
+        await restart();
+        const first = await back(bob);
+        const second = await register(BOB, { instanceId: bob.auth.instanceId });
+        assert.equal((await first.closed).code, 4409);
+        assert.equal(sessions(second)[0].mediaSessionId, b);
+        assert.equal((await second.request('mdisc', { mediaSessionId: b })).success, true);
+        const end = await (await back(alice)).expect('mdisc');
+        assert.equal(end.cause, 'NORMAL');
+        end.reply();
+    });
+
+    test('a call that rings goes on ringing and can be answered', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const [a, [invitation]] = await invite(alice, BOB, [bob], { userData: 'lunch?' });
+        await bob.request('mupdate', {
+            mediaSessionId: invitation.mediaSessionId,
+            mediaSessionState: 'alerting',
+        });
+        (await alice.expect('mupdate')).reply();
+        await restart();
+        const [alice2, bob2] = [await back(alice), await back(bob)];
+        assert.deepEqual(sessions(bob2), [
+            {
+                mediaSessionId: invitation.mediaSessionId,
+                mediaSessionState: 'alerting',
+                offerPending: 'remote',
+            },
+        ]);
+        const offer = await bob2.expect('mupdate');
+        offer.reply();
+        assert.equal((await answer(bob2, offer)).success, true);
+        const toCaller = await alice2.expect('mupdate');
+        toCaller.reply();
+        assert.equal(toCaller.mediaSessionId, a);
+        assert.equal((await answer(alice2, toCaller)).success, true);
+        await wsf.wmcf.connectAll();
+        await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+        await alice2.request('mdisc', { mediaSessionId: a });
+        (await bob2.expect('mdisc')).reply();
+    });
+
+    test('an invitation that was not answered at all comes again', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        await alice.request('msetup', { resourceId: BOB, userData: 'lunch?' });
+        const void1 = await bob.expect('msetup');
+        await restart();
+        const again = await back(bob);
+        const invitation = await again.expect('msetup');
+        invitation.reply();
+        assert.notEqual(invitation.mediaSessionId, void1.mediaSessionId);
+        assert.equal(invitation.userData, 'lunch?');
+        assert.equal(invitation.assertedOriginatingId, ALICE);
+        await again.request('mdisc', { mediaSessionId: invitation.mediaSessionId, cause: 'BUSY' });
+        const end = await (await back(alice)).expect('mdisc');
+        assert.equal(end.cause, 'BUSY');
+        end.reply();
+    });
+
+    test('the caller had an offer to answer: it gets another one', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const [a, [invitation]] = await invite(alice, BOB, [bob]);
+        assert.equal((await answer(bob, invitation)).success, true);
+        const first = await alice.expect('mupdate');
+        await restart();
+        const again = await back(alice);
+        const offer = await again.expect('mupdate');
+        offer.reply();
+        assert.notEqual(offer.offerId, first.offerId);
+        assert.equal((await answer(again, offer)).success, true);
+        await wsf.wmcf.connectAll();
+        await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+        await again.request('mdisc', { mediaSessionId: a });
+        (await (await back(bob)).expect('mdisc')).reply();
+    });
+
+    test('connected while nobody listened: the gates open all the same', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const [a, [invitation]] = await invite(alice, BOB, [bob]);
+        await answer(bob, invitation);
+        const offer = await alice.expect('mupdate');
+        offer.reply();
+        await answer(alice, offer);
+        await kill(wsf);
+        for (const one of wsf.wmcf.terminations) one.connected = true; // tells nobody
+        await wsf.run();
+        await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+        await (await back(alice)).request('mdisc', { mediaSessionId: a });
+        (await (await back(bob)).expect('mdisc')).reply();
+    });
+
+    test('media failed while nobody listened: the call ends', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        await call(wsf, alice, bob);
+        await kill(wsf);
+        Object.assign(wsf.wmcf.terminations[0], { state: 'failed', failure: 'the peer closed it' });
+        await wsf.run();
+        const end = await (await back(alice)).expect('mdisc');
+        assert.equal(end.cause, 'PEER_LOST', 'bob is away in both ways');
+        end.reply();
+        assert.match(wsf.log, /dtlsFailed on the leg of .* \(the peer closed it\)/);
+    });
+
+    test('the media centre was restarted too: both sides are told', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        await call(wsf, alice, bob);
+        await kill(wsf);
+        await wsf.wmcf.stop({ forget: true });
+        await wsf.wmcf.restart();
+        await wsf.run();
+        for (const client of [alice, bob]) {
+            const end = await (await back(client)).expect('mdisc');
+            assert.equal(end.cause, 'MEDIA_FAILURE');
+            end.reply();
+        }
+    });
+
+    test('the media centre is not there: its calls end when the grace is over', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        await call(wsf, alice, bob);
+        await kill(wsf);
+        await wsf.wmcf.stop({ forget: true });
+        wsf.settings.push('media.lost_grace=1');
+        const { wmcf } = wsf;
+        wsf.wmcf = undefined;
+        await wsf.run();
+        const end = await (await back(alice)).expect('mdisc');
+        assert.equal(end.cause, 'MEDIA_FAILURE');
+        end.reply();
+        await wmcf.restart();
+        wsf.wmcf = wmcf;
+        wsf.settings.pop();
+        await wsf.ready();
+    });
+
+    test('a record that cannot be read costs itself alone', async () => {
+        const [alice, bob, carol] = [await register(ALICE), await register(BOB), await register(CAROL)];
+        await call(wsf, alice, bob);
+        await kill(wsf);
+        const spoil =
+            'import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute("UPDATE record ' +
+            `SET value = '{}' WHERE kind = 'session'"); db.commit()`;
+        assert.equal(spawnSync('python3', ['-c', spoil, path.join(wsf.folder, 'wsf.db')]).status, 0);
+        await wsf.run();
+        assert.match(wsf.log, /session record \S+ is not good and is dropped: .*, continuing/);
+        assert.deepEqual(sessions(await back(alice)), []);
+        await back(carol);
+        wsf.wmcf.contexts.clear(); // an orphan, whose time to live is longer than this test
     });
 });
 

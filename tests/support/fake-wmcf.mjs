@@ -114,6 +114,7 @@ export class FakeWmcf {
     }
 
     async notify(termination, event, details = {}) {
+        if (event === 'iceConnected') termination.connected = true;
         for (const link of this.#links) {
             await link.request('notify', {
                 contextId: termination.contextId,
@@ -260,7 +261,17 @@ export class FakeWmcf {
         return {};
     }
 
-    _audit() {
+    _audit({ contextId }) {
+        if (contextId) {
+            const terminations = [...this.#context(contextId).terminations.values()].map((one) => ({
+                terminationId: one.terminationId,
+                state: one.state ?? (one.connected ? 'connected' : 'connecting'),
+                failure: one.failure,
+                offerPending: one.offer ? true : undefined,
+                ice: { connected: Boolean(one.connected), mode: 'lite' },
+            }));
+            return { ...this.#service(), contextId, terminations };
+        }
         const contexts = [...this.contexts].map(([contextId, { terminations, appData }]) => ({
             contextId,
             terminations: [...terminations.keys()],

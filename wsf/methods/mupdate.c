@@ -130,6 +130,7 @@ static bool read_identities(struct client *client, struct leg *leg, const json_t
         session->asserted_caller = g_steal_pointer(&id.asserted);
         session->caller_authority = g_steal_pointer(&id.authority);
         session->preferred_caller = g_steal_pointer(&id.preferred);
+        session_changed(session);
     }
     caller_id_finish(&id);
     return good;
@@ -147,7 +148,10 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
         method_fail(client, txn, error, id);
         return;
     }
-    leg->acknowledged = true;
+    if (!leg->acknowledged) {
+        leg->acknowledged = true;
+        session_changed(leg->session);
+    }
     bool of_offer = update.answer || update.problem;
     if (of_offer && !leg_check_answer(leg, update.offer_id, &error)) {
         method_fail(client, txn, error, id);
