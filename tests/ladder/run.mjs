@@ -64,7 +64,8 @@ function touched(steps, found = new Set()) {
 }
 
 async function playOne(scenario, programs) {
-    const reason = programs.lacks(scenario);
+    const controlled = touched(scenario.steps);
+    const reason = programs.lacks({ ...scenario, controlled });
     if (reason) return { skipped: reason };
     let scene;
     let target;
@@ -74,8 +75,8 @@ async function playOne(scenario, programs) {
         for (const { name, listens } of scenario.parties) if (listens) doors.set(name, await Door.open());
         const configured = scenario.configured.map((line) =>
             line.replace(/\$(\w+)\.url/g, (whole, name) => doors.get(name)?.url ?? whole));
-        const servers = touched(scenario.steps);
-        target = await programs.target(configured, servers.has('C') ? 'wmcf' : doors.size || servers.size ? 'wsf' : false);
+        const alone = controlled.has('C') ? 'wmcf' : doors.size || controlled.size ? 'wsf' : false;
+        target = await programs.target(configured, alone);
         users = await target.take([...new Set(scenario.parties.map(({ kind, role }) => `${kind} ${role}`))]);
         scene = new Scene(scenario, target, users, doors);
         await scene.play();

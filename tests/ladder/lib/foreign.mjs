@@ -20,13 +20,20 @@ export class Foreign {
             'nobody.id': profile.unknownUser ?? `nobody-of-this-name@${realm}`,
             'foreign.realm': profile.unknownRealm ?? 'unknown.invalid',
         };
-        this.#free = profile.users.map(({ webrtcId, ...rest }) => ({ id: webrtcId, name: webrtcId.split('@')[0], realm, ...rest }));
+        this.#free = profile.users.map(({ webrtcId, ...rest }) => ({
+            id: webrtcId,
+            name: webrtcId.split('@')[0],
+            realm,
+            authType: rest.password === undefined ? 'bearer' : 'basic',
+            ...rest,
+        }));
         this.tls = {};
         if (profile.ca) this.tls.ca = readFileSync(profile.ca);
         if (profile.insecure) this.tls.rejectUnauthorized = false;
     }
 
-    lacks({ parties, needs, configured }) {
+    lacks({ parties, needs, configured, controlled }) {
+        if (controlled.size) return `it ends or starts ${[...controlled].join(' and ')}`;
         if (configured.length) return `it needs a WSF configured with ${configured.join(', ')}`;
         const missing = needs.filter((feature) => !this.features.has(feature));
         if (missing.length) return `the profile does not name the feature ${missing.join(', ')}`;
@@ -57,10 +64,10 @@ export class Foreign {
         return token;
     }
 
-    credentials({ user: { id, password, token } }) {
-        const authorization = password === undefined ? `Bearer ${token}`
+    credentials({ user: { id, password, token, authType } }) {
+        const authorization = authType === 'bearer' ? `Bearer ${token}`
             : `Basic ${Buffer.from(`${id}:${password}`).toString('base64')}`;
-        return { authType: password === undefined ? 'bearer' : 'basic', webrtcId: id, authorization };
+        return { authType, webrtcId: id, authorization };
     }
 
     open(party, path, options) {

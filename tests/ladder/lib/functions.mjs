@@ -21,6 +21,9 @@ export const FUNCTIONS = {
         return `Bearer ${scene.target.token(scene.party(party).user, claims ? evaluate(claims) : {})}`;
     },
 
+    /** credentials(A): of the kind that $A.authType tells. */
+    credentials: (scene, [party]) => scene.target.credentials(scene.party(party)).authorization,
+
     /** offer(A, audio opus, video VP8 recvonly); offer(A, new ice, …) after an ICE restart */
     offer(scene, [party, ...medias]) {
         const { sdp } = scene.party(party);

@@ -226,7 +226,7 @@ export class OwnTarget {
             const id = (IDENTITIES[kind] ?? IDENTITIES.user)(this.#handed[kind]++);
             if (this.#handed[kind] > (kind === 'user' ? USERS : PEERS)) throw new Error(`more ${kind}s are needed`);
             const [name, realm] = id.split('@');
-            return [role, { id, name, password: PASSWORD, realm }];
+            return [role, { id, name, password: PASSWORD, realm, authType: 'bearer' }];
         }));
     }
 
