@@ -14,7 +14,7 @@ const DOCUMENT = fileURLToPath(new URL('../../docs/conformance.md', import.meta.
 const NOT_YET = new Set([
     'no ladder for 6.3.2.6.x.3.1', 'no ladder for 6.3.2.6.x.3.2', 'no ladder for 6.3.2.6.x.3.3',
     'no ladder for 6.3.2.6.x.3.4', 'no scenario shows OFFER_GLARE',
-    'no scenario shows ENFORCEMENT_UNAVAILABLE',
+
 ]);
 
 test('every procedure, step, cause and close code is shown', () => {
