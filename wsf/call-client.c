@@ -165,7 +165,7 @@ void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
     if (!link)
         return;
     /* A person who is being called has the no-answer time; all other answers are a machine's. */
-    if (leg->caller || leg_is_established(leg))
+    if (leg->caller && !leg_is_established(leg))
         leg->offer_deadline =
             loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
     wsf_schedule_sessions(wsf);
@@ -190,6 +190,8 @@ static void on_answer_response(struct link *link, const struct link_response *re
         leg_offer_done(leg);
         if (!response->success)
             call_answer_refused(saying->wsf, leg, response->error);
+        else
+            call_answer_heard(saying->wsf, leg);
     } else if (!response->message) {
         saying->answer = true;
         loop_post("endpoint silent", on_silence, saying);
@@ -211,11 +213,23 @@ void leg_send_answer(struct wsf *wsf, struct leg *leg, const json_t *user_data)
         json_object_set_new(members, "userData", json_deep_copy(user_data));
     if (respond_setup(leg, members)) {
         leg_offer_done(leg);
+        leg->settled = true;
         return;
     }
     json_object_set_new(members, "mediaSessionId", json_string(leg->media_session_id));
     json_object_set_new(members, "mediaSessionState", json_string(session_state_name(leg->state)));
     link_request(link, "mupdate", members, 0, on_answer_response, saying_new(wsf, leg, link));
+}
+
+void leg_send_refusal(struct wsf *wsf, struct leg *leg, const GError *error, const char *offer_id)
+{
+    json_t *members = json_pack("{s:o, s:s}", "problemDetails", problem_json(error),
+                                "mediaSessionState", session_state_name(leg->state));
+    if (offer_id)
+        json_object_set_new(members, "offerId", json_string(offer_id));
+    if (problem_retry_after(error))
+        json_object_set_new(members, "retryAfter", json_integer(problem_retry_after(error)));
+    leg_send_update(wsf, leg, members);
 }
 
 void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members)

@@ -127,6 +127,7 @@ void call_end(struct wsf *wsf, struct session *session, enum disc_cause cause, c
         return;
     session_set_phase(wsf->sessions, session, CALL_ENDED, disc_cause_name(cause));
     fail_setup(session, cause, error, by);
+    call_change_free(session);
     for (guint i = 0; i <= session->branches->len; i++) {
         struct leg *leg = session_leg(session, i);
         if (leg_is_live(leg))

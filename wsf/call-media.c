@@ -121,6 +121,7 @@ static void on_response(const struct link_response *response, void *user)
     struct media_step *step = user;
     g_autoptr(GError) missing = NULL;
     const char *sdp = NULL;
+    step->unheard = response->message == NULL;
     release_late(step, response);
     read_added(step, response);
     if (response->success && step->sdp_member) {

@@ -21,6 +21,7 @@ struct media_step {
     /* What has come of it, for done(). Borrowed. */
     const GError *error; /* NULL: done as asked */
     const char *sdp;     /* the offer or answer that was asked for */
+    bool unheard;        /* … and whether it was done is not known: nobody has answered */
     /* The asker's own; freed or, the transaction, to be answered by done(). */
     struct link_transaction *transaction;
     json_t *user_data;

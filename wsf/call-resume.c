@@ -71,13 +71,17 @@ static void offer_anew(struct wsf *wsf, struct leg *leg)
  * never is the same description sent again. */
 static void resume_leg(struct wsf *wsf, struct leg *leg)
 {
-    if (leg->offer == OFFER_OURS && !leg->answer_in_progress) {
+    if (leg_is_established(leg)) {
+        bool unsure = leg->offer == OFFER_PEERS && leg->our_answer;
+        if (call_update_resumed(wsf, leg))
+            return;
+        if (unsure) /* perhaps it has heard our answer, perhaps not: an offer of ours settles it */
+            leg_offer_done(leg);
+        call_network_need(wsf, leg, unsure ? LEG_NEEDS_OFFER : LEG_NEEDS_NOTHING);
+    } else if (leg->offer == OFFER_OURS && !leg->answer_in_progress) {
         offer_anew(wsf, leg);
     } else if (leg->offer == OFFER_PEERS) {
-        bool answered = leg->our_answer != NULL;
-        leg_offer_done(leg);
-        if (answered) /* perhaps it has heard our answer, perhaps not: ours settles it */
-            offer_anew(wsf, leg);
+        leg_offer_done(leg); /* the caller is offered, then, what the callee has chosen */
     }
 }
 
@@ -103,6 +107,7 @@ void client_lost(struct wsf *wsf, const struct endpoint *endpoint)
     for (guint i = 0; i < legs->len; i++) {
         struct leg *leg = g_ptr_array_index(legs, i);
         leg->offer_deadline = 0; /* the time to live counts now */
+        call_update_lost(wsf, leg);
     }
 }
 

@@ -284,6 +284,7 @@ static void on_answer_applied(struct media_step *step)
         return;
     }
     leg->answer_in_progress = false;
+    leg->settled = true;
     leg_offer_done(leg);
     if (leg->caller) {
         caller_settled(wsf, leg);
@@ -312,6 +313,10 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
     struct session *session = leg->session;
     g_autoptr(GError) error = NULL;
     offer_template_auto *answer = NULL, *chosen = NULL;
+    if (leg_is_established(leg)) {
+        call_update_answer(wsf, leg, sdp, user_data, transaction);
+        return;
+    }
     if (!may_answer(leg, &error)) {
         leg_fail(leg, transaction, error);
         return;
@@ -344,14 +349,26 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
 
 void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation)
 {
-    if (leg->caller)
+    if (leg_is_established(leg))
+        call_update_refused(wsf, leg, error);
+    else if (leg->caller)
         call_end(wsf, leg->session, call_cause_of(error), error, NULL, NULL);
     else
         call_branch_end(wsf, leg, call_cause_of(error), error, invitation);
 }
 
+void call_answer_heard(struct wsf *wsf, struct leg *leg)
+{
+    leg->settled = true;
+    call_network_need(wsf, leg, LEG_NEEDS_NOTHING);
+}
+
 void call_answer_refused(struct wsf *wsf, struct leg *leg, const GError *error)
 {
+    if (leg->settled) {
+        call_network_need(wsf, leg, LEG_NEEDS_OFFER);
+        return;
+    }
     call_end(wsf, leg->session, call_cause_of(error), error, NULL, NULL);
 }
 
@@ -425,6 +442,12 @@ static void time_out(struct wsf *wsf, struct session *session, enum session_time
         /* The cause says it; no problem of ours or of the media centre is behind it. Who is away in
          * both ways is lost rather than in trouble with media. */
         leg_failed(wsf, leg, leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, NULL);
+        break;
+    case SESSION_CHANGE:
+        call_update_time_out(wsf, session);
+        break;
+    case SESSION_RETRY:
+        call_network_retry(wsf, session);
         break;
     case SESSION_NO_TIMEOUT:
         break;

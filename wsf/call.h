@@ -5,7 +5,9 @@
  * speaks.
  *
  *   call.c          the course of a call, from the first description to the open gates
- *   call-update.c   changes of an answered call
+ *   call-update.c   changes of an answered call: their beginning and the far side's part
+ *   call-update-near.c, -undo.c   … the initiator's part, and the way back (call-change.h)
+ *   call-network.c  changes that the network begins itself
  *   call-end.c      how branches and calls end, the call record
  *   call-client.c   requests to endpoints and responses to theirs
  *   call-resume.c   loss and resumption of an endpoint: what is said again, what is made anew
@@ -56,12 +58,51 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
 /* The endpoint refuses our outstanding offer, which ends an initial session or its branch.
  * `invitation`: it has refused the msetup itself, so there is no session to end for it. */
 void call_refused(struct wsf *wsf, struct leg *leg, const GError *error, bool invitation);
-/* The endpoint refuses our answer to its own offer, which ends an initial session. */
+/* The endpoint has our answer to its own offer. */
+void call_answer_heard(struct wsf *wsf, struct leg *leg);
+/* … or refuses it, which ends an initial session; in a call the network offers anew (A6). */
 void call_answer_refused(struct wsf *wsf, struct leg *leg, const GError *error);
 /* Opens the gates when both sides are negotiated and connected. */
 void call_check_connected(struct wsf *wsf, struct session *session);
 /* Ends what has waited too long; returns the next deadline or -1. */
 gint64 call_tick(struct wsf *wsf, gint64 now);
+
+/* --- call-update*.c: changes of an answered call -------------------------------------------------
+ */
+
+/* The endpoint's own offer (6.3.2.6.x.3.1), or its wish that the network offers. Consume the
+ * transaction; the response comes at once. */
+void call_update_offer(struct wsf *wsf, struct leg *leg, const char *sdp, const char *offer_id,
+                       const json_t *user_data, struct link_transaction *transaction);
+void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
+                      const json_t *user_data, struct link_transaction *transaction);
+/* The endpoint's answer to, or refusal of, our offer in a call. The first consumes the transaction.
+ */
+void call_update_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t *user_data,
+                        struct link_transaction *transaction);
+void call_update_refused(struct wsf *wsf, struct leg *leg, const GError *error);
+/* Nobody has answered our offer in time. */
+void call_update_time_out(struct wsf *wsf, struct session *session);
+/* The endpoint of a leg is lost, or back; true when a change in progress sees to the leg. */
+void call_update_lost(struct wsf *wsf, struct leg *leg);
+bool call_update_resumed(struct wsf *wsf, struct leg *leg);
+/* Forgets the change of a session that ends. */
+void call_change_free(struct session *session);
+
+/* --- call-network.c: what the network begins itself ----------------------------------------------
+ */
+
+/* The leg needs an offer of the network; made now or as soon as it can be. LEG_NEEDS_NOTHING only
+ * looks whether something waits. */
+void call_network_need(struct wsf *wsf, struct leg *leg, enum leg_need need);
+void call_network_retry(struct wsf *wsf, struct session *session);
+/* A media centre can be reached again. */
+void call_network_media_back(struct wsf *wsf, const char *wmcf);
+/* A path that has worked is gone: ICE is restarted once, and only if that does not bring it back
+ * the call is over. */
+void call_path_lost(struct wsf *wsf, struct leg *leg);
+/* The sides of a leg have negotiated anew: a path that was gone may come back now. */
+void call_path_negotiated(struct wsf *wsf, struct leg *leg);
 
 /* --- call-end.c ----------------------------------------------------------------------------------
  */
@@ -90,6 +131,8 @@ void leg_send_offer(struct wsf *wsf, struct leg *leg, const json_t *user_data);
 /* Sends our answer to the endpoint's own offer (leg->our_answer), in the response to its msetup
  * while that waits, else in an mupdate; the offer is outstanding until it is acknowledged. */
 void leg_send_answer(struct wsf *wsf, struct leg *leg, const json_t *user_data);
+/* Refuses the endpoint's own offer, or withdraws ours, with the problem; `offer_id` or NULL. */
+void leg_send_refusal(struct wsf *wsf, struct leg *leg, const GError *error, const char *offer_id);
 /* Tells something beside an offer; `members` is stolen. Not sent while the endpoint is lost. */
 void leg_send_update(struct wsf *wsf, struct leg *leg, json_t *members);
 /* Ends the leg towards its endpoint, now and, until it has acknowledged, again when it is back. */

@@ -12,7 +12,7 @@
 #define FAILURE_GRACE G_USEC_PER_SEC
 
 static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, const char *detail,
-                         const char *reason)
+                         const char *reason, bool path)
 {
     struct log_ids ids = session_ids(leg->session);
     ids.termination = leg->termination_id;
@@ -21,16 +21,21 @@ static void media_failed(struct wsf *wsf, struct leg *leg, const char *event, co
     log_info(&ids, "%s on the leg of %s: %s (%s)", event, identity_log(leg->webrtc_id), detail,
              reason);
     leg->failure = detail;
+    if (path && leg->settled && leg->ice_connected) {
+        call_path_lost(wsf, leg);
+        return;
+    }
     leg->failure_deadline = loop_now() + FAILURE_GRACE;
     wsf_schedule_sessions(wsf);
 }
 
 static const struct {
     const char *event, *detail;
+    bool path; /* found anew by ICE restart, when it has worked before */
 } failures[] = {
-    {"iceFailed", "no path between an endpoint and the media centre works"},
+    {"iceFailed", "no path between an endpoint and the media centre works", true},
     {"dtlsFailed", "the media encryption with an endpoint has ended or could not be set up"},
-    {"consentExpired", "an endpoint's media path has gone silent"},
+    {"consentExpired", "an endpoint's media path has gone silent", true},
     {"hangingTermination", "an endpoint never connected to the media centre"},
     {"resourceFailure", "the media centre has lost a resource of the call"},
 };
@@ -42,6 +47,10 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
     log_debug(&ids, "event %s", event);
     if (strcmp(event, "iceConnected") == 0) {
         leg->ice_connected = true;
+        leg->failure = NULL;
+        leg->failure_deadline = 0;
+        if (leg->need == LEG_NEEDS_RESTART)
+            leg->need = LEG_NEEDS_NOTHING;
         session_changed(leg->session);
         call_check_connected(wsf, leg->session);
         return;
@@ -49,7 +58,8 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
     for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
         if (strcmp(event, failures[i].event) == 0) {
             const char *reason = json_string_value(json_object_get(details, "reason"));
-            media_failed(wsf, leg, event, failures[i].detail, reason ? reason : "no reason given");
+            media_failed(wsf, leg, event, failures[i].detail, reason ? reason : "no reason given",
+                         failures[i].path);
             return;
         }
 }
@@ -127,6 +137,11 @@ static void on_context_found(const char *wmcf, const char *context_id, void *use
         call_reconcile(wsf, session);
 }
 
+static void on_reconciled(const char *wmcf, void *user)
+{
+    call_network_media_back(user, wmcf);
+}
+
 static bool knows_context(const char *wmcf, const char *context_id, void *user)
 {
     const struct wsf *wsf = user;
@@ -152,6 +167,7 @@ const struct wmcf_link_ops notify_wmcf_ops = {
     .lost = on_lost,
     .context_gone = on_context_gone,
     .context_found = on_context_found,
+    .reconciled = on_reconciled,
     .knows_context = knows_context,
     .contexts = contexts_on,
 };

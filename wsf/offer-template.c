@@ -365,6 +365,110 @@ struct offer_template *offer_template_limit(const struct offer_template *offer,
     return limit;
 }
 
+/* --- modifications ----------------------------------------------------------------------------
+ */
+
+struct offer_template *offer_template_towards(const struct offer_template *wanted,
+                                              const struct offer_template *told)
+{
+    struct offer_template *offer = offer_template_copy(wanted);
+    for (guint i = 0; i < told->medias->len; i++) {
+        const struct offer_media *former = g_ptr_array_index(told->medias, i);
+        if (offer_template_media(wanted, former->mid))
+            continue;
+        struct offer_media *media = media_copy(former);
+        media->direction = MEDIA_INACTIVE;
+        g_ptr_array_add(offer->medias, media);
+    }
+    return offer;
+}
+
+static bool has_codec(const struct offer_media *media, const char *name)
+{
+    for (guint i = 0; i < media->codecs->len; i++)
+        if (g_ascii_strcasecmp(g_ptr_array_index(media->codecs, i), name) == 0)
+            return true;
+    return false;
+}
+
+static bool asks_codec(const struct offer_media *wanted, const struct offer_media *told,
+                       const struct offer_media *agreed)
+{
+    for (guint i = 0; i < agreed->codecs->len; i++)
+        if (!has_codec(wanted, g_ptr_array_index(agreed->codecs, i)))
+            return true; /* it may send what is not understood any more */
+    const char *preferred = g_ptr_array_index(wanted->codecs, 0);
+    return !has_codec(agreed, preferred) && !has_codec(told, preferred);
+}
+
+static bool asks_media(const struct offer_media *wanted, const struct offer_media *told,
+                       const struct offer_media *agreed)
+{
+    if (!told || told->kind != wanted->kind)
+        return wanted->direction != MEDIA_INACTIVE || told;
+    if (told->direction != wanted->direction)
+        return true;
+    if (wanted->direction == MEDIA_INACTIVE)
+        return false;
+    return !agreed || asks_codec(wanted, told, agreed);
+}
+
+bool offer_template_asks(const struct offer_template *wanted, const struct offer_template *told,
+                         const struct offer_template *agreed)
+{
+    for (guint i = 0; i < wanted->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(wanted->medias, i);
+        if (asks_media(media, offer_template_media(told, media->mid),
+                       offer_template_media(agreed, media->mid)))
+            return true;
+    }
+    for (guint i = 0; i < told->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(told->medias, i);
+        if (media->direction != MEDIA_INACTIVE && !offer_template_media(wanted, media->mid))
+            return true;
+    }
+    return false;
+}
+
+static const struct offer_media *next_of_kind(const struct offer_template *told,
+                                              const struct offer_template *placed,
+                                              enum media_kind kind)
+{
+    for (guint i = 0; i < told->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(told->medias, i);
+        if (media->kind == kind && !offer_template_media(placed, media->mid))
+            return media;
+    }
+    return NULL;
+}
+
+struct offer_template *offer_template_place(const struct offer_template *pre_offer,
+                                            const struct offer_template *told,
+                                            const struct offer_template *other)
+{
+    struct offer_template *placed = template_new();
+    guint number = 0;
+    for (guint i = 0; i < pre_offer->medias->len; i++) {
+        const struct offer_media *from = g_ptr_array_index(pre_offer->medias, i);
+        if (!usable(from))
+            continue;
+        const struct offer_media *slot = next_of_kind(told, placed, from->kind);
+        struct offer_media *media = media_copy(from);
+        if (slot)
+            g_strlcpy(media->mid, slot->mid, sizeof media->mid);
+        else
+            do
+                g_snprintf(media->mid, sizeof media->mid, "%u", number++);
+            while (offer_template_media(told, media->mid) ||
+                   offer_template_media(other, media->mid) ||
+                   offer_template_media(placed, media->mid));
+        g_ptr_array_add(placed->medias, media);
+    }
+    return placed;
+}
+
+/* --- the default ------------------------------------------------------------------------------ */
+
 static void add_default(struct offer_template *offer, enum media_kind kind,
                         const char *const *codecs)
 {

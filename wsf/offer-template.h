@@ -63,6 +63,19 @@ struct offer_template *offer_template_limit(const struct offer_template *offer,
                                             const struct offer_template *by);
 /* The same seen from the other side: sendonly becomes recvonly. Transfer full. */
 struct offer_template *offer_template_mirror(const struct offer_template *from);
+/* Modifications. What `wanted` asks of somebody who was last told `told`: the media of `wanted`,
+ * and those that it has no more, inactive. Transfer full. */
+struct offer_template *offer_template_towards(const struct offer_template *wanted,
+                                              const struct offer_template *told);
+/* True when somebody who was told `told` and agreed to `agreed` has to be asked before `wanted` can
+ * be answered: a direction, a medium or the codec in use is another one. */
+bool offer_template_asks(const struct offer_template *wanted, const struct offer_template *told,
+                         const struct offer_template *agreed);
+/* The media of a pre-offer, whose mids mean nothing, under the mids of `told` by kind and order;
+ * new ones get mids that are free there and in `other`. Transfer full. */
+struct offer_template *offer_template_place(const struct offer_template *pre_offer,
+                                            const struct offer_template *told,
+                                            const struct offer_template *other);
 struct offer_template *offer_template_copy(const struct offer_template *from);
 const struct offer_media *offer_template_media(const struct offer_template *offer, const char *mid);
 /* {"medias":[…],"bundle":true} of protocol B. Transfer full. */

@@ -585,6 +585,10 @@ enum session_timeout session_due(const struct session *session, gint64 now, stru
         return SESSION_NO_ANSWER;
     if (session->connect_deadline && session->connect_deadline <= now)
         return SESSION_CONNECT;
+    if (session->change_deadline && session->change_deadline <= now)
+        return SESSION_CHANGE;
+    if (session->retry_deadline && session->retry_deadline <= now)
+        return SESSION_RETRY;
     for (guint i = 0; i <= session->branches->len; i++) {
         struct leg *leg = session_leg(session, i);
         if (!leg_is_live(leg))
@@ -599,5 +603,7 @@ enum session_timeout session_due(const struct session *session, gint64 now, stru
     }
     consider(session->no_answer_deadline, ret_next);
     consider(session->connect_deadline, ret_next);
+    consider(session->change_deadline, ret_next);
+    consider(session->retry_deadline, ret_next);
     return SESSION_NO_TIMEOUT;
 }

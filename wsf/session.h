@@ -80,6 +80,14 @@ struct leg_media;   /* call-media.h: how a leg's descriptions are made; set once
 struct call_change; /* call-update.h: the modification in progress */
 struct link_transaction;
 
+/* What the network owes a leg: an offer of its own, as soon as nothing is in progress and both the
+ * endpoint and the media centre can be reached. */
+enum leg_need {
+    LEG_NEEDS_NOTHING,
+    LEG_NEEDS_OFFER,   /* its sides may disagree about the media: `told` is offered anew */
+    LEG_NEEDS_RESTART, /* … with new ICE credentials: its path is gone */
+};
+
 enum offer_side { OFFER_NONE, OFFER_OURS, OFFER_PEERS }; /* whose offer is outstanding on a leg */
 
 /* The number of no endpoint: of a leg whose registration has not come back after a restart. */
@@ -121,8 +129,13 @@ struct leg {
     json_t *held_candidates; /* … and its candidates, until it is the one that has answered */
     bool held_end;
     bool ice_connected, gate_open; /* [durable] */
-    const char *failure;           /* what its media have come to, static; NULL = they are well */
-    gint64 failure_deadline;       /* until then the endpoint itself may say why */
+    bool settled; /* [durable] the first negotiation is complete: what fails now changes nothing */
+    enum leg_need need; /* [durable] */
+    bool restarted;     /* since `failure` ICE has been restarted; no second time */
+    bool unheard; /* [durable] a request to the media centre was not answered: its negotiation may
+                     have an offer outstanding */
+    const char *failure;     /* what its media have come to, static; NULL = they are well */
+    gint64 failure_deadline; /* until then the endpoint itself may say why */
 
     enum disc_cause end_cause; /* why a branch ended, when terminated */
     GError *end_error;
@@ -155,6 +168,8 @@ struct session {
     bool setup_refused;             /* … and it was a refusal: the caller has no session */
     struct call_change *change;     /* the modification in progress, owned by call-update.c */
 
+    gint64 change_deadline; /* an endpoint must answer our offer in a call by then */
+    gint64 retry_deadline;  /* what a leg needs is tried again then */
     gint64 no_answer_deadline, connect_deadline; /* [durable as time left] */
     gint64 created_at, answered_at, active_at;   /* [durable as time gone] */
     gint64 created_wall;                         /* [durable] µs since 1970, for the call record */
@@ -260,6 +275,8 @@ enum session_timeout {
     SESSION_OFFER,
     SESSION_CONNECT,
     SESSION_FAILURE,
+    SESSION_CHANGE,
+    SESSION_RETRY,
 };
 /* The deadline that is over at `now` (*ret_leg for the one of a leg), and when to look again (-1
  * never). */

@@ -67,29 +67,42 @@ struct pending {
     void *user;
     char *method; /* with the members: while it waits */
     json_t *members;
+    GError *error; /* when nobody has answered */
 };
 
 static void pending_free(struct pending *pending)
 {
     g_free(pending->method);
     json_decref(pending->members);
+    g_clear_error(&pending->error);
     g_free(pending);
+}
+
+static void on_unanswered(void *data)
+{
+    struct pending *pending = data;
+    const struct link_response response = {.error = pending->error};
+    pending->done(&response, pending->user);
+    pending_free(pending);
 }
 
 static void on_response(struct link *wire, const struct link_response *response, void *user)
 {
     struct pending *pending = user;
+    if (!response->message) {
+        /* The link may be going at this moment: what is asked next must find it gone. */
+        pending->error = g_error_copy(response->error);
+        loop_post("media centre silent", on_unanswered, pending);
+        return;
+    }
     pending->done(response, pending->user);
     pending_free(pending);
 }
 
-static void refuse(void *data)
+static void refuse(struct pending *pending)
 {
-    struct pending *pending = data;
-    g_autoptr(GError) error = NULL;
-    problem_set_retry(&error, PROBLEM_WMCF_ERROR, 5, "the media centre is not linked");
-    const struct link_response response = {.error = error};
-    on_response(NULL, &response, pending);
+    problem_set_retry(&pending->error, PROBLEM_WMCF_ERROR, 5, "the media centre is not linked");
+    loop_post("media centre not linked", on_unanswered, pending);
 }
 
 static void send_waiting(struct wmcf_link *link)
@@ -104,7 +117,7 @@ static void refuse_waiting(struct wmcf_link *link)
 {
     struct pending *pending;
     while ((pending = g_queue_pop_head(&link->waiting)))
-        loop_post("wmcf not linked", refuse, pending);
+        refuse(pending);
 }
 
 static void expect(struct wmcf_link *link)
@@ -217,6 +230,7 @@ static void on_audit(struct link *wire, const struct link_response *response, vo
             link->ops->knows_context(link->name, context_id, link->user))
             link->ops->context_gone(link->name, context_id, link->user);
     }
+    link->ops->reconciled(link->name, link->user);
 }
 
 static void audit(void *data)
@@ -494,7 +508,7 @@ void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *membe
         g_queue_push_tail(&link->waiting, pending);
     } else {
         json_decref(members);
-        loop_post("wmcf not linked", refuse, pending);
+        refuse(pending);
     }
 }
 

@@ -15,6 +15,8 @@ struct wmcf_link_ops {
     void (*lost)(const char *wmcf, const char *why, void *user);
     /* A context of ours is no longer there. */
     void (*context_gone)(const char *wmcf, const char *context_id, void *user);
+    /* The link is up and what both sides hold has been compared. */
+    void (*reconciled)(const char *wmcf, void *user);
     bool (*knows_context)(const char *wmcf, const char *context_id, void *user);
     /* A context of ours is there; the first look since the link came up, so that what has happened
      * to it meanwhile was not told. */

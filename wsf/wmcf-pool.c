@@ -69,6 +69,12 @@ bool wmcf_pool_is_ready(const struct wmcf_pool *pool)
     return best(pool) != NULL;
 }
 
+bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf)
+{
+    const struct wmcf_link *link = wmcf ? find(pool, wmcf) : NULL;
+    return link && wmcf_link_is_up(link);
+}
+
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error)
 {
     struct wmcf_link *link = best(pool);

@@ -15,6 +15,8 @@ void wmcf_pool_free(struct wmcf_pool *pool);
 bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf);
 /* Whether a new call could be anchored now. */
 bool wmcf_pool_is_ready(const struct wmcf_pool *pool);
+/* Whether the control link to the one of this name is up (false for NULL). */
+bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf);
 /* The ready media centre with the least load, borrowed; RESOURCES_UNAVAILABLE with retryAfter. */
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error);
 /* As wmcf_link_request() and wmcf_link_release() for the one of this name. */

@@ -142,8 +142,6 @@ describe('calls', () => {
         const [alice, bob] = await both();
         const { a } = await call(wsf, alice, bob);
         for (const [members, cause] of [
-            [{ sdpOffer: PRE_OFFER }, 'METHOD_NOT_SUPPORTED'],
-            [{ preOfferDescription: PRE_OFFER }, 'METHOD_NOT_SUPPORTED'],
             [{ resourceId: 'media/rain@example.org' }, 'METHOD_NOT_SUPPORTED'],
             [{ candidates: [] }, 'EXTENSION_NOT_SUPPORTED'],
             [{ sdpAnswer: PRE_OFFER }, 'INVALID_STATE'],

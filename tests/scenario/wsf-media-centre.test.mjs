@@ -66,7 +66,7 @@ describe('media centre', () => {
 
     test('events that end a call', async () => {
         const [alice, bob] = await start();
-        for (const event of ['iceFailed', 'dtlsFailed', 'consentExpired', 'resourceFailure']) {
+        for (const event of ['dtlsFailed', 'resourceFailure', 'hangingTermination']) {
             await call(wsf, alice, bob);
             await wsf.wmcf.notify(wsf.wmcf.terminations[0], event);
             for (const side of [alice, bob]) {

@@ -68,17 +68,6 @@ static bool read_update(struct client *client, const json_t *message, struct upd
 /* What changes a running call. */
 static bool check_supported(const struct leg *leg, const struct update *update, GError **error)
 {
-    if (update->offer && leg->offer == OFFER_OURS) {
-        /* A6: the WSF wins; the client rolls its own back. */
-        problem_set_retry(error, PROBLEM_OFFER_GLARE, 1,
-                          "an offer of the network is outstanding; answer it first");
-        return false;
-    }
-    if (update->offer || update->pre_offer) {
-        problem_set(error, PROBLEM_METHOD_NOT_SUPPORTED,
-                    "media of a running call cannot be changed here; the call stays as it was");
-        return false;
-    }
     if (update->resource_id) {
         problem_set(error, PROBLEM_METHOD_NOT_SUPPORTED,
                     "a call between users has no resource to change; the call stays as it was");
@@ -155,6 +144,10 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     bool of_offer = update.answer || update.problem;
     if (of_offer && !leg_check_answer(leg, update.offer_id, &error)) {
         method_fail(client, txn, error, id);
+    } else if (update.offer) {
+        call_update_offer(client->wsf, leg, update.offer, update.offer_id, update.user_data, txn);
+    } else if (update.pre_offer) {
+        call_update_wish(client->wsf, leg, update.pre_offer, update.user_data, txn);
     } else if (update.answer) {
         call_answer(client->wsf, leg, update.answer, update.user_data, txn);
     } else if (update.problem) {
