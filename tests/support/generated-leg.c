@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A generated leg for scripts: one JSON object a line on stdin, one answer a line on stdout.
- *   {"command":"answer","sdp":…,"direction":3,"faults":[…]} → {"sdp":…}
+ *   {"command":"answer","sdp":…,"direction":3,"medias":2,"lite":false,"faults":[…]} → {"sdp":…};
+ *       again for a later offer. medias: audio, then video
+ *   {"command":"offer",…} → {"sdp":…}   {"command":"setAnswer","sdp":…} → {}
+ *   {"command":"direction","index":n,"direction":n}, {"command":"addVideo"},
+ * {"command":"addAudio"},
+ *   {"command":"stop","index":n}, {"command":"restartIce"}: for the next description → {}
+ *   {"command":"close"} → {}: DTLS close_notify
  *   {"command":"strangerRtp","count":n}, {"command":"strangerDtls","count":n} → {}
  *   {"command":"capture","file":…} → {}: received RTP goes there (rtp-look.c); again without file:
- * end
+ *       end
  *   {"command":"keyFrame"} → {}: asks for one
- *   {"command":"faults","faults":[…]} → {}   {"command":"stats"} → {state, failure, receive:[…]} */
+ *   {"command":"faults","faults":[…]} → {}
+ *   {"command":"stats"} → {state, failure, receive:[…], send:[…]} */
 #include "tests/support/peer/peer.h"
 
 #include <errno.h>
@@ -58,26 +65,62 @@ static struct peer_faults read_faults(const json_t *request)
     return faults;
 }
 
-static json_t *answer(const json_t *request)
+static const struct peer_media_config audio = {.kind = PEER_AUDIO, .direction = PEER_SENDRECV},
+                                      video = {
+                                          .kind = PEER_VIDEO,
+                                          .direction = PEER_SENDRECV,
+                                          .nack = true,
+};
+
+static bool make_peer(const json_t *request, GError **error)
 {
-    const char *bind = json_string_value(json_object_get(request, "bind"));
-    json_t *wanted = json_object_get(request, "direction");
-    enum peer_direction direction = wanted ? json_integer_value(wanted) : PEER_SENDRECV;
+    const json_t *wanted = json_object_get(request, "direction");
+    const json_t *medias = json_object_get(request, "medias");
     struct peer_config config = {
         .name = "generated leg",
-        .bind_address = bind,
-        .medias = {{.kind = PEER_AUDIO, .direction = direction},
-                   {.kind = PEER_VIDEO, .direction = direction, .nack = true}},
-        .n_medias = 2,
+        .bind_address = json_string_value(json_object_get(request, "bind")),
+        .lite = json_is_true(json_object_get(request, "lite")),
+        .medias = {audio, video},
+        .n_medias = medias ? MIN((guint)json_integer_value(medias), 2) : 2,
         .faults = read_faults(request),
         .ops = &ops,
     };
-    g_autoptr(GError) error = NULL;
-    peer = peer_new(group, &config, &error);
-    const char *offer = json_string_value(json_object_get(request, "sdp"));
-    g_autofree char *sdp = peer && offer ? peer_answer(peer, offer, &error) : NULL;
+    for (guint i = 0; wanted && i < config.n_medias; i++)
+        config.medias[i].direction = (enum peer_direction)json_integer_value(wanted);
+    peer = peer_new(group, &config, error);
+    return peer != NULL;
+}
+
+static json_t *sdp_reply(const char *sdp, const GError *error)
+{
     return sdp ? json_pack("{s:s}", "sdp", sdp)
-               : json_pack("{s:s}", "error", error ? error->message : "no offer");
+               : json_pack("{s:s}", "error", error ? error->message : "no description");
+}
+
+static json_t *answer(const json_t *request)
+{
+    g_autoptr(GError) error = NULL;
+    const char *offer = json_string_value(json_object_get(request, "sdp"));
+    bool ready = peer || make_peer(request, &error);
+    g_autofree char *sdp = ready && offer ? peer_answer(peer, offer, &error) : NULL;
+    return sdp_reply(sdp, error);
+}
+
+static json_t *offer(const json_t *request)
+{
+    g_autoptr(GError) error = NULL;
+    bool ready = peer || make_peer(request, &error);
+    g_autofree char *sdp = ready ? peer_offer(peer, &error) : NULL;
+    return sdp_reply(sdp, error);
+}
+
+static json_t *set_answer(const json_t *request)
+{
+    g_autoptr(GError) error = NULL;
+    const char *sdp = json_string_value(json_object_get(request, "sdp"));
+    return sdp && peer_set_answer(peer, sdp, &error)
+               ? json_object()
+               : json_pack("{s:s}", "error", error ? error->message : "no answer");
 }
 
 static json_t *stranger(const json_t *request, bool dtls)
@@ -103,17 +146,27 @@ static json_t *stats(void)
         peer_get_recv(peer, i, &r);
         json_array_append_new(
             receive,
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind",
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind",
                       r.kind == PEER_AUDIO ? "audio" : "video", "mid", r.mid, "packets",
-                      (json_int_t)r.packets, "lost", (json_int_t)r.lost, "frames",
-                      (json_int_t)r.frames, "keyFrames", (json_int_t)r.key_frames, "jumps",
-                      (json_int_t)r.jumps, "longestSilenceUs", (json_int_t)r.longest_silence_us,
-                      "sourceLost", (json_int_t)r.source_lost));
+                      (json_int_t)r.packets, "ssrc", (json_int_t)r.ssrc, "lost", (json_int_t)r.lost,
+                      "frames", (json_int_t)r.frames, "keyFrames", (json_int_t)r.key_frames,
+                      "jumps", (json_int_t)r.jumps, "longestSilenceUs",
+                      (json_int_t)r.longest_silence_us, "sourceLost", (json_int_t)r.source_lost));
+    }
+    json_t *send = json_array();
+    for (guint i = 0; i < peer_send_count(peer); i++) {
+        struct peer_send_stats w;
+        peer_get_send(peer, i, &w);
+        json_array_append_new(send, json_pack("{s:s, s:s, s:I, s:I, s:I}", "kind",
+                                              w.kind == PEER_AUDIO ? "audio" : "video", "mid",
+                                              w.mid, "packets", (json_int_t)w.packets, "keyFrames",
+                                              (json_int_t)w.key_frames, "pliReceived",
+                                              (json_int_t)w.pli_received));
     }
     const char *failure = peer_failure(peer);
-    return json_pack("{s:s, s:s, s:I, s:o}", "state", peer_state_name(peer_get_state(peer)),
+    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "state", peer_state_name(peer_get_state(peer)),
                      "failure", failure ? failure : "", "strangerIn", (json_int_t)s.stranger_in,
-                     "receive", receive);
+                     "receive", receive, "send", send);
 }
 
 static json_t *begin_capture(const json_t *request)
@@ -128,28 +181,45 @@ static json_t *begin_capture(const json_t *request)
 static json_t *run(const json_t *request)
 {
     const char *command = json_string_value(json_object_get(request, "command"));
-    if (g_strcmp0(command, "answer") == 0 && !peer)
+    guint index = (guint)json_integer_value(json_object_get(request, "index"));
+    if (g_strcmp0(command, "answer") == 0)
         return answer(request);
+    if (g_strcmp0(command, "offer") == 0)
+        return offer(request);
     if (!peer)
-        return json_pack("{s:s}", "error", "answer comes first");
+        return json_pack("{s:s}", "error", "answer or offer comes first");
+    if (g_strcmp0(command, "stats") == 0)
+        return stats();
+    if (g_strcmp0(command, "setAnswer") == 0)
+        return set_answer(request);
     if (g_strcmp0(command, "capture") == 0)
         return begin_capture(request);
-    if (g_strcmp0(command, "keyFrame") == 0) {
-        peer_request_key_frame(peer, NULL);
-        return json_object();
-    }
     if (g_strcmp0(command, "strangerRtp") == 0)
         return stranger(request, false);
     if (g_strcmp0(command, "strangerDtls") == 0)
         return stranger(request, true);
-    if (g_strcmp0(command, "stats") == 0)
-        return stats();
-    if (g_strcmp0(command, "faults") == 0) {
+    if (g_strcmp0(command, "direction") == 0)
+        peer_set_direction(
+            peer, index,
+            (enum peer_direction)json_integer_value(json_object_get(request, "direction")));
+    else if (g_strcmp0(command, "addVideo") == 0)
+        peer_add_media(peer, &video);
+    else if (g_strcmp0(command, "addAudio") == 0)
+        peer_add_media(peer, &audio);
+    else if (g_strcmp0(command, "stop") == 0)
+        peer_stop_media(peer, index);
+    else if (g_strcmp0(command, "restartIce") == 0)
+        peer_restart_ice(peer);
+    else if (g_strcmp0(command, "close") == 0)
+        peer_close(peer);
+    else if (g_strcmp0(command, "keyFrame") == 0)
+        peer_request_key_frame(peer, NULL);
+    else if (g_strcmp0(command, "faults") == 0) {
         struct peer_faults faults = read_faults(request);
         peer_set_faults(peer, &faults);
-        return json_object();
-    }
-    return json_pack("{s:s}", "error", "unknown command");
+    } else
+        return json_pack("{s:s}", "error", "unknown command");
+    return json_object();
 }
 
 static void read_line(GDataInputStream *in);

@@ -21,10 +21,17 @@ export class GeneratedLeg {
     return reply;
   }
 
-  // `faults`: names of generated-leg.c; `bind`: the leg's own address.
-  async answer(sdp, { faults = [], direction = 3, bind } = {}) {
-    return (await this.command('answer', { sdp, faults, direction, bind })).sdp;
+  // `faults`: names of generated-leg.c; `bind`: the leg's own address; `medias`: 1 = audio alone.
+  async answer(sdp, { faults = [], direction = 3, bind, medias, lite } = {}) {
+    return (await this.command('answer', { sdp, faults, direction, bind, medias, lite })).sdp;
   }
+
+  // The same for an offer of the leg's own; then setAnswer().
+  async offer({ faults = [], direction = 3, bind, medias, lite } = {}) {
+    return (await this.command('offer', { faults, direction, bind, medias, lite })).sdp;
+  }
+
+  setAnswer(sdp) { return this.command('setAnswer', { sdp }); }
 
   stats() { return this.command('stats'); }
 

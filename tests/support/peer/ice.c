@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ICE for a generated leg. One component, one local host candidate; a check per remote candidate
- * with its own retransmission, regular nomination of the first that answers, consent every five
+ * with its own retransmission, regular nomination of the first that answers, consent every few
  * seconds on the nominated pair. STUN messages are made and checked by libnice's STUN library; the
  * state machine is ours and takes the time as a parameter. */
 #include "tests/support/peer/ice.h"
@@ -10,7 +10,7 @@
 
 #define CHECK_TRIES 7
 #define CHECK_RTO_US 100000
-#define CONSENT_INTERVAL_US 5000000 /* RFC 7675 5.1 */
+#define CONSENT_INTERVAL_US 2500000 /* as browsers do; RFC 7675 5.1 says every 5 s */
 #define CONSENT_TIMEOUT_US 30000000
 #define FAIL_AFTER_US 20000000
 
@@ -258,7 +258,7 @@ static void on_response(struct peer_ice *ice, gint64 now, const struct sockaddr_
     int index = (int)(pair - ice->pairs);
     if (ice->connected && index == ice->selected) {
         /* spread by ±20 per cent, RFC 7675 5.1 */
-        pair->next_us = now + g_random_int_range(4000000, 6000000);
+        pair->next_us = now + CONSENT_INTERVAL_US / 10 * g_random_int_range(8, 13);
         ice->last_consent_us = now;
     } else if (pair->nominating || (pair->use_asked && !ice->controlling)) {
         select_pair(ice, index, now);

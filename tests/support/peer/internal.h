@@ -84,6 +84,7 @@ struct peer {
     GPtrArray *sinks; /* struct peer_sink */
     guint last_sink;
     bool offerer, sending, dying;
+    bool stopped[PEER_MEDIA_CONFIGS];
     gint64 rtcp_due_us;
     struct histogram latency;
     struct peer_stats stats;

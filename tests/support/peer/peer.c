@@ -347,19 +347,25 @@ static const struct peer_sdp_codec *wanted_codec(const struct peer_sdp_media *me
     return NULL;
 }
 
+static void reject_line(struct peer_line *line, const char *kind, const char *proto,
+                        const char *formats)
+{
+    line->rejected = true;
+    line->direction = PEER_INACTIVE;
+    g_snprintf(line->rejected_line, sizeof line->rejected_line, "%s 0 %s %s", kind, proto, formats);
+}
+
 /* What the far side's m-line makes of ours. */
 static void merge_line(const struct peer *peer, struct peer_line *line,
                        const struct peer_sdp_media *media)
 {
     const struct peer_media_config *config = &peer->config.medias[line->config];
     const struct peer_sdp_codec *codec = wanted_codec(media, line->kind);
-    line->rejected = !codec || (media->port == 0 && !media->bundle_only);
-    if (line->rejected) {
-        line->direction = PEER_INACTIVE;
-        g_snprintf(line->rejected_line, sizeof line->rejected_line, "%s 0 %s %s", media->kind,
-                   media->proto, media->formats);
+    if (!codec || (media->port == 0 && !media->bundle_only) || peer->stopped[line->config]) {
+        reject_line(line, media->kind, media->proto, media->formats);
         return;
     }
+    line->rejected = false;
     line->direction = config->direction & reverse(media->direction);
     line->pt = codec->pt;
     line->nack = codec->nack && config->nack;
@@ -369,6 +375,8 @@ static void merge_line(const struct peer *peer, struct peer_line *line,
 
 static bool config_taken(const struct peer *peer, guint config)
 {
+    if (peer->stopped[config])
+        return true;
     for (guint i = 0; i < peer->lines->len; i++) {
         const struct peer_line *line = peer->lines->pdata[i];
         if (!line->rejected && line->config == config)
@@ -377,31 +385,35 @@ static bool config_taken(const struct peer *peer, guint config)
     return false;
 }
 
-/* The line for the offered m-line `index`: the one it already has, or a configured one that is
- * free, or a rejection. */
-static void answer_line(struct peer *peer, guint index, const struct peer_sdp_media *media)
+/* A line of ours for an m-line that is new: of a configured medium that is free, or a rejection. */
+static struct peer_line *new_line_for(const struct peer *peer, const struct peer_sdp_media *media)
 {
     struct peer_line *line = NULL;
     enum peer_kind kind = !strcmp(media->kind, "video") ? PEER_VIDEO : PEER_AUDIO;
     bool known = kind == PEER_VIDEO || !strcmp(media->kind, "audio");
-    if (index < peer->lines->len) {
-        line = peer->lines->pdata[index];
-    } else {
-        for (guint i = 0; i < peer->config.n_medias && known && !line; i++)
-            if (peer->config.medias[i].kind == kind && !config_taken(peer, i))
-                line = line_new(peer, i);
-        bool rejected = !line;
-        if (rejected) {
-            line = g_new0(struct peer_line, 1);
-            line->config = NO_CONFIG;
-            g_snprintf(line->rejected_line, sizeof line->rejected_line, "%s 0 %s %s", media->kind,
-                       media->proto, media->formats);
-        }
-        line->rejected = rejected;
+    for (guint i = 0; i < peer->config.n_medias && known && media->port && !line; i++)
+        if (peer->config.medias[i].kind == kind && !config_taken(peer, i))
+            line = line_new(peer, i);
+    if (!line) {
+        line = g_new0(struct peer_line, 1);
+        line->config = NO_CONFIG;
+        reject_line(line, media->kind, media->proto, media->formats);
+    }
+    g_strlcpy(line->mid, media->mid, sizeof line->mid);
+    return line;
+}
+
+/* The line for the offered m-line `index`: the one it already has, unless that was rejected and the
+ * m-line is used again (RFC 9429 5.2.2). */
+static void answer_line(struct peer *peer, guint index, const struct peer_sdp_media *media)
+{
+    struct peer_line *line = index < peer->lines->len ? peer->lines->pdata[index] : NULL;
+    if (line && line->rejected && strcmp(line->mid, media->mid) != 0) {
+        line_free(line);
+        line = peer->lines->pdata[index] = new_line_for(peer, media);
+    } else if (!line) {
+        line = new_line_for(peer, media);
         g_ptr_array_add(peer->lines, line);
-        g_strlcpy(line->mid, media->mid, sizeof line->mid);
-        if (rejected)
-            return;
     }
     if (line->config == NO_CONFIG)
         return;
@@ -459,17 +471,33 @@ char *peer_answer(struct peer *peer, const char *offer, GError **error)
     return answer;
 }
 
+static bool has_mid(const struct peer *peer, const char *mid)
+{
+    for (guint i = 0; i < peer->lines->len; i++)
+        if (!strcmp(((struct peer_line *)peer->lines->pdata[i])->mid, mid))
+            return true;
+    return false;
+}
+
 static void offer_lines(struct peer *peer)
 {
-    for (guint i = peer->lines->len; i < peer->config.n_medias; i++) {
+    for (guint i = 0; i < peer->config.n_medias; i++) {
+        if (config_taken(peer, i))
+            continue;
         struct peer_line *line = line_new(peer, i);
-        g_snprintf(line->mid, sizeof line->mid, "%u", i);
+        guint number = peer->lines->len;
+        do
+            g_snprintf(line->mid, sizeof line->mid, "%u", number++);
+        while (has_mid(peer, line->mid));
         line->pt = line->kind == PEER_AUDIO ? OPUS_PT : VP8_PT;
         line->mid_extension = peer->config.no_mid_extension ? 0 : MID_EXTENSION;
         g_ptr_array_add(peer->lines, line);
     }
     for (guint i = 0; i < peer->lines->len; i++) {
         struct peer_line *line = peer->lines->pdata[i];
+        if (!line->rejected && peer->stopped[line->config])
+            reject_line(line, line->kind == PEER_AUDIO ? "audio" : "video", "UDP/TLS/RTP/SAVPF",
+                        line->kind == PEER_AUDIO ? "111" : "96");
         if (line->rejected)
             continue;
         line->direction = peer->config.medias[line->config].direction;
@@ -532,6 +560,20 @@ void peer_set_direction(struct peer *peer, guint index, enum peer_direction dire
 {
     g_return_if_fail(index < peer->config.n_medias);
     peer->config.medias[index].direction = direction;
+}
+
+bool peer_add_media(struct peer *peer, const struct peer_media_config *media)
+{
+    if (peer->config.n_medias == PEER_MEDIA_CONFIGS)
+        return false;
+    peer->config.medias[peer->config.n_medias++] = *media;
+    return true;
+}
+
+void peer_stop_media(struct peer *peer, guint index)
+{
+    g_return_if_fail(index < peer->config.n_medias);
+    peer->stopped[index] = true;
 }
 
 void peer_restart_ice(struct peer *peer)

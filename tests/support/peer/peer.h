@@ -129,6 +129,11 @@ void peer_connect_static(struct peer *peer, const struct sockaddr_storage *remot
                          const uint8_t *local_master, const uint8_t *remote_master);
 /* Changes what the next description will say about the n-th m-line. */
 void peer_set_direction(struct peer *peer, guint index, enum peer_direction direction);
+/* One more medium: an m-line of the next peer_offer(), or for one that is offered. False when there
+ * are PEER_MEDIA_CONFIGS. */
+bool peer_add_media(struct peer *peer, const struct peer_media_config *media);
+/* The n-th medium is over: its m-line is rejected in the next description. */
+void peer_stop_media(struct peer *peer, guint index);
 /* New ICE credentials in the next peer_offer(). */
 void peer_restart_ice(struct peer *peer);
 
