@@ -8,6 +8,7 @@ import { after, afterEach, before, test } from 'node:test';
 import * as person from '../support/browser.mjs';
 import { calling, pictureMoves, receivedBy, remoteCandidate } from '../support/calls.mjs';
 import { Operators } from '../support/operators.mjs';
+import { pause } from '../support/stack.mjs';
 
 const log = [];
 const browsers = [];
@@ -73,6 +74,64 @@ test('the other way round; the called side hangs up', async () => {
     await Promise.all([pictureMoves(alice), pictureMoves(bob)]);
     await person.hangUp(alice);
     await person.sentence(bob, /^alice@a\.example hung up\./);
+    await empty();
+});
+
+const ufrag = (page) =>
+    page.evaluate(() => /a=ice-ufrag:(\S+)/.exec(window.testConnection().currentRemoteDescription.sdp)[1]);
+
+/** Waits until the own operator has answered with other credentials and media run on the new path. */
+async function restarted(page, before) {
+    await page.waitForFunction(
+        (old) => !window.testConnection().currentRemoteDescription.sdp.includes(`a=ice-ufrag:${old}`),
+        before,
+    );
+    await page.waitForFunction(() => window.testConnection().iceConnectionState === 'connected');
+}
+
+/** What a page has received of a kind, in packets. */
+const packets = async (page, kind) =>
+    (await person.stats(page)).find((one) => one.type === 'inbound-rtp' && one.kind === kind)?.packetsReceived ?? 0;
+
+test('hold and resume', async () => {
+    await calling(alice, bob, 'bob@b.example');
+    await alice.click('#hold');
+    await bob.waitForSelector('#on-hold:not([hidden])');
+    const held = await Promise.all([alice, bob].map((page) => packets(page, 'video')));
+    await pause(1000); // so long nothing may come
+    for (const [index, page] of [alice, bob].entries())
+        assert.ok((await packets(page, 'video')) - held[index] < 5, 'nothing passes while the call is held');
+    await alice.click('#hold');
+    await bob.waitForSelector('#on-hold', { state: 'hidden' });
+    await Promise.all([pictureMoves(alice), pictureMoves(bob)]);
+});
+
+test('ICE restart from either side', async () => {
+    for (const page of [alice, bob]) {
+        const before = await ufrag(page);
+        await page.click('#stats');
+        await page.click('#restart');
+        await restarted(page, before);
+        await page.click('#stats-close');
+        await Promise.all([pictureMoves(alice), pictureMoves(bob)]);
+    }
+    await person.hangUp(alice);
+    await person.atHome(bob);
+    await empty();
+});
+
+test('sound alone, then each side adds its picture', async () => {
+    await alice.fill('#callee', 'bob@b.example');
+    await alice.click('#call-sound');
+    await person.ringing(bob);
+    await bob.click('#answer-sound');
+    await Promise.all([alice, bob].map((page) => person.connected(page)));
+    await alice.click('#camera');
+    await pictureMoves(bob);
+    await bob.click('#camera');
+    await pictureMoves(alice);
+    await person.hangUp(bob);
+    await person.atHome(alice);
     await empty();
 });
 
