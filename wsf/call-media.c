@@ -286,6 +286,8 @@ json_t *media_routes(const struct leg *a, const struct leg *b)
 
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
 {
-    return json_pack("[{s:s, s:s}]", "mid", "*", "flowStatus",
-                     policy_flow_status(wsf->policy, leg->session->policy));
+    const struct session *session = leg->session;
+    const struct endpoint *caller = registrar_endpoint(wsf->registrar, session->caller->endpoint);
+    const struct policy_caller from = {session->subject, caller ? caller->kind : ENDPOINT_CLIENT};
+    return policy_media_json(wsf->policy, &from, session->called, leg->negotiated);
 }

@@ -220,6 +220,7 @@ static void read_limits(const struct wsf *wsf, struct peer *peer)
                                            ? conf_int(conf, "limits", "peer_response_time") * 1000
                                            : wsf->limits.response_timeout_ms;
     peer->keepalive_ms = peer->limits.keepalive_ms;
+    peer->calls_max = conf_int(conf, peer->section, "calls_max");
     peer->expiration_s = conf_int(conf, peer->section, "expiration");
     peer->ttl_s = conf_int(conf, peer->section, "disconnection_ttl");
 }

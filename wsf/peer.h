@@ -38,6 +38,7 @@ struct peer {
     const char *url;                         /* NULL: they dial us */
     const char *const *auth;                 /* kinds of authentication that they may use */
     const char *certificate_name;            /* subject alternative name that they must show */
+    guint calls_max;                         /* with it, both directions */
     guint expiration_s, ttl_s, keepalive_ms; /* ours when they dial, asked for when we dial */
     struct link_limits limits;
 

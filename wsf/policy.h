@@ -1,24 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The policy table: who may call whom, and what the gates become when the call is connected. One
- * row per [policy "name"], the first that fits decides; no fitting row: permitted, gates ENABLED.
- * Threads: control. */
+/* The policy table (protocol A7, 6.3.2.5 QoS control): who may call whom with which media, and what
+ * the media centre is told about them: gates, policing, marking. One row per [policy "name"], the
+ * first that fits decides. Rows without `media` decide about a call as a whole, and about every
+ * kind of media that no earlier row names. No fitting row: permitted, gates ENABLED, nothing
+ * policed. Threads: control. */
 #include "base/conf.h"
-
-#include <glib.h>
-#include <stdbool.h>
+#include "wsf/offer-template.h"
+#include "wsf/registrar.h"
 
 struct policy;
 
-struct policy *policy_new(const struct conf *conf);
+/* Who asks. */
+struct policy_caller {
+    const char *identity;    /* as the network knows it, not as it is shown */
+    enum endpoint_kind kind; /* of the endpoint it came from */
+};
+
+/* Limits of a row; 0 = the general one of [call]. */
+struct policy_limits {
+    guint calls_per_caller, calls_per_callee;       /* at a time */
+    guint attempts_per_caller, attempts_per_callee; /* per second */
+};
+
+/* NULL and INVALID_MESSAGE when a row names a class that there is not. Transfer full. */
+struct policy *policy_new(const struct conf *conf, GError **error);
 void policy_free(struct policy *policy);
-/* *ret_row: for policy_flow_status(). NOT_AUTHORIZED when the row forbids it. */
-bool policy_permit(const struct policy *policy, const char *from, const char *to, guint *ret_row,
-                   GError **error);
-/* Whether media of such a call may pass without a media centre (A6, direct media). */
-bool policy_direct_media(const struct policy *policy, guint row);
+/* *ret_row: of the call as a whole. NOT_AUTHORIZED when it forbids the call. */
+bool policy_permit(const struct policy *policy, const struct policy_caller *from, const char *to,
+                   guint *ret_row, GError **error);
+/* The row for one kind of media of such a call. */
+guint policy_media_row(const struct policy *policy, const struct policy_caller *from,
+                       const char *to, enum media_kind kind);
+/* Takes out what is not permitted and what is beyond media_max. NOT_AUTHORIZED when nothing is left
+ * of what was there. */
+bool policy_limit_media(const struct policy *policy, const struct policy_caller *from,
+                        const char *to, struct offer_template *wanted, GError **error);
+/* mediaPolicy of protocol B for the media of one leg, once its gates shall open. Transfer full. */
+json_t *policy_media_json(const struct policy *policy, const struct policy_caller *from,
+                          const char *to, const struct offer_template *medias);
+
+/* --- what a row says ---------------------------------------------------------------------------
+ */
+
 /* flowStatus of protocol B. Static. */
 const char *policy_flow_status(const struct policy *policy, guint row);
+/* Whether media of the call may pass from client to client without a media centre. */
+bool policy_direct_media(const struct policy *policy, guint row);
+/* Whether application methods are relayed outside of a media session. */
+bool policy_application(const struct policy *policy, guint row);
+const struct policy_limits *policy_limits(const struct policy *policy, guint row);
 /* The section of a row, policy "name" as in the file, "" for the default, which comes last: a row
  * has another number when the configuration was changed. Borrowed. */
 const char *policy_row_name(const struct policy *policy, guint row);

@@ -375,25 +375,23 @@ guint session_table_count_identity(const struct session_table *table, const char
     return GPOINTER_TO_INT(g_hash_table_lookup(table->identities, webrtc_id));
 }
 
-bool session_table_admit(const struct session_table *table, const char *caller, const char *called,
+bool session_table_admit(const struct session_table *table, const struct session_limits *limits,
                          GError **error)
 {
+    guint of_caller = limits->per_caller ? limits->per_caller : table->per_identity;
+    guint of_called = limits->per_called ? limits->per_called : table->per_identity;
     if (session_table_count(table) >= table->sessions_max) {
         problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 10,
                           "no more calls are possible here at the moment");
-        return false;
-    }
-    if (caller && session_table_count_identity(table, caller) >= table->per_identity) {
+    } else if (limits->caller && session_table_count_identity(table, limits->caller) >= of_caller) {
         problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 10,
-                          "you have %u calls, which is the limit; end one of them",
-                          table->per_identity);
-        return false;
-    }
-    if (called && session_table_count_identity(table, called) >= table->per_identity) {
+                          "you have %u calls, which is the limit; end one of them", of_caller);
+    } else if (limits->called && session_table_count_identity(table, limits->called) >= of_called) {
         problem_set(error, PROBLEM_USER_BUSY, "the called user has too many calls already");
-        return false;
+    } else {
+        return true;
     }
-    return true;
+    return false;
 }
 
 struct session *session_table_find(const struct session_table *table, const char *session_id)

@@ -194,9 +194,13 @@ void session_table_free(struct session_table *table);
 guint session_table_count(const struct session_table *table);
 /* Calls of an identity as caller or called. */
 guint session_table_count_identity(const struct session_table *table, const char *webrtc_id);
-/* RESOURCES_UNAVAILABLE or USER_BUSY when one more call of these two is over a limit; NULL for one
- * that is no single person. */
-bool session_table_admit(const struct session_table *table, const char *caller, const char *called,
+/* Whose calls are counted before one more begins. */
+struct session_limits {
+    const char *caller, *called;  /* NULL: no single person, not counted */
+    guint per_caller, per_called; /* 0: the table's own */
+};
+/* RESOURCES_UNAVAILABLE or USER_BUSY when one more call of these two is over a limit. */
+bool session_table_admit(const struct session_table *table, const struct session_limits *limits,
                          GError **error);
 struct session *session_table_find(const struct session_table *table, const char *session_id);
 struct leg *session_table_leg(const struct session_table *table, const char *media_session_id);

@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "wsf/admission.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
 #include "wsf/server.h"
@@ -180,7 +181,10 @@ static bool start(struct wsf *wsf, GError **error)
     wsf->peers = peer_table_new(wsf, identity, error);
     if (!wsf->peers)
         return false;
-    wsf->policy = policy_new(conf);
+    wsf->policy = policy_new(conf, error);
+    if (!wsf->policy)
+        return false;
+    wsf->admission = admission_new(conf_int(conf, "call", "attempts_kept"));
     wsf->registrar = registrar_new(conf_int(conf, "registration", "registrations_max"),
                                    conf_int(conf, "registration", "endpoints_per_identity"),
                                    &registrar_ops, wsf);
@@ -226,6 +230,7 @@ void wsf_free(struct wsf *wsf)
     session_table_free(wsf->sessions);
     registrar_free(wsf->registrar);
     policy_free(wsf->policy);
+    admission_free(wsf->admission);
     loop_timer_free(wsf->registration_timer);
     loop_timer_free(wsf->session_timer);
     g_hash_table_unref(wsf->clients);

@@ -23,6 +23,7 @@ struct wsf {
     struct link_service *links;
     struct auth *auth;
     struct policy *policy;
+    struct admission *admission;
     struct registrar *registrar;
     struct peer_table *peers;
     struct session_table *sessions;

@@ -5,6 +5,7 @@
 #define LOG_CATEGORY "msetup"
 #include "base/ids.h"
 #include "wsf-link/json-read.h"
+#include "wsf/admission.h"
 #include "wsf/call-direct.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
@@ -139,12 +140,13 @@ static bool admit(struct setup *setup, struct link_transaction *txn, GError **er
                           "this server is about to stop; try again shortly");
         return false;
     }
-    /* A server or resource takes the calls of many. */
-    const char *called = setup->route.kind == ROUTE_USER ? setup->route.called : NULL;
-    bool speaks_for_many = endpoint_is_server(setup->caller) &&
-                           strcmp(setup->id.subject, setup->caller->webrtc_id) == 0;
-    if (!session_table_admit(wsf->sessions, speaks_for_many ? NULL : setup->id.subject, called,
-                             error))
+    const struct admission_request request = {
+        .caller = setup->caller,
+        .subject = setup->id.subject,
+        .route = &setup->route,
+        .row = setup->policy,
+    };
+    if (!admission_check(wsf, &request, loop_now(), error))
         return false;
     choose_media(setup, txn);
     if (setup->media == &media_direct)
@@ -155,10 +157,12 @@ static bool admit(struct setup *setup, struct link_transaction *txn, GError **er
 
 static bool permit(struct setup *setup, GError **error)
 {
+    const struct policy *policy = setup->client->wsf->policy;
+    const struct policy_caller from = {setup->id.subject, setup->caller->kind};
     const char *resource_id = json_string_value(json_object_get(setup->message, "resourceId"));
-    g_autofree char *to = resource_id ? g_ascii_strdown(resource_id, -1) : NULL;
-    return policy_permit(setup->client->wsf->policy, setup->id.subject, to ? to : "",
-                         &setup->policy, error);
+    const char *to = resource_id ? resource_id : "";
+    return policy_permit(policy, &from, to, &setup->policy, error) &&
+           policy_limit_media(policy, &from, to, setup->wanted, error);
 }
 
 void handle_msetup(struct client *client, struct link_transaction *txn)

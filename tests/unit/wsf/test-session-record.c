@@ -99,7 +99,7 @@ static void set_up(struct fixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
     f->conf = conf_load("test", keys, G_N_ELEMENTS(keys), NULL, true, sets, &error);
     g_assert_no_error(error);
-    f->policy = policy_new(f->conf);
+    f->policy = policy_new(f->conf, NULL);
     set_up_side(f, &f->before);
     set_up_side(f, &f->after);
     f->before.clock = (struct record_clock){.now = 1000 * S, .wall = 1700000000 * S};

@@ -97,21 +97,28 @@ static void test_tables(struct fixture *f, gconstpointer data)
     g_assert_cmpuint(session_table_count_identity(f->table, BOB), ==, 0);
 }
 
+static bool admit(const struct session_table *table, const char *caller, const char *called,
+                  GError **error)
+{
+    const struct session_limits limits = {.caller = caller, .called = called};
+    return session_table_admit(table, &limits, error);
+}
+
 static void test_limits(struct fixture *f, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    g_assert_true(session_table_admit(f->table, ALICE, BOB, NULL));
+    g_assert_true(admit(f->table, ALICE, BOB, NULL));
     session_new(f->table, "s-2", "carol@example.org", 4, BOB, S);
-    g_assert_false(session_table_admit(f->table, ALICE, "dave@example.org", &error));
+    g_assert_false(admit(f->table, ALICE, "dave@example.org", &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_RESOURCES_UNAVAILABLE);
     struct session_table *wide = session_table_new(100, 1, &ops, f);
     session_new(wide, "s-1", ALICE, 1, ALICE, S);
     g_assert_cmpuint(session_table_count_identity(wide, ALICE), ==, 1);
     g_clear_error(&error);
-    g_assert_false(session_table_admit(wide, ALICE, BOB, &error));
+    g_assert_false(admit(wide, ALICE, BOB, &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_RESOURCES_UNAVAILABLE);
     g_clear_error(&error);
-    g_assert_false(session_table_admit(wide, BOB, ALICE, &error));
+    g_assert_false(admit(wide, BOB, ALICE, &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_USER_BUSY);
     session_table_free(wide);
 }

@@ -1,0 +1,158 @@
+#!/usr/bin/env -S node --test
+// SPDX-License-Identifier: Apache-2.0
+// The policy table (protocol A7; clause 6.3.2.5 QoS control): who may call whom with which media, what
+// the media centre is told, and how many calls at what rate. Real wsf, a media centre without media.
+
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { describe as describeSdp } from '../support/fake-wmcf.mjs';
+import { USERS, Wsf, call } from '../support/wsf.mjs';
+
+const [ALICE, BOB, CAROL] = USERS;
+const [DAVE, ERIN] = ['dave@example.org', 'erin@example.org'];
+const B = 'wsf@example.net';
+
+describe('policy', () => {
+    let wsf;
+    const open = [];
+    const register = async (who) => {
+        const client = await wsf.register(who);
+        open.push(client);
+        return client;
+    };
+    /** The msetup's answer, and the call ended again. */
+    const attempt = async (caller, members) => {
+        const answer = await caller.request('msetup', members);
+        if (answer.success) await caller.request('mdisc', { mediaSessionId: answer.mediaSessionId });
+        return answer;
+    };
+    const cause = async (caller, members) => (await attempt(caller, members)).problemDetails?.cause;
+    before(async () => {
+        wsf = await Wsf.start([], {
+            users: [...USERS, DAVE, ERIN, B],
+            conf: `
+[class "guests"]
+members = dave@*, erin@*
+[policy "no-video-for-guests"]
+to = @guests
+media = video
+permit = false
+[policy "voice"]
+media = audio
+police_rate = 12000
+police_burst = 6000
+tagging = mark
+dscp = 46
+[policy "from-abroad"]
+from = @operator
+to = carol@*
+permit = false
+[policy "guests"]
+from = @guests
+attempts_per_caller = 2
+calls_per_caller = 1
+media_max = 1
+[policy "to-guests"]
+to = @guests
+attempts_per_callee = 2
+[policy "others"]
+from = alice@*
+to = carol@*
+flow_status = ENABLED-UPLINK
+calls_per_callee = 1
+[peer "b"]
+realms = example.net
+calls_max = 1
+`,
+        });
+    });
+    after(() => wsf.stop());
+    afterEach(async () => {
+        for (const client of open.splice(0)) await client.close();
+        await wsf.until(() => wsf.wmcf.contexts.size === 0);
+        wsf.wmcf.log.length = 0;
+    });
+
+    test('what the media centre is told, per medium', async () => {
+        await call(wsf, await register(ALICE), await register(BOB));
+        const told = wsf.wmcf.requests('modify').flatMap(({ mediaPolicy }) => (mediaPolicy ? [mediaPolicy] : []));
+        const policing = { sdr: 12000, mbs: 6000 };
+        const marking = { taggingBehaviour: 'mark', dscp: 46 };
+        const expected = [
+            { mid: '0', flowStatus: 'ENABLED', policing, marking },
+            { mid: '1', flowStatus: 'ENABLED' },
+        ];
+        assert.deepEqual(told, [expected, expected]);
+    });
+
+    test('a medium that is not permitted is not offered; a limit of media', async () => {
+        const offered = () => wsf.wmcf.requests('add').at(-1).offerTemplate.medias.map(({ mediaType }) => mediaType);
+        const alice = await register(ALICE);
+        const dave = await register(DAVE);
+        await attempt(alice, { resourceId: DAVE });
+        assert.deepEqual(offered(), ['audio']);
+        const bob = await register(BOB);
+        await attempt(bob, { resourceId: ALICE });
+        assert.deepEqual(offered(), ['audio', 'video']);
+        await attempt(dave, { resourceId: ALICE });
+        assert.deepEqual(offered(), ['audio']);
+        const video = {
+            bundle: true,
+            medias: [{ mid: '0', mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] }],
+        };
+        const { problemDetails } = await attempt(alice, { resourceId: DAVE, preOfferDescription: describeSdp(video) });
+        assert.equal(problemDetails.cause, 'NOT_AUTHORIZED');
+    });
+
+    test('calls at a time: of a caller, of a callee', async () => {
+        const [alice, carol, dave, bob] = [
+            await register(ALICE),
+            await register(CAROL),
+            await register(DAVE),
+            await register(BOB),
+        ];
+        await wsf.until(async () => (await dave.request('msetup', { resourceId: ALICE })).success);
+        await wsf.until(async () => (await cause(dave, { resourceId: BOB })) === 'RESOURCES_UNAVAILABLE');
+        const { success } = await alice.request('msetup', { resourceId: CAROL });
+        assert.equal(success, true);
+        assert.equal(await cause(alice, { resourceId: CAROL }), 'USER_BUSY');
+        assert.equal(await cause(bob, { resourceId: CAROL }), undefined, 'another row, another limit');
+        await carol.drain();
+    });
+
+    test('attempts per second: of a caller, to a callee', async () => {
+        const [alice, erin] = [await register(ALICE), await register(ERIN)];
+        for (const [caller, resourceId] of [
+            [erin, ALICE],
+            [alice, ERIN],
+        ]) {
+            const tries = Array.from({ length: 30 }, () => attempt(caller, { resourceId }));
+            const answers = await Promise.all(tries);
+            assert.equal(answers[0].success, true);
+            const refused = answers.filter(({ problemDetails }) => problemDetails?.cause === 'TOO_MANY_REQUESTS');
+            assert.ok(refused.length > 0);
+            assert.ok(refused.every(({ retryAfter }) => retryAfter === 1));
+        }
+    });
+
+    test('an operator: by kind, and its own limit of calls', async () => {
+        const b = await register(B);
+        const [bob, carol] = [await register(BOB), await register(CAROL)];
+        const audio = {
+            bundle: true,
+            medias: [{ mid: '0', mediaType: 'audio', direction: 'sendrecv', codecs: ['opus'] }],
+        };
+        const from = (resourceId) => ({
+            resourceId,
+            mediaSessionId: randomUUID(),
+            sdpOffer: describeSdp(audio),
+            assertedOriginatingId: `${randomUUID()}@example.net`,
+        });
+        assert.equal(await cause(b, from(CAROL)), 'NOT_AUTHORIZED');
+        assert.equal((await b.request('msetup', from(BOB))).success, true);
+        assert.equal(await cause(b, from(BOB)), 'RESOURCES_UNAVAILABLE');
+        await bob.drain();
+        await carol.expectNothing(10);
+    });
+});
