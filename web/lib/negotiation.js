@@ -11,7 +11,10 @@ import { shapeAnswer, shapeBack, shapeOffer } from './shape.js';
 const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all candidates
 const TRICKLING_MS = 200; // what is there by then goes into SDP, the rest follows
 
-/** Events: `track` {track, streams, transceiver}, `connectionstate` {state}, `candidate` {candidate}. */
+/**
+ * Events: `track` {track, streams, transceiver}, `connectionstate` {state}, and `candidate` {candidate}
+ * for each one that an offer which is out does not have.
+ */
 export class Negotiation extends EventTarget {
     #options;
     /** @type {RTCPeerConnection | null} */
@@ -24,6 +27,8 @@ export class Negotiation extends EventTarget {
      * @type {MediaStream | undefined}
      */
     #stream = globalThis.MediaStream && new MediaStream();
+    /** Whether an offer is out in which the candidates that come now are missing. */
+    #trickling = false;
     #closed = false;
 
     /**
@@ -72,7 +77,7 @@ export class Negotiation extends EventTarget {
         await shapeOffer(connection, wants, { stream: this.#stream, asks: wants.receive });
         await connection.setLocalDescription();
         await this.#gathered(connection, trickle);
-        return connection.localDescription?.sdp ?? '';
+        return this.#sent(connection);
     }
 
     /**
@@ -84,6 +89,7 @@ export class Negotiation extends EventTarget {
      */
     async answer(sdp, wants) {
         this.#dropEarly();
+        this.#trickling = false;
         const connection = (this.#connection ??= this.#open());
         await connection.setRemoteDescription({ type: 'offer', sdp });
         await this.#candidates.apply(connection);
@@ -100,6 +106,7 @@ export class Negotiation extends EventTarget {
      */
     async offer(wants, { iceRestart = false, asks } = {}) {
         const connection = this.#needed();
+        this.#trickling = false;
         await shapeOffer(connection, wants, { stream: this.#stream, asks });
         await connection.setLocalDescription(await connection.createOffer({ iceRestart }));
     }
@@ -111,7 +118,7 @@ export class Negotiation extends EventTarget {
     async offered({ trickle = false } = {}) {
         const connection = this.#needed();
         await this.#gathered(connection, trickle);
-        return connection.localDescription?.sdp ?? '';
+        return this.#sent(connection);
     }
 
     /**
@@ -186,6 +193,12 @@ export class Negotiation extends EventTarget {
         return this.#connection;
     }
 
+    /** @param {RTCPeerConnection} connection whose offer goes out now */
+    #sent(connection) {
+        this.#trickling = connection.iceGatheringState !== 'complete';
+        return connection.localDescription?.sdp ?? '';
+    }
+
     #dropEarly() {
         if (this.#early) discard(this.#early);
         this.#early = null;
@@ -199,7 +212,9 @@ export class Negotiation extends EventTarget {
             this.dispatchEvent(new CustomEvent(type, { detail }));
         connection.ontrack = ({ track, transceiver, streams }) =>
             tell('track', { track, transceiver, streams });
-        connection.onicecandidate = ({ candidate }) => tell('candidate', { candidate });
+        connection.onicecandidate = ({ candidate }) => {
+            if (this.#trickling) tell('candidate', { candidate });
+        };
         const report = () => tell('connectionstate', { state: pathState(connection) });
         connection.onconnectionstatechange = report;
         connection.oniceconnectionstatechange = report;

@@ -120,10 +120,11 @@ test('our candidates follow while the pre-offer is open, several in a message', 
     FakeConnection.gathers = true;
     const session = net.client.call('bob@example.org', { tracks: TRACKS });
     await settle();
-    mock.timers.tick(200); // not the two seconds without trickle-ice
-    await settle();
     const [connection] = FakeConnection.made;
     const come = (candidate) => connection.onicecandidate({ candidate });
+    come({ candidate: 'candidate:0', sdpMid: '0', usernameFragment: 'u' }); // is in the description
+    mock.timers.tick(200); // not the two seconds without trickle-ice
+    await settle();
     come({ candidate: 'candidate:1', sdpMid: '0', usernameFragment: 'u' });
     net.answer('msetup', { mediaSessionId: 'm-1' });
     await settle();
