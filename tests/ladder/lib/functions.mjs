@@ -42,6 +42,12 @@ export const FUNCTIONS = {
     /** live-answer(A, $A.offer): of a generated peer that sends and receives media */
     'live-answer': (scene, [party, offer], evaluate) => scene.party(party).liveAnswer(evaluate(offer)),
 
+    /** live-offer(A, audio sendonly, video), live-offer(A, new ice): of the peer that has media already */
+    'live-offer'(scene, [party, ...medias]) {
+        const newIce = medias[0] === 'new ice';
+        return scene.party(party).liveOffer(readMedias(newIce ? medias.slice(1) : medias), newIce);
+    },
+
     repeat: (scene, [text, times], evaluate) => evaluate(text).repeat(evaluate(times)),
     hex: (scene, [octets], evaluate) => Buffer.from(evaluate(octets).replace(/\s/g, ''), 'hex'),
     json: (scene, [value], evaluate) => JSON.stringify(evaluate(value)),

@@ -137,6 +137,7 @@ const FORMS = [
     [pattern(`${PARTY} hears nothing`), ([, who]) => ({ kind: 'silence', who })],
     [pattern(`${PARTY} pings ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
         ({ kind: 'pinged', who, whom, ...readOptions(options ?? '', at) })],
+    [pattern(`${PARTY} takes (.+)`), ([, who, value]) => ({ kind: 'takes', who, value: readValue(value).value })],
     [pattern(`${PARTY} and ${PARTY} exchange media`), ([, one, other]) => ({ kind: 'media', one, other })],
     [pattern(`${PARTY} (is killed|drains|ends for a restart|starts|reads its configuration again)`), ([, who, what]) =>
         ({ kind: 'control', who, what })],

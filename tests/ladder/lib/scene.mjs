@@ -14,7 +14,6 @@ const seconds = (time) => new Promise((resolve) => setTimeout(resolve, time * 10
 
 export class Party {
     sdp = new SdpIdentity();
-    legs = [];
 
     constructor(declaration, user) {
         Object.assign(this, declaration);
@@ -25,12 +24,27 @@ export class Party {
         return this.kind === 'controller' ? 'eirtcw-mc' : 'eirtcw';
     }
 
-    async liveAnswer(offer) {
+    /** The party's generated peer; `of` is a description of the other side, which tells where it is. */
+    async #leg(of) {
+        if (this.leg) return [this.leg, {}];
         const { GeneratedLeg } = await import('../../support/generated-leg.mjs');
-        const leg = new GeneratedLeg();
-        this.legs.push(leg);
-        const bind = /a=candidate:\S+ 1 udp \d+ ([\d.]+) /i.exec(offer)?.[1];
-        return leg.answer(offer, { bind });
+        this.leg = new GeneratedLeg();
+        return [this.leg, { bind: /a=candidate:\S+ 1 udp \d+ ([\d.]+) /i.exec(of)?.[1] }];
+    }
+
+    async liveAnswer(offer) {
+        const [leg, options] = await this.#leg(offer);
+        return leg.answer(offer, options);
+    }
+
+    /** `medias`: directions in the order of the m-lines. */
+    async liveOffer(medias, newIce) {
+        const [leg, options] = await this.#leg('');
+        const bits = { inactive: 0, sendonly: 1, recvonly: 2, sendrecv: 3 };
+        for (const [index, { direction = 'sendrecv' }] of medias.entries())
+            await leg.command('direction', { index, direction: bits[direction] });
+        if (newIce) await leg.command('restartIce');
+        return leg.offer(options);
     }
 }
 
@@ -142,6 +156,8 @@ export class Scene {
                 return this.#reading(step);
             case 'silence':
                 return this.#silence(this.party(step.who));
+            case 'takes':
+                return void (await this.party(step.who).leg.setAnswer(evaluate(step.value, this)));
             case 'media':
                 return this.#media(this.party(step.one), this.party(step.other));
             case 'control':
@@ -442,8 +458,8 @@ export class Scene {
 
     async #media(one, other) {
         const legs = [one, other].map((party) => {
-            if (!party.legs.length) throw new Error(`${party.name} has no media: give it a live-answer()`);
-            return party.legs.at(-1);
+            if (!party.leg) throw new Error(`${party.name} has no media: give it a live-answer()`);
+            return party.leg;
         });
         const packets = ({ receive }) => receive.map(({ packets: count }) => count);
         await Promise.all(legs.map(async (leg) => {
@@ -468,7 +484,7 @@ export class Scene {
     /** Nobody of this scenario is registered afterwards. */
     async #leave() {
         for (const party of this.#parties.values()) {
-            for (const leg of party.legs) await leg.close().catch(() => {});
+            await party.leg?.close().catch(() => {});
             const { connection } = party;
             party.door?.close();
             if (!connection || party.door) continue;
