@@ -85,6 +85,7 @@ static void on_answer_made(struct media_step *step)
     struct offer_template *negotiated = offer_template_mirror(told);
     leg_set_negotiated(change->near, g_steal_pointer(&told), negotiated);
     leg_keep_our_answer(change->near, step->sdp);
+    call_candidates_ready(wsf, change->near);
     if (!change_is_doomed(wsf, change))
         change_set_routes(wsf, change);
 }

@@ -34,6 +34,7 @@ static void tell_initiator(struct wsf *wsf, struct call_change *change, const GE
     g_autofree char *offer_id = g_strdup(near->peer_offer_id);
     if (near->offer == OFFER_PEERS)
         leg_offer_done(near);
+    call_candidates_void(near);
     if (near->state == SESSION_MODIFYING)
         leg_set_state(wsf->sessions, near, SESSION_ESTABLISHED, "change failed");
     if (!change->near_void)
@@ -69,6 +70,7 @@ void change_fail(struct wsf *wsf, struct call_change *change, const GError *erro
     if (offered) {
         g_autofree char *offer_id = leg_offer_id(offered);
         leg_offer_done(offered);
+        call_candidates_void(offered);
         if (offered->state == SESSION_MODIFYING)
             leg_set_state(wsf->sessions, offered, SESSION_ESTABLISHED, "offer void");
         if (offered != by)

@@ -173,6 +173,7 @@ static void begin_offer(struct wsf *wsf, struct leg *leg, struct offer_template 
     change->wanted = wanted;
     change->user_data = user_data ? json_deep_copy(user_data) : NULL;
     leg_take_offer(leg, sdp, offer_id);
+    leg_note_description(leg, sdp);
     leg_set_state(wsf->sessions, leg, SESSION_MODIFYING, "offers");
     ask_far(wsf, change);
 }
@@ -338,6 +339,7 @@ static void on_answer_applied(struct media_step *step)
         return;
     }
     leg_offer_done(leg);
+    call_candidates_ready(wsf, leg);
     leg->need = LEG_NEEDS_NOTHING;
     bool near = leg == change->near;
     *(near ? &change->near_changed : &change->far_changed) = true;
@@ -391,6 +393,7 @@ void call_update_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const
     if (leg->media->passes_descriptions)
         leg_keep_last_answer(leg, sdp);
     leg->answer_in_progress = true;
+    leg_note_description(leg, sdp);
     leg->session->change_deadline = 0;
     change_set_step(change, leg == change->near ? CHANGE_NEAR_APPLY : CHANGE_FAR_APPLY);
     struct media_step *step = change_step_new(wsf, change, leg, on_answer_applied);

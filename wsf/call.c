@@ -86,8 +86,10 @@ static struct session *make_session(struct wsf *wsf, const struct call_request *
     session->policy = request->policy;
     session->no_answer_deadline = seconds_from_now(wsf, "no_answer_time");
     session->caller->media = request->media;
-    if (request->sdp_offer)
+    if (request->sdp_offer) {
         leg_take_offer(session->caller, request->sdp_offer, request->offer_id);
+        leg_note_description(session->caller, request->sdp_offer);
+    }
     for (guint i = 0; request->endpoints && i < request->endpoints->len; i++) {
         const struct endpoint *endpoint = g_ptr_array_index(request->endpoints, i);
         struct leg *leg =
@@ -197,6 +199,7 @@ static void on_caller_answer(struct media_step *step)
     struct offer_template *negotiated = offer_template_mirror(told);
     leg_set_negotiated(caller, g_steal_pointer(&told), negotiated);
     leg_keep_our_answer(caller, step->sdp);
+    call_candidates_ready(wsf, caller);
     struct media_step *next = media_step_new(wsf, caller, on_caller_routed);
     next->user_data = g_steal_pointer(&step->user_data);
     media_set(next, media_routes(caller, session->winner), NULL);
@@ -286,6 +289,7 @@ static void on_answer_applied(struct media_step *step)
     leg->answer_in_progress = false;
     leg->settled = true;
     leg_offer_done(leg);
+    call_candidates_ready(wsf, leg);
     if (leg->caller) {
         caller_settled(wsf, leg);
         leg_succeed(leg, step->transaction, NULL);
@@ -334,6 +338,7 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
     if (leg->media->passes_descriptions)
         leg_keep_last_answer(leg, sdp);
     leg->answer_in_progress = true;
+    leg_note_description(leg, sdp);
     struct media_step *step = media_step_new(wsf, leg, on_answer_applied);
     step->transaction = transaction;
     step->user_data = user_data ? json_deep_copy(user_data) : NULL;

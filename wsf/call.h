@@ -8,6 +8,7 @@
  *   call-update.c   changes of an answered call: their beginning and the far side's part
  *   call-update-near.c, -undo.c   … the initiator's part, and the way back (call-change.h)
  *   call-network.c  changes that the network begins itself
+ *   call-trickle.c  candidates that follow a description
  *   call-end.c      how branches and calls end, the call record
  *   call-client.c   requests to endpoints and responses to theirs
  *   call-resume.c   loss and resumption of an endpoint: what is said again, what is made anew
@@ -88,6 +89,20 @@ void call_update_lost(struct wsf *wsf, struct leg *leg);
 bool call_update_resumed(struct wsf *wsf, struct leg *leg);
 /* Forgets the change of a session that ends. */
 void call_change_free(struct session *session);
+
+/* --- call-trickle.c ------------------------------------------------------------------------------
+ */
+
+/* Candidates of the endpoint (an array, borrowed, may be NULL), `end`: there are no more. Consumes
+ * the transaction, which may be NULL. */
+void call_candidates(struct wsf *wsf, struct leg *leg, const json_t *candidates, bool end,
+                     struct link_transaction *transaction);
+/* The endpoint's last description is in force: what has waited for it follows. */
+void call_candidates_ready(struct wsf *wsf, struct leg *leg);
+/* … is void: so is what has waited. */
+void call_candidates_void(struct leg *leg);
+/* The endpoint has made a description, which tells whether candidates may follow. */
+void leg_note_description(struct leg *leg, const char *sdp);
 
 /* --- call-network.c: what the network begins itself ----------------------------------------------
  */

@@ -128,6 +128,8 @@ struct leg {
     char *last_answer; /* the endpoint's last answer as it came, only where descriptions pass */
     json_t *held_candidates; /* … and its candidates, until it is the one that has answered */
     bool held_end;
+    bool trickles;                 /* its last description may be followed by candidates */
+    gsize n_candidates;            /* that have followed it */
     bool ice_connected, gate_open; /* [durable] */
     bool settled; /* [durable] the first negotiation is complete: what fails now changes nothing */
     enum leg_need need; /* [durable] */

@@ -234,6 +234,40 @@ describe('changes of a call', () => {
         await alice.request('mdisc', { mediaSessionId: asked.mediaSessionId });
     });
 
+    test('trickle-ice: candidates follow their description to the media centre', async () => {
+        await start();
+        const candidate = (port, usernameFragment = 'abcd') => ({
+            candidate: `candidate:1 1 udp 2122260223 192.0.2.7 ${port} typ host`,
+            sdpMid: '0',
+            usernameFragment,
+        });
+        const trickling = (sdp) => sdp.replace(/a=group/, 'a=ice-options:trickle\r\na=group');
+        const tell = (side, mediaSessionId, members) => side.request('mupdate', { mediaSessionId, ...members });
+        const early = await tell(alice, a, { candidates: [candidate(1)] });
+        assert.equal(early.problemDetails.status, 400);
+        // The initiator's wait until its offer is at the media centre.
+        assert.equal((await offers(alice, a, trickling(describeOwn(holding(AUDIO), VIDEO)), { candidates: [candidate(1)] })).success, true);
+        assert.equal((await tell(alice, a, { candidates: [candidate(2)] })).success, true);
+        const offer = await next(bob);
+        assert.equal(legA().candidates, undefined);
+        await answers(bob, offer, trickling(answerFor(offer.sdpOffer)));
+        await next(alice);
+        await wsf.until(() => legA().candidates);
+        assert.deepEqual(legA().candidates.map((one) => one.candidate.split(' ')[5]), ['1', '2']);
+        assert.equal((await tell(alice, a, { candidates: [candidate(3)], endOfCandidates: true })).success, true);
+        assert.equal(legA().candidates.length, 3);
+        assert.equal((await tell(alice, a, { candidates: [candidate(4)] })).problemDetails.status, 400);
+        // The answerer's come after its answer.
+        assert.equal((await tell(bob, b, { candidates: [candidate(5)] })).success, true);
+        assert.equal(legB().candidates.length, 1);
+        const many = await tell(bob, b, { candidates: Array.from({ length: 64 }, (_, i) => candidate(i)) });
+        assert.equal(many.problemDetails.cause, 'TOO_MANY_REQUESTS');
+        const wrong = await tell(bob, b, { candidates: [{ sdpMid: '0' }] });
+        assert.equal(wrong.problemDetails.invalidParams[0].param, '/candidates/0/candidate');
+        assert.equal((await tell(bob, b, { endOfCandidates: true })).success, true);
+        await stands();
+    });
+
     test('preOfferDescription: the network makes the offer', async () => {
         await start({ preOfferDescription: describeOwn(AUDIO) });
         const asked = await alice.request('mupdate', {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `mupdate` from a client: its answer to our offer, its refusal of it, that it rings, and data for
- * the far end. What this release does not do in a call is refused with a sentence and changes
- * nothing. */
+/* `mupdate` of an endpoint: its offers and wishes, its answer to our offer or refusal of it,
+ * candidates, that it rings, and data for the far end. What cannot be done is refused with a
+ * sentence and changes nothing. */
 #define LOG_CATEGORY "mupdate"
 #include "wsf-link/json-read.h"
 #include "wsf/call.h"
@@ -15,6 +15,8 @@ struct update {
     const char *offer_id;
     const char *state;
     const json_t *user_data;
+    const json_t *candidates;
+    bool end_of_candidates;
 };
 
 static bool read_sdp(struct client *client, const json_t *message, const char *name,
@@ -40,10 +42,33 @@ static bool check_members(const json_t *message, const struct update *update, GE
                           "this is not the name of a state");
         return false;
     }
-    if (json_object_get(message, "candidates") || json_object_get(message, "endOfCandidates")) {
-        problem_set(error, PROBLEM_EXTENSION_NOT_SUPPORTED,
-                    TRICKLE_ICE " is not supported; a description carries all candidates");
+    return true;
+}
+
+/* Their form only: whoever uses them reads them. */
+static bool read_candidates(struct client *client, const json_t *message, struct update *update,
+                            GError **error)
+{
+    size_t max = conf_int(client->wsf->conf, "call", "candidates_max"), i;
+    json_t *item;
+    if (!json_read_array(message, "", "candidates", JSON_OPTIONAL, max, &update->candidates,
+                         error) ||
+        !json_read_boolean(message, "", "endOfCandidates", JSON_OPTIONAL,
+                           &update->end_of_candidates, error))
         return false;
+    json_array_foreach((json_t *)update->candidates, i, item)
+    {
+        const char *text = NULL;
+        g_autofree char *base = g_strdup_printf("/candidates/%zu", i);
+        if (!json_is_object(item)) {
+            problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
+                              "a candidate is an object with the member candidate");
+            return false;
+        }
+        if (!json_read_string(item, base, "candidate", JSON_REQUIRED, 1024, &text, error) ||
+            !json_read_string(item, base, "sdpMid", JSON_OPTIONAL, 16, &text, error) ||
+            !json_read_string(item, base, "usernameFragment", JSON_OPTIONAL, 256, &text, error))
+            return false;
     }
     return true;
 }
@@ -62,7 +87,7 @@ static bool read_update(struct client *client, const json_t *message, struct upd
            json_read_string(message, "", "mediaSessionState", JSON_OPTIONAL, 32, &update->state,
                             error) &&
            method_user_data(client, message, &update->user_data, error) &&
-           check_members(message, update, error);
+           read_candidates(client, message, update, error) && check_members(message, update, error);
 }
 
 /* What changes a running call. */
@@ -125,6 +150,29 @@ static bool read_identities(struct client *client, struct leg *leg, const json_t
     return good;
 }
 
+/* What the message says beside candidates. Consumes the transaction. */
+static void handle_update(struct client *client, struct leg *leg, const struct update *update,
+                          struct link_transaction *txn)
+{
+    GError *error = NULL;
+    bool of_offer = update->answer || update->problem;
+    if (of_offer && !leg_check_answer(leg, update->offer_id, &error)) {
+        method_fail(client, txn, error, leg->media_session_id);
+    } else if (update->offer) {
+        call_update_offer(client->wsf, leg, update->offer, update->offer_id, update->user_data,
+                          txn);
+    } else if (update->pre_offer) {
+        call_update_wish(client->wsf, leg, update->pre_offer, update->user_data, txn);
+    } else if (update->answer) {
+        call_answer(client->wsf, leg, update->answer, update->user_data, txn);
+    } else if (update->problem) {
+        refuse_offer(client, leg, update, txn);
+    } else {
+        inform(client, leg, update);
+        leg_succeed(leg, txn, NULL);
+    }
+}
+
 void handle_mupdate(struct client *client, struct link_transaction *txn)
 {
     const json_t *message = link_transaction_message(txn);
@@ -141,19 +189,17 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
         leg->acknowledged = true;
         session_changed(leg->session);
     }
-    bool of_offer = update.answer || update.problem;
-    if (of_offer && !leg_check_answer(leg, update.offer_id, &error)) {
-        method_fail(client, txn, error, id);
-    } else if (update.offer) {
-        call_update_offer(client->wsf, leg, update.offer, update.offer_id, update.user_data, txn);
-    } else if (update.pre_offer) {
-        call_update_wish(client->wsf, leg, update.pre_offer, update.user_data, txn);
-    } else if (update.answer) {
-        call_answer(client->wsf, leg, update.answer, update.user_data, txn);
-    } else if (update.problem) {
-        refuse_offer(client, leg, &update, txn);
-    } else {
+    bool alone = !update.offer && !update.answer && !update.pre_offer && !update.problem;
+    if (!update.candidates && !update.end_of_candidates) {
+        handle_update(client, leg, &update, txn);
+    } else if (alone) {
         inform(client, leg, &update);
-        leg_succeed(leg, txn, NULL);
+        call_candidates(client->wsf, leg, update.candidates, update.end_of_candidates, txn);
+    } else {
+        /* They belong to the description beside them; the message is gone with its response. */
+        json_auto_t *candidates = json_incref((json_t *)update.candidates);
+        handle_update(client, leg, &update, txn);
+        if (leg_is_live(leg))
+            call_candidates(client->wsf, leg, candidates, update.end_of_candidates, NULL);
     }
 }
