@@ -341,6 +341,7 @@ static void on_answer_applied(struct media_step *step)
     leg_offer_done(leg);
     call_candidates_ready(wsf, leg);
     leg->need = LEG_NEEDS_NOTHING;
+    leg->settled = true;
     bool near = leg == change->near;
     *(near ? &change->near_changed : &change->far_changed) = true;
     settle_state(wsf, leg, "answered");

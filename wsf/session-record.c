@@ -82,6 +82,10 @@ static json_t *write_leg(const struct leg *leg, const struct session_record_name
     set_template(record, "negotiated", leg->negotiated);
     set_flag(record, "iceConnected", leg->ice_connected);
     set_flag(record, "gateOpen", leg->gate_open);
+    set_flag(record, "settled", leg->settled);
+    set_flag(record, "unheard", leg->unheard);
+    if (leg->need)
+        json_object_set_new(record, "need", json_integer(leg->need));
     return record;
 }
 
@@ -125,7 +129,8 @@ struct leg_draft {
     const struct leg_media *media;
     int state, offer;
     gint64 offer_number;
-    bool acknowledged, answered, ice_connected, gate_open;
+    bool acknowledged, answered, ice_connected, gate_open, settled, unheard;
+    gint64 need;
     struct offer_template *told, *negotiated;
     int end_cause;
     const char *end_problem, *end_detail;
@@ -232,7 +237,11 @@ static bool read_leg(const json_t *item, struct leg_draft *leg, GError **error)
            read_template(item, "negotiated", &leg->negotiated, error) &&
            json_read_boolean(item, "/legs", "iceConnected", JSON_OPTIONAL, &leg->ice_connected,
                              error) &&
-           json_read_boolean(item, "/legs", "gateOpen", JSON_OPTIONAL, &leg->gate_open, error);
+           json_read_boolean(item, "/legs", "gateOpen", JSON_OPTIONAL, &leg->gate_open, error) &&
+           json_read_boolean(item, "/legs", "settled", JSON_OPTIONAL, &leg->settled, error) &&
+           json_read_boolean(item, "/legs", "unheard", JSON_OPTIONAL, &leg->unheard, error) &&
+           json_read_integer(item, "/legs", "need", JSON_OPTIONAL, LEG_NEEDS_NOTHING,
+                             LEG_NEEDS_RESTART, &leg->need, error);
 }
 
 static bool read_legs(const json_t *record, struct draft *draft, GError **error)
@@ -348,6 +357,9 @@ static void fill_leg(struct leg *leg, struct leg_draft *draft)
     leg->negotiated = g_steal_pointer(&draft->negotiated);
     leg->ice_connected = draft->ice_connected;
     leg->gate_open = draft->gate_open;
+    leg->settled = draft->settled;
+    leg->unheard = draft->unheard;
+    leg->need = (enum leg_need)draft->need;
     leg->end_cause = draft->end_cause;
     if (draft->end_problem) {
         int code = problem_from_cause(draft->end_problem);

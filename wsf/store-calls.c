@@ -71,6 +71,21 @@ static void settle_ringing(struct wsf *wsf, struct session *session)
     }
 }
 
+/* A change that was under way is void: the endpoint rolls back what it has offered (A6), and gets
+ * an offer with what was in force. */
+static void void_change(struct wsf *wsf, struct leg *leg)
+{
+    if (!leg_is_established(leg) || (leg->state != SESSION_MODIFYING && leg->offer == OFFER_NONE))
+        return;
+    leg_offer_done(leg);
+    leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "the change is void");
+    if (leg->media->passes_descriptions || !leg->negotiated)
+        return;
+    leg_set_negotiated(leg, offer_template_mirror(leg->negotiated), NULL);
+    leg->unheard = true;
+    leg->need = MAX(leg->need, LEG_NEEDS_OFFER);
+}
+
 static void settle_answered(struct wsf *wsf, struct session *session)
 {
     struct leg *caller = session->caller, *winner = session->winner;
@@ -78,12 +93,8 @@ static void settle_answered(struct wsf *wsf, struct session *session)
         leg_offer_done(caller);
         offer_when_back(caller, winner->negotiated);
     }
-    /* A change that was under way is void: the resumption of both sides settles what is in force.
-     */
-    if (caller->state == SESSION_MODIFYING)
-        leg_set_state(wsf->sessions, caller, SESSION_ESTABLISHED, "the change is void");
-    if (winner->state == SESSION_MODIFYING)
-        leg_set_state(wsf->sessions, winner, SESSION_ESTABLISHED, "the change is void");
+    void_change(wsf, caller);
+    void_change(wsf, winner);
     session->gates_asked = caller->gate_open && winner->gate_open;
     if (session->phase == CALL_CONNECTING && leg_is_established(caller))
         session->connect_deadline = seconds_from_now(wsf, "connect_time");

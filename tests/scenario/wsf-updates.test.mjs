@@ -81,7 +81,9 @@ describe('changes of a call', () => {
         assert.ok(wsf.wmcf.terminations.every(({ offer }) => !offer), 'an offer is outstanding');
     };
     before(async () => {
-        wsf = await Wsf.start(['call.no_answer_time=3', 'call.offer_time=1', 'call.connect_time=1']);
+        wsf = await Wsf.start(['call.no_answer_time=3', 'call.offer_time=1', 'call.connect_time=1'], {
+            conf: '[store]\nfile = wsf.db\n',
+        });
     });
     after(() => { if (process.env.SHOW) console.log(wsf.log); return wsf.stop(); });
     afterEach(async () => {
@@ -415,6 +417,23 @@ describe('changes of a call', () => {
         const back = await next(bob);
         assert.deepEqual(directions(back.sdpOffer), ['sendrecv', 'sendrecv']);
         assert.equal((await answers(bob, back)).success, true);
+        await stands();
+    });
+
+    test('wsf is killed in the middle: both sides are offered what holds', async () => {
+        await start();
+        assert.equal((await offers(alice, a, describeOwn(holding(AUDIO), VIDEO))).success, true);
+        await next(bob);
+        wsf.process.kill('SIGKILL');
+        await wsf.exited;
+        await Promise.all([alice.closed, bob.closed]);
+        await wsf.run();
+        [alice, bob] = [await resume(alice), await resume(bob)];
+        for (const side of [alice, bob]) {
+            const offer = await next(side);
+            assert.deepEqual(directions(offer.sdpOffer), ['sendrecv', 'sendrecv']);
+            assert.equal((await answers(side, offer)).success, true);
+        }
         await stands();
     });
 
