@@ -265,6 +265,35 @@ void http_server_answer(struct http_server *server, const char *path, const char
     ret->length = strlen(ret->body);
 }
 
+/* Scripts and styles of our own origin only; the page connects to its own listener (and, for
+ * development, to another port of it). */
+#define CONTENT_POLICY                                                                             \
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; "                \
+    "media-src 'self' blob: mediastream:; object-src 'none'; base-uri 'none'; "                    \
+    "form-action 'self'; frame-ancestors 'none'"
+
+void http_answer_head(const struct http_answer *answer, const char *allow,
+                      void (*put)(void *user, const char *name, const char *value), void *user)
+{
+    const char *const rows[][2] = {
+        {"content-type", answer->content_type},
+        {"etag", answer->etag},
+        {"location", answer->location},
+        {"allow", allow},
+        /* Files are checked by their tag each time, pages are never kept. */
+        {"cache-control", answer->etag ? "no-cache" : "no-store"},
+        {"x-content-type-options", "nosniff"},
+        {"referrer-policy", "no-referrer"},
+        {"cross-origin-resource-policy", "same-origin"},
+        {"content-security-policy", answer->html ? CONTENT_POLICY : NULL},
+        {"retry-after", answer->status == 503 ? "5" : NULL},
+        {"sec-websocket-version", answer->status == 426 ? "13" : NULL}, /* RFC 6455 4.2.2 */
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+        if (rows[i][1])
+            put(user, rows[i][0], rows[i][1]);
+}
+
 void http_answer_clear(struct http_answer *answer)
 {
     if (answer->fd >= 0)

@@ -30,6 +30,7 @@ enum link_transport { LINK_HTTP1, LINK_HTTP2 };
 enum link_close {
     LINK_CLOSE_NORMAL = 1000,
     LINK_CLOSE_DRAINING = 1001,
+    LINK_CLOSE_PROTOCOL_ERROR = 1002, /* by the WebSocket layer itself (RFC 6455 7.4.1) */
     LINK_CLOSE_UNSUPPORTED_DATA = 1003,
     LINK_CLOSE_ABNORMAL = 1006, /* never sent: the connection was lost */
     LINK_CLOSE_INVALID_TEXT = 1007,

@@ -26,37 +26,23 @@ struct link_service {
 /* --- the wire of a link ------------------------------------------------------------------------
  */
 
-/* Over HTTP/2 libwebsockets does not tell the window of a stream that carries a WebSocket. Pings
- * with a count do: their pongs say how far the peer has read, and no more than `window` octets are
- * ever under way. */
-struct ws_flow {
-    guint window;         /* octets; 0: HTTP/1.1, where the socket is enough */
-    guint32 sent, marked; /* all octets so far; at the last ping with a count */
-    guint32 heard;        /* … of the last such ping whose pong came */
-};
-
 struct ws_wire {
     struct lws *wsi;
     struct link *link; /* NULL before it is open and after it is lost */
-    struct ws_flow flow;
     bool (*admit)(struct ws_wire *wire, gint64 now, guint *ret_wait_ms); /* NULL: all */
 };
 extern const struct link_wire_ops ws_wire_ops;
-/* Over HTTP/2; before the stream becomes a WebSocket. */
-void ws_wire_begin_h2(struct ws_wire *wire, struct lws *wsi);
-bool ws_is_h2_stream(struct lws *wsi);
-/* Octets that the windows of the peer take now: of a stream that is no WebSocket and of its
- * connection. */
-gsize ws_h2_credit(struct lws *wsi);
 /* The events that both roles share; true when handled, *ret_result is the callback's result. */
 bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void *in, size_t length,
                    int *ret_result);
 /* Drops the connection from outside of a callback. */
 void ws_wire_drop(struct lws *wsi);
+/* Its TLS; NULL without. Borrowed. */
+SSL *ws_tls_of(struct lws *wsi);
 /* DNS, IP, URI, mail and other names of the verified client certificate, or NULL. Transfer full. */
-char **ws_tls_peer_names(struct lws *wsi);
+char **ws_tls_peer_names(SSL *ssl);
 /* "TLSv1.3", or NULL without TLS. Static. */
-const char *ws_tls_version(struct lws *wsi);
+const char *ws_tls_version(SSL *ssl);
 
 /* --- TLS ---------------------------------------------------------------------------------------
  */
@@ -67,7 +53,8 @@ struct ws_tls_files {
     const char *ca; /* dialers without: the system's */
 };
 bool ws_tls_check_files(const struct ws_tls_files *files, GError **error);
-/* What listeners take their material from. Transfer full (SSL_CTX_free). */
+/* A listener's: HTTP/2 uses it, and libwebsockets' contexts take their material from it. Transfer
+ * full (SSL_CTX_free). */
 SSL_CTX *ws_tls_server_context(const struct ws_tls_files *files, GError **error);
 /* Brings a context of libwebsockets up to date; its connections keep what they began with. */
 void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from);

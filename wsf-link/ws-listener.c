@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns a listener: its configuration, its socket, its TLS material and its parts. A part is a
- * context of libwebsockets with a few dozen sockets (see ws-loop.c); parts are made as connections
- * come and stay until the service ends, because taking a context down under a running loop is not
- * safe in libwebsockets 4.1. For the same reason a listener that is closed stays: its links live
- * there. */
+/* Owns a listener: its configuration, its socket, its TLS material and its parts of HTTP/1.1. A
+ * part is a context of libwebsockets with a few dozen sockets (see ws-loop.c); parts are made as
+ * connections come and stay until the service ends, because taking a context down under a running
+ * loop is not safe in libwebsockets 4.1. For the same reason a listener that is closed stays: its
+ * links live there. */
 #define LOG_CATEGORY "link"
 #include "wsf-link/ws-server.h"
 
 #include "base/log.h"
+#include "wsf-link/h2-server.h"
 #include "wsf-link/ws-address.h"
 
 #include <string.h>
@@ -36,10 +37,7 @@ static struct lws_vhost *make_vhost(struct ws_part *part, GError **error)
         .port = CONTEXT_PORT_NO_LISTEN_SERVER,
         .protocols = listener->protocols,
         .keepalive_timeout = 10,
-        .alpn = "h2,http/1.1",
-        /* RFC 9113 6.5.2, behind a mark that they are ours: header table, push, streams, window,
-         * frame */
-        .http2_settings = {1, 4096, 0, listener->streams_per_connection, 0, 16384},
+        .alpn = "http/1.1", /* HTTP/2 does not come here */
     };
     if (listener->tls) {
         info.options |=
@@ -162,7 +160,9 @@ struct link_listener *link_listen(struct link_service *service,
     listener->fd = -1;
     g_queue_push_tail(&service->listeners, listener);
     copy_config(listener, config);
-    listener->streams = ws_server_streams_new();
+    listener->newcomers = g_hash_table_new_full(NULL, NULL, ws_newcomer_free, NULL);
+    listener->http1 = ws_server_connections_new();
+    listener->http2 = h2_server_connections_new();
     listener->addresses = rate_table_new(ADDRESSES_MAX);
     listener->parts = g_ptr_array_new_with_free_func(part_free);
     listener->accept_again = loop_timer_new("accept again", ws_listener_accept, listener);
@@ -208,6 +208,12 @@ void link_listener_close(struct link_listener *listener)
     loop_timer_stop(listener->accept_again);
     close(listener->fd);
     listener->fd = -1;
+    g_hash_table_remove_all(listener->newcomers);
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, listener->http2);
+    while (g_hash_table_iter_next(&iter, &key, NULL))
+        h2_connection_goaway(key);
     listener->endpoints = NULL;
     listener->n_endpoints = 0;
     listener->http = NULL;
@@ -218,23 +224,20 @@ void ws_listener_abandon(struct link_listener *listener)
     link_listener_close(listener);
     GHashTableIter iter;
     gpointer key;
-    g_hash_table_iter_init(&iter, listener->streams);
+    g_hash_table_iter_init(&iter, listener->http1);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        struct ws_stream *stream = key;
-        if (stream->wire.link)
-            link_abandon(stream->wire.link, LINK_CLOSE_DRAINING);
+        struct ws_connection *connection = key;
+        if (connection->wire.link)
+            link_abandon(connection->wire.link, LINK_CLOSE_DRAINING);
     }
+    g_hash_table_iter_init(&iter, listener->http2);
+    while (g_hash_table_iter_next(&iter, &key, NULL))
+        h2_connection_abandon(key);
 }
 
 bool ws_listener_has_link(const struct link_listener *listener)
 {
-    GHashTableIter iter;
-    gpointer key;
-    g_hash_table_iter_init(&iter, listener->streams);
-    while (g_hash_table_iter_next(&iter, &key, NULL))
-        if (((struct ws_stream *)key)->wire.link)
-            return true;
-    return false;
+    return listener->links > 0;
 }
 
 void ws_listener_destroy(struct link_listener *listener)
@@ -243,7 +246,9 @@ void ws_listener_destroy(struct link_listener *listener)
     g_ptr_array_unref(listener->parts);
     SSL_CTX_free(listener->unused);
     SSL_CTX_free(listener->tls);
-    g_hash_table_destroy(listener->streams);
+    g_hash_table_destroy(listener->newcomers);
+    g_hash_table_destroy(listener->http1);
+    g_hash_table_destroy(listener->http2);
     rate_table_free(listener->addresses);
     protocols_free(listener->protocols);
     g_strfreev(listener->origins);

@@ -18,13 +18,27 @@
 #include <unistd.h>
 
 #define EVENTS_PER_ROUND 256
+#define WATCHES 0x80000000U /* numbers from here are those of watches */
 
 struct ws_poll {
     int epoll;
-    GPtrArray *loops; /* struct ws_loop or NULL, by number */
-    guint n_ready;
+    GPtrArray *loops;   /* struct ws_loop or NULL, by number */
+    GPtrArray *watches; /* struct ws_watch, NULL or a freed one's grave, by number */
+    GArray *free;       /* guint: numbers of watches */
+    GArray *freed;      /* … that an event of this round may still name */
+    GQueue woken;       /* struct ws_watch */
+    guint n_ready;      /* loops and watches */
     GSource *source;
     gpointer tag;
+};
+
+struct ws_watch {
+    struct ws_poll *poll;
+    guint number, events;
+    int fd;
+    ws_watch_fn fn;
+    void *data;
+    bool woken;
 };
 
 struct poll_source {
@@ -43,14 +57,6 @@ static void set_ready(struct ws_loop *loop, bool ready)
     loop->poll->n_ready += ready ? 1 : (guint)-1;
 }
 
-static bool is_paused(const struct ws_loop *loop, int fd)
-{
-    for (guint i = 0; i < loop->paused->len; i++)
-        if (g_array_index(loop->paused, int, i) == fd)
-            return true;
-    return false;
-}
-
 static void watch(struct ws_loop *loop, const GPollFD *fd)
 {
     guint64 name = (guint64)loop->number << 32 | (guint32)fd->fd;
@@ -66,8 +72,6 @@ static void sync_epoll(struct ws_loop *loop)
     gint a = 0;
     for (gint i = 0; i < loop->n_fds; i++) {
         GPollFD wanted = loop->fds[i];
-        if (is_paused(loop, wanted.fd))
-            wanted.events &= (gushort)~G_IO_IN;
         for (; a < loop->n_armed && loop->armed[a].fd < wanted.fd; a++)
             epoll_ctl(loop->poll->epoll, EPOLL_CTL_DEL, loop->armed[a].fd, NULL);
         bool known = a < loop->n_armed && loop->armed[a].fd == wanted.fd;
@@ -78,9 +82,6 @@ static void sync_epoll(struct ws_loop *loop)
     for (; a < loop->n_armed; a++)
         epoll_ctl(loop->poll->epoll, EPOLL_CTL_DEL, loop->armed[a].fd, NULL);
     memcpy(loop->armed, loop->fds, sizeof *loop->fds * (gsize)loop->n_fds);
-    for (gint i = 0; i < loop->n_fds; i++)
-        if (is_paused(loop, loop->armed[i].fd))
-            loop->armed[i].events &= (gushort)~G_IO_IN;
     loop->n_armed = loop->n_fds;
     loop->changed = false;
 }
@@ -114,10 +115,91 @@ static void run(struct ws_loop *loop)
     g_main_context_release(loop->main);
 }
 
+/* --- watches ------------------------------------------------------------------------------------
+ */
+
+struct ws_watch *ws_watch_new(struct ws_poll *poll, int fd, guint events, ws_watch_fn fn,
+                              void *data)
+{
+    struct ws_watch *watch = g_new(struct ws_watch, 1);
+    *watch = (struct ws_watch){.poll = poll, .fd = fd, .events = events, .fn = fn, .data = data};
+    if (poll->free->len) {
+        watch->number = g_array_index(poll->free, guint, poll->free->len - 1);
+        g_array_set_size(poll->free, poll->free->len - 1);
+    } else {
+        watch->number = poll->watches->len;
+        g_ptr_array_add(poll->watches, NULL);
+    }
+    poll->watches->pdata[watch->number] = watch;
+    guint64 name = (guint64)(WATCHES | watch->number) << 32;
+    struct epoll_event event = {.events = events, .data.u64 = name};
+    epoll_ctl(poll->epoll, EPOLL_CTL_ADD, fd, &event);
+    return watch;
+}
+
+void ws_watch_set(struct ws_watch *watch, guint events)
+{
+    if (watch->events == events)
+        return;
+    watch->events = events;
+    struct epoll_event event = {.events = events,
+                                .data.u64 = (guint64)(WATCHES | watch->number) << 32};
+    epoll_ctl(watch->poll->epoll, EPOLL_CTL_MOD, watch->fd, &event);
+}
+
+void ws_watch_wake(struct ws_watch *watch)
+{
+    if (watch->woken)
+        return;
+    watch->woken = true;
+    watch->poll->n_ready++;
+    g_queue_push_tail(&watch->poll->woken, watch);
+}
+
+void ws_watch_free(struct ws_watch *watch)
+{
+    if (!watch)
+        return;
+    struct ws_poll *poll = watch->poll;
+    epoll_ctl(poll->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    if (watch->woken) {
+        poll->n_ready--;
+        g_queue_remove(&poll->woken, watch);
+    }
+    poll->watches->pdata[watch->number] = NULL;
+    g_array_append_val(poll->freed, watch->number);
+    g_free(watch);
+}
+
+static void run_woken(struct ws_poll *poll)
+{
+    for (guint n = poll->woken.length; n && poll->woken.length; n--) {
+        struct ws_watch *watch = g_queue_pop_head(&poll->woken);
+        watch->woken = false;
+        poll->n_ready--;
+        watch->fn(watch->data, 0);
+    }
+}
+
+static void end_round(struct ws_poll *poll)
+{
+    g_array_append_vals(poll->free, poll->freed->data, poll->freed->len);
+    g_array_set_size(poll->freed, 0);
+}
+
+/* --- events -------------------------------------------------------------------------------------
+ */
+
 static void take_event(struct ws_poll *poll, const struct epoll_event *event)
 {
     guint number = (guint)(event->data.u64 >> 32);
     int fd = (int)(guint32)event->data.u64;
+    if (number & WATCHES) {
+        struct ws_watch *watch = poll->watches->pdata[number & ~WATCHES];
+        if (watch)
+            watch->fn(watch->data, event->events);
+        return;
+    }
     struct ws_loop *loop = number < poll->loops->len ? poll->loops->pdata[number] : NULL;
     if (!loop)
         return;
@@ -165,6 +247,7 @@ static void work(struct ws_poll *poll, int timeout_ms)
     gint64 now = g_get_monotonic_time();
     for (int i = 0; i < n; i++)
         take_event(poll, &events[i]);
+    run_woken(poll);
     /* What becomes ready meanwhile has its turn in the next round, after everybody else. */
     guint n_loops = poll->loops->len;
     for (guint i = 0; i < n_loops; i++) {
@@ -172,6 +255,7 @@ static void work(struct ws_poll *poll, int timeout_ms)
         if (loop && (loop->ready || (loop->deadline >= 0 && loop->deadline <= now)))
             run(loop);
     }
+    end_round(poll);
 }
 
 static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer user)
@@ -196,6 +280,10 @@ struct ws_poll *ws_poll_new(void)
     struct ws_poll *poll = g_new0(struct ws_poll, 1);
     poll->epoll = epoll_create1(EPOLL_CLOEXEC);
     poll->loops = g_ptr_array_new();
+    poll->watches = g_ptr_array_new();
+    poll->free = g_array_new(FALSE, FALSE, sizeof(guint));
+    poll->freed = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_queue_init(&poll->woken);
     poll->source = g_source_new(&poll_funcs, sizeof(struct poll_source));
     g_source_set_name(poll->source, "websocket");
     ((struct poll_source *)poll->source)->poll = poll;
@@ -212,6 +300,9 @@ void ws_poll_free(struct ws_poll *poll)
     g_source_unref(poll->source);
     close(poll->epoll);
     g_ptr_array_unref(poll->loops);
+    g_ptr_array_unref(poll->watches);
+    g_array_unref(poll->free);
+    g_array_unref(poll->freed);
     g_free(poll);
 }
 
@@ -253,7 +344,6 @@ struct ws_loop *ws_loop_new(struct link_service *service, guint fds_max, void *o
     loop->poll = service->poll;
     loop->main = g_main_context_new();
     loop->glib = g_main_loop_new(loop->main, FALSE);
-    loop->paused = g_array_new(FALSE, FALSE, sizeof(int));
     loop->deadline = -1;
     loop->context = make_context(loop, fds_max);
     loop->number = loop->poll->loops->len;
@@ -280,7 +370,6 @@ void ws_loop_free(struct ws_loop *loop)
     loop->poll->loops->pdata[loop->number] = NULL;
     g_main_loop_unref(loop->glib);
     g_main_context_unref(loop->main);
-    g_array_unref(loop->paused);
     g_free(loop->fds);
     g_free(loop->armed);
     g_free(loop);
@@ -290,16 +379,6 @@ void ws_loop_touch(struct ws_loop *loop)
 {
     loop->changed = true;
     set_ready(loop, true);
-}
-
-void ws_loop_read(struct ws_loop *loop, int fd, bool on)
-{
-    for (guint i = 0; i < loop->paused->len; i++)
-        if (g_array_index(loop->paused, int, i) == fd)
-            g_array_remove_index_fast(loop->paused, i--);
-    if (!on)
-        g_array_append_val(loop->paused, fd);
-    ws_loop_touch(loop);
 }
 
 struct ws_loop *ws_loop_of(struct lws *wsi)

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What ws-listener.c, ws-server.c and ws-http.c share: the listener and a connection on it.
+/* What the files of a listener share.
+ *
+ * ws-listener.c   the listener and its parts      ws-accept.c  from the socket to one of the stacks
+ * ws-handshake.c  what must hold before a link    ws-server.c  HTTP/1.1, by libwebsockets
+ * ws-http.c       pages over HTTP/1.1             h2-*.c       HTTP/2, by nghttp2
  * Threads: control. */
 #include "base/metrics.h"
 #include "wsf-link/http-core.h"
 #include "wsf-link/ws-core.h"
+
+#include <unistd.h>
 
 struct link_listener {
     struct link_service *service;
@@ -25,10 +31,52 @@ struct link_listener {
     guint request_rate_per_address, request_rate_total, handshake_ms;
     struct rate_bucket requests;
     struct rate_table *addresses;
-    GHashTable *streams; /* set of struct ws_stream, owned; each connection's own too */
-    guint connections;   /* of TCP */
-    guint links;         /* streams that became links */
+    /* Sets of what has a socket, owned: struct newcomer, ws_connection, h2_connection. */
+    GHashTable *newcomers, *http1, *http2;
+    guint connections; /* all of them */
+    guint links;
 };
+
+/* --- accounts and handshakes --------------------------------------------------------------------
+ */
+
+/* What a connection costs its source address. */
+struct ws_account {
+    struct link_listener *listener;
+    struct rate_address *address;
+    char peer[48];
+    guint links;
+};
+void ws_account_open(struct ws_account *account, struct link_listener *listener,
+                     struct rate_address *address, const char *peer);
+void ws_account_close(struct ws_account *account);
+/* A link has opened (1) or gone (-1). */
+void ws_account_link(struct ws_account *account, int delta);
+/* A request of a link: counts for the address and in total; false and the wait when too many. */
+bool ws_account_admit(struct ws_account *account, gint64 now, guint *ret_wait_ms);
+void ws_count_refused(void);
+
+/* A client's wish for a WebSocket; NULL: the header is not there. */
+struct ws_handshake {
+    const char *path;
+    const char *origin, *version, *subprotocols;
+};
+/* 0 and the endpoint, or the HTTP status that refuses (told in the log and counted). */
+guint ws_handshake_check(struct ws_account *account, const struct ws_handshake *handshake,
+                         const struct link_endpoint **ret_endpoint);
+/* What a new link knows from its listener; takes a link number. */
+void ws_handshake_setup(const struct ws_account *account, const struct link_endpoint *endpoint,
+                        struct link_setup *ret);
+
+/* --- accepting ----------------------------------------------------------------------------------
+ */
+
+/* Accepts on the listener's socket from now on; `listener` is a struct link_listener. */
+void ws_listener_accept(void *listener);
+void ws_newcomer_free(gpointer newcomer);
+
+/* --- HTTP/1.1 -----------------------------------------------------------------------------------
+ */
 
 /* A context of libwebsockets with some of the connections. */
 struct ws_part {
@@ -37,6 +85,9 @@ struct ws_part {
     struct lws_vhost *vhost;
     SSL_CTX *tls; /* of the virtual host */
 };
+/* A part that takes one more connection; NULL when none can be made. */
+struct ws_part *ws_listener_part(struct link_listener *listener);
+void ws_part_set_up_tls(struct ws_part *part, SSL_CTX *context);
 
 /* An HTTP answer on its way. */
 struct ws_http {
@@ -45,41 +96,26 @@ struct ws_http {
     bool busy;
 };
 
-/* One request, or the link that it became: the only one of an HTTP/1.1 connection at a time, or a
- * stream of HTTP/2. */
-struct ws_stream {
+struct ws_connection {
     struct ws_wire wire; /* first */
-    struct ws_connection *connection;
+    struct ws_account account;
+    struct ws_part *part;
     const struct link_endpoint *endpoint; /* between the upgrade and the open link */
     bool upgraded;
     struct loop_timer *deadline;
     struct ws_http http;
 };
 
-/* One TCP connection. Over HTTP/2 `own` is the network under the streams. */
-struct ws_connection {
-    struct ws_stream own; /* first */
-    struct link_listener *listener;
-    struct ws_part *part;
-    struct rate_address *address;
-    char peer[48];
-    guint streams; /* of HTTP/2 that live now */
-    guint links;   /* streams that became links */
-};
-
-/* The callback of libwebsockets, and who is behind its events. */
+/* Takes the socket, whatever comes of it; false: closed. */
+bool ws_server_take(struct link_listener *listener, struct rate_address *address, const char *peer,
+                    int fd);
+/* An empty set of struct ws_connection. Transfer full. */
+GHashTable *ws_server_connections_new(void);
 int ws_server_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length);
-/* An empty set of struct ws_stream. Transfer full. */
-GHashTable *ws_server_streams_new(void);
-/* Accepts on the listener's socket from now on; `listener` is a struct link_listener. */
-void ws_listener_accept(void *listener);
-/* A part that takes one more connection; NULL when none can be made. */
-struct ws_part *ws_listener_part(struct link_listener *listener);
-void ws_part_set_up_tls(struct ws_part *part, SSL_CTX *context);
 
 /* Answers with a status and no page. Non-zero: the connection is to be closed. */
 int ws_http_refuse(struct lws *wsi, guint status);
-int ws_http_event(struct ws_stream *stream, struct lws *wsi, enum lws_callback_reasons reason,
-                  void *in, size_t length);
+int ws_http_event(struct ws_connection *connection, struct lws *wsi,
+                  enum lws_callback_reasons reason, void *in, size_t length);
 void ws_http_finish(struct ws_http *http);

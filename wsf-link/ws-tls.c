@@ -59,21 +59,18 @@ static char *name_of(const GENERAL_NAME *name)
     }
 }
 
-static SSL *ssl_of(struct lws *wsi)
+SSL *ws_tls_of(struct lws *wsi)
 {
-    struct lws *network = lws_get_network_wsi(wsi);
-    return lws_is_ssl(network) ? lws_get_ssl(network) : NULL;
+    return lws_is_ssl(wsi) ? lws_get_ssl(wsi) : NULL;
 }
 
-const char *ws_tls_version(struct lws *wsi)
+const char *ws_tls_version(SSL *ssl)
 {
-    SSL *ssl = ssl_of(wsi);
     return ssl ? SSL_get_version(ssl) : NULL;
 }
 
-char **ws_tls_peer_names(struct lws *wsi)
+char **ws_tls_peer_names(SSL *ssl)
 {
-    SSL *ssl = ssl_of(wsi);
     if (!ssl || SSL_get_verify_result(ssl) != X509_V_OK)
         return NULL;
     X509 *certificate = SSL_get1_peer_certificate(ssl);
@@ -175,12 +172,17 @@ static void copy_material(SSL_CTX *to, SSL_CTX *from)
 /* --- servers ------------------------------------------------------------------------------------
  */
 
-SSL_CTX *ws_tls_server_context(const struct ws_tls_files *files, GError **error)
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length,
+                           const unsigned char *in, unsigned in_length, void *user)
 {
-    return load(files, false, error);
+    static const unsigned char ours[] = {2, 'h', '2'};
+    return SSL_select_next_proto((unsigned char **)out, out_length, ours, sizeof ours, in,
+                                 in_length) == OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from)
+static void set_options(SSL_CTX *context)
 {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION); /* A1 */
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
@@ -188,6 +190,25 @@ void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from)
     /* Links live long: what a resumed handshake would save is not worth what it keeps in memory. */
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+SSL_CTX *ws_tls_server_context(const struct ws_tls_files *files, GError **error)
+{
+    SSL_CTX *context = load(files, false, error);
+    if (!context)
+        return NULL;
+    set_options(context);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    if (files->ca) /* asked for; one that does not verify ends the handshake */
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    return context;
+}
+
+void ws_tls_server_set_up(SSL_CTX *context, SSL_CTX *from)
+{
+    set_options(context);
     copy_material(context, from);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the meeting of a link and a libwebsockets connection: pieces in, pieces out. A piece is at
- * most 8 kB and copied into one scratch buffer behind LWS_PRE, because one write above 16 kB is an
- * illegal frame on HTTP/2 and because libwebsockets writes its header in front of the data. */
+ * most 8 kB and copied into one scratch buffer behind LWS_PRE, because libwebsockets writes its
+ * header in front of the data. */
 #include "wsf-link/ws-core.h"
 
 #include <string.h>
@@ -20,10 +20,7 @@ static void read_on_off(void *data, bool on)
 {
     struct ws_wire *wire = data;
     struct ws_loop *loop = ws_loop_of(wire->wsi);
-    if (wire->flow.window) /* the whole connection: libwebsockets would go on filling its window */
-        ws_loop_read(loop, lws_get_socket_fd(lws_get_network_wsi(wire->wsi)), on);
-    else
-        lws_rx_flow_control(wire->wsi, on);
+    lws_rx_flow_control(wire->wsi, on);
     /* What was read ahead of the pause waits inside libwebsockets for a look. */
     lws_cancel_service(loop->context);
     ws_loop_touch(loop);
@@ -64,85 +61,6 @@ static int send_close(struct ws_wire *wire)
     return -1;
 }
 
-/* --- the window of a stream --------------------------------------------------------------------
- */
-
-#define WINDOW_MAX                                                                                 \
-    32000 /* half of the smallest window that a peer has by default (RFC 9113 6.9.2) */
-#define WINDOW_MIN 4096
-#define FRAME_HEADER 16 /* of WebSocket and HTTP/2 */
-
-bool ws_is_h2_stream(struct lws *wsi)
-{
-    return lws_get_network_wsi(wsi) != wsi;
-}
-
-gsize ws_h2_credit(struct lws *wsi)
-{
-    return (gsize)MAX(lws_wsi_tx_credit(wsi, LWSTXCR_US_TO_PEER, 0), 0);
-}
-
-void ws_wire_begin_h2(struct ws_wire *wire, struct lws *wsi)
-{
-    /* A peer tops its window up when half of it is used, so half of it is always there. */
-    wire->flow.window = (guint)CLAMP(ws_h2_credit(wsi) / 2, WINDOW_MIN, WINDOW_MAX);
-}
-
-/* How much of a message may go out now. */
-static gsize room(struct ws_wire *wire)
-{
-    const struct ws_flow *flow = &wire->flow;
-    if (!flow->window)
-        return PIECE_MAX;
-    guint32 away = flow->sent - flow->heard;
-    gsize network = ws_h2_credit(lws_get_network_wsi(wire->wsi));
-    gsize left = MIN(flow->window - MIN(flow->window, away), network);
-    return left > FRAME_HEADER ? MIN(left - FRAME_HEADER, PIECE_MAX) : 0;
-}
-
-static void count_sent(struct ws_wire *wire, gsize octets)
-{
-    if (wire->flow.window)
-        wire->flow.sent += (guint32)octets + FRAME_HEADER;
-}
-
-static bool mark_due(const struct ws_wire *wire)
-{
-    const struct ws_flow *flow = &wire->flow;
-    return flow->window && flow->sent - flow->marked >= flow->window / 2;
-}
-
-static int write_ping(struct ws_wire *wire, guint8 *out)
-{
-    gsize length = 1;
-    /* libwebsockets does not tell of a pong without payload, so the ping has an octet. */
-    out[0] = 'p';
-    if (wire->flow.window) {
-        guint32 count = GUINT32_TO_BE(wire->flow.sent);
-        memcpy(out + 1, &count, sizeof count);
-        length += sizeof count;
-        wire->flow.marked = wire->flow.sent;
-    }
-    return lws_write(wire->wsi, out, length, LWS_WRITE_PING);
-}
-
-static void hear_pong(struct ws_wire *wire, const guint8 *in, size_t length)
-{
-    struct ws_flow *flow = &wire->flow;
-    guint32 count;
-    if (wire->link)
-        link_wire_heard(wire->link);
-    if (!flow->window || length != 1 + sizeof count)
-        return;
-    memcpy(&count, in + 1, sizeof count);
-    count = GUINT32_FROM_BE(count);
-    if (count - flow->heard > flow->marked - flow->heard) /* nothing that we have sent */
-        return;
-    flow->heard = count;
-    if (wire->link && link_wire_wants_write(wire->link))
-        lws_callback_on_writable(wire->wsi);
-}
-
 /* --- out ---------------------------------------------------------------------------------------
  */
 
@@ -151,17 +69,15 @@ static int write_next(struct ws_wire *wire)
 {
     static guint8 scratch[LWS_PRE + PIECE_MAX];
     struct link_piece piece;
-    if (mark_due(wire))
-        return write_ping(wire, scratch + LWS_PRE) < 0 ? -1 : 1;
-    gsize max = room(wire);
-    switch (link_wire_next(wire->link, max, &piece)) {
+    switch (link_wire_next(wire->link, PIECE_MAX, &piece)) {
     case LINK_OUT_NOTHING:
         return 0;
     case LINK_OUT_PING:
-        return write_ping(wire, scratch + LWS_PRE) < 0 ? -1 : 1;
+        /* libwebsockets does not tell of a pong without payload, so the ping has an octet. */
+        scratch[LWS_PRE] = 'p';
+        return lws_write(wire->wsi, scratch + LWS_PRE, 1, LWS_WRITE_PING) < 0 ? -1 : 1;
     case LINK_OUT_PIECE:
         memcpy(scratch + LWS_PRE, piece.data, piece.length);
-        count_sent(wire, piece.length);
         int kind = lws_write_ws_flags(LWS_WRITE_TEXT, piece.first, piece.last);
         return lws_write(wire->wsi, scratch + LWS_PRE, piece.length,
                          (enum lws_write_protocol)kind) < 0
@@ -179,7 +95,7 @@ static int write_out(struct ws_wire *wire)
         int result = write_next(wire);
         if (result <= 0)
             return result;
-        if (!link_wire_wants_write(wire->link) && !mark_due(wire))
+        if (!link_wire_wants_write(wire->link))
             return 0;
         if (lws_send_pipe_choked(wire->wsi))
             break;
@@ -209,7 +125,8 @@ bool ws_wire_event(struct ws_wire *wire, enum lws_callback_reasons reason, void 
         return true;
     case LWS_CALLBACK_RECEIVE_PONG:
     case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
-        hear_pong(wire, in, length);
+        if (wire->link)
+            link_wire_heard(wire->link);
         return true;
     case LWS_CALLBACK_SERVER_WRITEABLE:
     case LWS_CALLBACK_CLIENT_WRITEABLE:

@@ -120,7 +120,7 @@ export class H2WebSocket extends EventEmitter {
         this.#stream.on('error', (error) => {
             if (this.readyState === 0) this.emit('error', error);
         });
-        this.#stream.on('end', () => this.#stream.close());
+        this.#stream.on('end', () => this.#stream.end());
         this.#stream.on('close', () => this.#onClosed());
     }
 
@@ -252,7 +252,7 @@ export class H2WebSocket extends EventEmitter {
     }
 
     #sendClose(data) {
-        if (this.#closeSent) return; // the server ends the stream (RFC 6455 7.1.1)
+        if (this.#closeSent) return;
         this.#closeSent = true;
         this.readyState = 2;
         this.frame(OPCODE.CLOSE, data);

@@ -79,6 +79,50 @@ static void test_post_does_not_starve(void)
 
 /* --- timers ------------------------------------------------------------------------------- */
 
+#define MANY 500
+
+struct one {
+    struct loop_timer *timer;
+    gint64 due;
+};
+static struct one many[MANY];
+static gint64 last_due;
+static guint fired;
+
+static void one_fires(void *data)
+{
+    struct one *one = data;
+    g_assert_cmpint(one->due, >=, last_due - 1); /* the millisecond may end between the two */
+    last_due = one->due;
+    fired++;
+    /* Every callback ends another's timer, which may be anywhere in the heap. */
+    struct one *other = &many[g_random_int_range(0, MANY)];
+    if (other != one && other->timer) {
+        loop_timer_free(other->timer);
+        other->timer = NULL;
+    }
+}
+
+static void test_timer_order(void)
+{
+    for (guint i = 0; i < MANY; i++) {
+        guint ms = (guint)g_random_int_range(0, 30);
+        many[i].timer = loop_timer_new("one", one_fires, &many[i]);
+        loop_timer_start(many[i].timer, (guint)g_random_int_range(0, 1000));
+        many[i].due = g_get_monotonic_time() / 1000 + ms;
+        loop_timer_start(many[i].timer, ms); /* anew */
+    }
+    for (guint i = 0; i < MANY; i += 10)
+        loop_timer_stop(many[i].timer);
+    struct loop_timer *end = loop_timer_new("quit", quit, NULL);
+    loop_timer_start(end, 60);
+    loop_run(NULL);
+    g_assert_cmpuint(fired, >, MANY / 3);
+    loop_timer_free(end);
+    for (guint i = 0; i < MANY; i++)
+        loop_timer_free(many[i].timer);
+}
+
 struct ticking {
     struct loop_timer *timer;
     guint ticks;
@@ -196,6 +240,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     loop_init(20);
+    g_test_add_func("/loop/timer-order", test_timer_order);
     g_test_add_func("/loop/post-order", test_post_order);
     g_test_add_func("/loop/post-does-not-starve", test_post_does_not_starve);
     g_test_add_func("/loop/timers", test_timers);
