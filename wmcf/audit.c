@@ -196,9 +196,10 @@ static void on_stats(const struct relay_leg_stats *stats, void *user)
         unsigned what = entry->collection->what;
         json_t *medias = json_array();
         for (guint i = 0; i < stats->n_medias; i++)
-            json_array_append_new(
-                medias, media_stats_json(&stats->medias[i],
-                                         find_flow(entry->flows, stats->medias[i].mid), what));
+            if (*stats->medias[i].mid) /* what of a pipeline nobody wants has none */
+                json_array_append_new(
+                    medias, media_stats_json(&stats->medias[i],
+                                             find_flow(entry->flows, stats->medias[i].mid), what));
         json_object_set_new(entry->object, "statistics", medias);
         if (what & AUDIT_DETAIL) {
             json_t *transport = json_object();

@@ -18,8 +18,15 @@ struct pipeline_termination {
     char *template_name;
     struct media_resource *resource;
     struct relay_local *way_in;
+    GArray *wanted;           /* struct wanted_media, or NULL: all media by their own names */
     pipeline_started_fn done; /* NULL once called */
     void *user;
+};
+
+struct wanted_media {
+    enum sdp_kind kind;
+    char mid[SDP_MAX_MID + 1];
+    bool taken;
 };
 
 static struct log_ids ids_of(const struct pipeline_termination *p)
@@ -73,6 +80,21 @@ static void on_key_frame(void *user, guint medium)
 
 static const struct relay_local_ops local_ops = {.key_frame = on_key_frame};
 
+/* "" for a medium that nobody wants. */
+static const char *mid_for(struct pipeline_termination *p, const struct wmcf_sink_medium *m)
+{
+    if (!p->wanted)
+        return m->mid;
+    for (guint i = 0; i < p->wanted->len; i++) {
+        struct wanted_media *wanted = &g_array_index(p->wanted, struct wanted_media, i);
+        if (wanted->kind != m->kind || wanted->taken)
+            continue;
+        wanted->taken = true;
+        return wanted->mid;
+    }
+    return "";
+}
+
 static void make_medias(struct pipeline_termination *p)
 {
     struct termination *t = p->termination;
@@ -80,11 +102,11 @@ static void make_medias(struct pipeline_termination *p)
     guint n = media_resource_media_count(p->resource);
     for (guint i = 0; i < n; i++) {
         const struct wmcf_sink_medium *m = media_resource_medium(p->resource, i);
-        struct termination_media *media = termination_add_media(t, m->mid, m->kind);
+        struct termination_media *media = termination_add_media(t, mid_for(p, m), m->kind);
         struct relay_media *to = &medias[i];
-        g_strlcpy(to->mid, m->mid, sizeof to->mid);
+        g_strlcpy(to->mid, media->mid, sizeof to->mid);
         to->kind = m->kind == SDP_AUDIO ? RELAY_AUDIO : RELAY_VIDEO;
-        to->receive = true;
+        to->receive = *media->mid != '\0';
         to->n_recv_codecs = 1;
         to->recv_codecs[0] = (struct relay_codec){
             .pt = m->pt, .clock_rate = m->clock_rate, .format = m->format, .pli = true};
@@ -163,16 +185,17 @@ static bool admit(struct context *context, GError **error)
     return true;
 }
 
-static struct pipeline_text *make_text(const struct conf *conf, const char *name,
-                                       const struct pipeline_argument *arguments, guint n,
-                                       GError **error)
+static struct pipeline_text *make_text(const struct conf *conf,
+                                       const struct pipeline_wanted *wanted, GError **error)
 {
     g_auto(GStrv) folders = pipeline_template_folders(conf);
-    struct pipeline_template *t = pipeline_template_load((const char *const *)folders, name, error);
+    struct pipeline_template *t =
+        pipeline_template_load((const char *const *)folders, wanted->template_name, error);
     if (!t)
         return NULL;
-    struct pipeline_text *text = pipeline_template_fill(
-        t, arguments, n, conf_int(conf, "pipelines", "cpu_threads"), "/pipeline/parameters", error);
+    struct pipeline_text *text = pipeline_template_fill(t, wanted->arguments, wanted->n_arguments,
+                                                        conf_int(conf, "pipelines", "cpu_threads"),
+                                                        "/pipeline/parameters", error);
     pipeline_template_free(t);
     return text;
 }
@@ -199,15 +222,25 @@ static bool start(struct pipeline_termination *p, struct pipeline_text *text, GE
     return p->resource != NULL;
 }
 
-struct termination *pipeline_termination_add(struct context *context, const char *template_name,
-                                             const struct pipeline_argument *arguments, guint n,
-                                             const struct policy_set *policies,
+static GArray *copy_wanted(const struct pipeline_wanted *wanted)
+{
+    GArray *medias = g_array_new(FALSE, TRUE, sizeof(struct wanted_media));
+    for (guint i = 0; i < wanted->n_medias; i++) {
+        struct wanted_media media = {.kind = wanted->medias[i].kind};
+        g_strlcpy(media.mid, wanted->medias[i].mid, sizeof media.mid);
+        g_array_append_val(medias, media);
+    }
+    return medias;
+}
+
+struct termination *pipeline_termination_add(struct context *context,
+                                             const struct pipeline_wanted *wanted,
                                              pipeline_started_fn done, void *user, GError **error)
 {
     struct conf *conf = context->wmcf->conf;
     if (!admit(context, error))
         return NULL;
-    struct pipeline_text *text = make_text(conf, template_name, arguments, n, error);
+    struct pipeline_text *text = make_text(conf, wanted, error);
     if (!text)
         return NULL;
     struct pipeline_termination *p = g_new0(struct pipeline_termination, 1);
@@ -216,7 +249,8 @@ struct termination *pipeline_termination_add(struct context *context, const char
         .user = p,
         .queue_packets = conf_int(conf, "pipelines", "queue_packets"),
     };
-    p->template_name = g_strdup(template_name);
+    p->template_name = g_strdup(wanted->template_name);
+    p->wanted = wanted->n_medias ? copy_wanted(wanted) : NULL;
     p->termination = termination_new_local(context, &local, error);
     if (!p->termination) {
         pipeline_text_free(text);
@@ -225,7 +259,7 @@ struct termination *pipeline_termination_add(struct context *context, const char
     }
     p->termination->pipeline = p;
     p->way_in = relay_leg_local(p->termination->relay_leg);
-    open_gates(p->termination, policies);
+    open_gates(p->termination, &wanted->policies);
     if (!start(p, text, error)) {
         termination_release(p->termination);
         return NULL;
@@ -254,6 +288,7 @@ void pipeline_termination_free(struct pipeline_termination *p)
     if (!p)
         return;
     media_resource_free(p->resource);
+    g_clear_pointer(&p->wanted, g_array_unref);
     g_free(p->template_name);
     g_free(p);
 }
@@ -267,6 +302,8 @@ json_t *pipeline_termination_medias_json(const struct pipeline_termination *p)
     for (guint i = 0; i < t->medias->len; i++) {
         const struct termination_media *own = g_ptr_array_index(t->medias, i);
         const struct wmcf_sink_medium *m = media_resource_medium(p->resource, i);
+        if (!*own->mid)
+            continue;
         json_array_append_new(
             array, json_pack("{s:s, s:s, s:s, s:[s], s:s}", "mid", own->mid, "mediaType",
                              sdp_kind_name(own->kind), "direction",
@@ -282,6 +319,8 @@ GArray *pipeline_termination_negotiated(const struct pipeline_termination *p)
     GArray *medias = g_array_new(FALSE, TRUE, sizeof(struct sdp_negotiated_media));
     for (guint i = 0; i < t->medias->len; i++) {
         const struct termination_media *own = g_ptr_array_index(t->medias, i);
+        if (!*own->mid)
+            continue;
         struct sdp_negotiated_media media = {
             .mid = own->mid, .kind = own->kind, .direction = SDP_RECVONLY};
         g_array_append_val(medias, media);

@@ -15,12 +15,28 @@ struct pipeline_termination;
 typedef void (*pipeline_started_fn)(struct termination *termination, const GError *error,
                                     void *user);
 
+#define PIPELINE_WANTED_MAX 16
+
+/* What is asked for. All borrowed. */
+struct pipeline_wanted {
+    const char *template_name;
+    struct pipeline_argument arguments[PIPELINE_TEMPLATE_PARAMETERS_MAX];
+    guint n_arguments;
+    /* The mids that the pipeline's media get, by type in the order of their own; those that find
+     * none are left out. 0: all, by their own names. */
+    struct {
+        enum sdp_kind kind;
+        const char *mid;
+    } medias[PIPELINE_WANTED_MAX];
+    guint n_medias;
+    struct policy_set policies;
+};
+
 /* Puts a termination into the context and starts its pipeline. RESOURCE_NOT_FOUND, INVALID_MESSAGE
  * (under /pipeline/parameters), WMCF_ERROR or RESOURCES_UNAVAILABLE at once; what comes later comes
  * by `done`, later. Transfer none; NULL: nothing was made. */
-struct termination *pipeline_termination_add(struct context *context, const char *template_name,
-                                             const struct pipeline_argument *arguments, guint n,
-                                             const struct policy_set *policies,
+struct termination *pipeline_termination_add(struct context *context,
+                                             const struct pipeline_wanted *wanted,
                                              pipeline_started_fn done, void *user, GError **error);
 
 /* --- for termination.c, negotiation.c and audit.c -----------------------------------------------

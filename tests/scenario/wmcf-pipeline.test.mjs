@@ -172,6 +172,19 @@ test('what cannot be is refused, and the rest of the context is untouched', asyn
   await leg.close();
 });
 
+test('its media take the mids that are asked for, and only those', async () => {
+  const ask = (medias) => link.request('add', { pipeline: { template: 'test', parameters: SMALL, medias } });
+  const source = await ask([{ mid: '7', mediaType: 'video' }, { mid: '8', mediaType: 'video' }]);
+  assert.deepEqual(source.medias.map((m) => [m.mid, m.mediaType]), [['7', 'video']]);
+  const { terminations } = await link.request('audit', { contextId: source.contextId,
+    terminationId: source.terminationId, what: ['state', 'statistics'] });
+  assert.deepEqual(terminations[0].statistics.map((m) => m.mid), ['7']);
+  const twice = await ask([{ mid: '7', mediaType: 'video' }, { mid: '7', mediaType: 'audio' }]);
+  assert.equal(twice.problemDetails.invalidParams[0].param, '/pipeline/medias/1');
+  const data = await ask([{ mid: '0', mediaType: 'application' }]);
+  assert.equal(data.problemDetails.invalidParams[0].param, '/pipeline/medias/0/mediaType');
+});
+
 test('the end of the stream and a failure are told', async () => {
   const tone = (extra) => `audiotestsrc is-live=true num-buffers=20 samplesperbuffer=960 ${extra}
     ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=111 ! wmcfsink mid=audio\n`;

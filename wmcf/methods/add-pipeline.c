@@ -9,11 +9,9 @@
 #include "wsf-link/json-read.h"
 
 struct pipeline_add {
-    const char *context_id, *template_name;
-    struct pipeline_argument arguments[PIPELINE_TEMPLATE_PARAMETERS_MAX];
-    guint n_arguments;
+    const char *context_id;
+    struct pipeline_wanted wanted;
     int topology; /* -1 = not said */
-    struct policy_set policies;
     struct event_mask events;
     const json_t *app_data;
 };
@@ -40,13 +38,54 @@ static struct pipeline_argument argument_of(const char *name, const json_t *valu
     return argument;
 }
 
-static bool read_pipeline(const json_t *message, struct pipeline_add *add, GError **error)
+static bool read_media(const json_t *item, size_t index, struct pipeline_wanted *wanted,
+                       GError **error)
+{
+    static const char *const types[] = {"audio", "video", NULL};
+    g_autofree char *base = g_strdup_printf("/pipeline/medias/%zu", index);
+    const char *mid = NULL;
+    int type = 0;
+    if (!json_is_object(item)) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
+                          "an entry of medias is an object with mid and mediaType");
+        return false;
+    }
+    if (!json_read_string(item, base, "mid", JSON_REQUIRED, SDP_MAX_MID, &mid, error) ||
+        !json_read_choice(item, base, "mediaType", JSON_REQUIRED, types, &type, error))
+        return false;
+    bool good = *mid != '\0';
+    for (guint i = 0; i < wanted->n_medias; i++)
+        good = good && strcmp(wanted->medias[i].mid, mid) != 0;
+    if (!good) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
+                          "each of the medias has a mid of its own");
+        return false;
+    }
+    wanted->medias[wanted->n_medias].kind = type == 0 ? SDP_AUDIO : SDP_VIDEO;
+    wanted->medias[wanted->n_medias++].mid = mid;
+    return true;
+}
+
+static bool read_medias(const json_t *pipeline, struct pipeline_wanted *wanted, GError **error)
+{
+    const json_t *array = NULL;
+    if (!json_read_array(pipeline, "/pipeline", "medias", JSON_OPTIONAL, PIPELINE_WANTED_MAX,
+                         &array, error))
+        return false;
+    for (size_t i = 0; i < json_array_size(array); i++)
+        if (!read_media(json_array_get(array, i), i, wanted, error))
+            return false;
+    return true;
+}
+
+static bool read_pipeline(const json_t *message, struct pipeline_wanted *wanted, GError **error)
 {
     const json_t *pipeline = NULL, *parameters = NULL;
     if (!json_read_object(message, "", "pipeline", JSON_REQUIRED, &pipeline, error) ||
         !json_read_string(pipeline, "/pipeline", "template", JSON_REQUIRED,
-                          PIPELINE_TEMPLATE_NAME_MAX, &add->template_name, error) ||
-        !json_read_object(pipeline, "/pipeline", "parameters", JSON_OPTIONAL, &parameters, error))
+                          PIPELINE_TEMPLATE_NAME_MAX, &wanted->template_name, error) ||
+        !json_read_object(pipeline, "/pipeline", "parameters", JSON_OPTIONAL, &parameters, error) ||
+        !read_medias(pipeline, wanted, error))
         return false;
     if (json_object_size(parameters) > PIPELINE_TEMPLATE_PARAMETERS_MAX) {
         problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/pipeline/parameters",
@@ -55,8 +94,8 @@ static bool read_pipeline(const json_t *message, struct pipeline_add *add, GErro
     }
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)parameters, name, value) add->arguments[add->n_arguments++] =
-        argument_of(name, value);
+    json_object_foreach((json_t *)parameters, name, value)
+        wanted->arguments[wanted->n_arguments++] = argument_of(name, value);
     return true;
 }
 
@@ -90,10 +129,10 @@ static bool read_add(const json_t *message, struct pipeline_add *add, GError **e
     add->topology = -1;
     return refuse_others(message, error) &&
            json_read_string(message, "", "contextId", JSON_OPTIONAL, 64, &add->context_id, error) &&
-           read_pipeline(message, add, error) &&
+           read_pipeline(message, &add->wanted, error) &&
            json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &add->topology,
                             error) &&
-           policy_set_read(message, &add->policies, error) &&
+           policy_set_read(message, &add->wanted.policies, error) &&
            event_mask_read(message, &add->events, &events_said, error) &&
            method_read_app_data(message, &add->app_data, error);
 }
@@ -162,8 +201,7 @@ static bool run(struct wmcf *wmcf, struct link *link, struct link_transaction *t
     waiting->txn = txn;
     waiting->own_context = !add->context_id;
     struct termination *t =
-        pipeline_termination_add(context, add->template_name, add->arguments, add->n_arguments,
-                                 &add->policies, on_started, waiting, error);
+        pipeline_termination_add(context, &add->wanted, on_started, waiting, error);
     if (!t) {
         if (waiting->own_context)
             context_free(context);
@@ -190,5 +228,5 @@ void handle_add_pipeline(struct wmcf *wmcf, struct link *link, struct link_trans
     if (!read_add(link_transaction_message(txn), &add, &error) ||
         !run(wmcf, link, txn, &add, &error))
         method_fail(link, txn, &(struct log_ids){.context = add.context_id}, error);
-    policy_set_clear(&add.policies);
+    policy_set_clear(&add.wanted.policies);
 }
