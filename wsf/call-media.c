@@ -4,6 +4,7 @@
  * meanwhile finds nothing; what such a late response has created is released here, in one place. */
 #define LOG_CATEGORY "call"
 #include "wsf/call-direct.h"
+#include "wsf/call-resource.h"
 #include "wsf/call.h"
 
 #include <string.h>
@@ -80,7 +81,7 @@ void media_release(struct wsf *wsf, struct leg *leg)
 
 const struct leg_media *leg_media_by_name(const char *name)
 {
-    static const struct leg_media *const ways[] = {&media_anchored, &media_direct};
+    static const struct leg_media *const ways[] = {&media_anchored, &media_direct, &media_resource};
     for (size_t i = 0; i < G_N_ELEMENTS(ways); i++)
         if (strcmp(ways[i]->name, name) == 0)
             return ways[i];
@@ -116,14 +117,19 @@ static void read_added(struct media_step *step, const struct link_response *resp
     session_changed(session);
 }
 
+void media_step_added(struct media_step *step, const struct link_response *response)
+{
+    step->unheard = response->message == NULL;
+    release_late(step, response);
+    read_added(step, response);
+}
+
 static void on_response(const struct link_response *response, void *user)
 {
     struct media_step *step = user;
     g_autoptr(GError) missing = NULL;
     const char *sdp = NULL;
-    step->unheard = response->message == NULL;
-    release_late(step, response);
-    read_added(step, response);
+    media_step_added(step, response);
     if (response->success && step->sdp_member) {
         sdp = json_string_value(json_object_get(response->message, step->sdp_member));
         if (!sdp)

@@ -86,6 +86,9 @@ void media_set(struct media_step *step, json_t *routes, json_t *policy);
 void media_candidates(struct media_step *step, const json_t *candidates, bool end);
 void media_release(struct wsf *wsf, struct leg *leg);
 
+/* For the ways: keeps what an `add` has made, the ids of context and termination; what has come too
+ * late is released. */
+void media_step_added(struct media_step *step, const struct link_response *response);
 /* For the ways: calls done() with the outcome and frees the step. From the loop. */
 void media_step_finish(struct media_step *step, const char *sdp, const GError *error);
 

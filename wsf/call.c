@@ -446,7 +446,8 @@ static void time_out(struct wsf *wsf, struct session *session, enum session_time
     case SESSION_FAILURE:
         /* The cause says it; no problem of ours or of the media centre is behind it. Who is away in
          * both ways is lost rather than in trouble with media. */
-        leg_failed(wsf, leg, leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, NULL);
+        leg_failed(wsf, leg,
+                   leg->resource || leg_link(wsf, leg) ? DISC_MEDIA_FAILURE : DISC_PEER_LOST, NULL);
         break;
     case SESSION_CHANGE:
         call_update_time_out(wsf, session);

@@ -55,6 +55,10 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
         call_check_connected(wsf, leg->session);
         return;
     }
+    if (strcmp(event, "endOfStream") == 0) {
+        call_end(wsf, leg->session, DISC_NORMAL, NULL, NULL, NULL);
+        return;
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
         if (strcmp(event, failures[i].event) == 0) {
             const char *reason = json_string_value(json_object_get(details, "reason"));

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "wsf/admission.h"
+#include "wsf/call-resource.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
 #include "wsf/server.h"
@@ -175,8 +176,8 @@ static bool start(struct wsf *wsf, GError **error)
     const struct conf *conf = wsf->conf;
     g_autofree char *identity = NULL;
     read_limits(wsf);
-    if (!identity_log_init(conf, error) || !read_identity(wsf, &identity, error) ||
-        !(wsf->auth = auth_new(conf, error)))
+    if (!identity_log_init(conf, error) || !resource_check(conf, error) ||
+        !read_identity(wsf, &identity, error) || !(wsf->auth = auth_new(conf, error)))
         return false;
     wsf->peers = peer_table_new(wsf, identity, error);
     if (!wsf->peers)

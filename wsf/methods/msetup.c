@@ -7,6 +7,7 @@
 #include "wsf-link/json-read.h"
 #include "wsf/admission.h"
 #include "wsf/call-direct.h"
+#include "wsf/call-resource.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
 #include "wsf/methods/methods.h"
@@ -190,6 +191,8 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
         .id = &setup.id,
         .hop_limit = setup.hop_limit,
         .endpoints = setup.route.endpoints,
+        .resource = setup.route.resource,
+        .resource_media = setup.route.resource ? &media_resource : NULL,
         .media = setup.media,
         .wanted = g_steal_pointer(&setup.wanted),
         .pre_offer = setup.pre_offer,
