@@ -313,6 +313,8 @@ struct pipeline_template *pipeline_template_parse(const char *file, const char *
         done = true;
         for (char **line = lines; *line && done; line++, reading.line++)
             done = read_line(&reading, g_strchomp(*line), &quote, error);
+        if (done)
+            reading.line = MAX(reading.line, 2) - 1; /* the last one */
         if (done && quote)
             done = fail(&reading, error, "a quote is never closed");
         if (done && t->lines->len == 0)

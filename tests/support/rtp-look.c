@@ -118,7 +118,7 @@ int main(int argc, char **argv)
         "appsrc name=in format=time caps=application/x-rtp,media=video,clock-rate=90000,"
         "encoding-name=%s ! %s ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=out "
         "sync=false",
-        argv[2], h264 ? "rtph264depay ! openh264dec" : "rtpvp8depay ! vp8dec");
+        argv[2], h264 ? "rtph264depay ! h264parse ! openh264dec" : "rtpvp8depay ! vp8dec");
     struct decoder video = open_decoder(video_text);
     struct decoder audio = open_decoder(
         "appsrc name=in format=time "
