@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, chosenPair, receivedBy, scene } from '../support/calls.mjs';
+import { calling, chosenPair, pictureMoves, receivedBy, receives, scene } from '../support/calls.mjs';
 
 let alice;
 let bob;
@@ -34,6 +34,36 @@ test('the chosen candidates are each other’s, sound and picture run both ways'
         assert.ok(video.frames >= 15, `${video.frames} frames`);
     }
     assert.deepEqual(things.stack.contexts(), []);
+});
+
+test('hold and resume, straight between the two', async () => {
+    await person.hold(alice);
+    await bob.waitForSelector('#stage.held');
+    await person.settled(alice);
+    assert.equal((await receives(bob, 'audio')).packets, 0);
+    await person.hold(alice);
+    await bob.waitForSelector('#stage.seen:not(.held)');
+    await pictureMoves(bob);
+    await pictureMoves(alice);
+    await eachOthers();
+});
+
+test('the other side looks for a new path', async () => {
+    const ufrag = (page) =>
+        page.evaluate(
+            () => /a=ice-ufrag:(\S+)/.exec(window.testConnection().localDescription.sdp)[1],
+        );
+    await Promise.all([alice, bob].map(person.settled));
+    const before = await Promise.all([alice, bob].map(ufrag));
+    await bob.keyboard.press('s');
+    await bob.click('#restart');
+    await bob.waitForSelector('#restart[aria-busy="false"]:enabled');
+    const after = await Promise.all([alice, bob].map(ufrag));
+    assert.notEqual(after[0], before[0]);
+    assert.notEqual(after[1], before[1]);
+    await bob.keyboard.press('Escape');
+    await pictureMoves(alice);
+    await pictureMoves(bob);
 });
 
 test('hung up, and called the other way round', async () => {

@@ -99,7 +99,7 @@ export class Exchange {
             }
         } catch (error) {
             port.wants = before;
-            await this.#onConnection(() => this.#negotiation.rollback(before)).catch(() => {});
+            await this.#onConnection(() => this.#negotiation.revert(before)).catch(() => {});
             throw error;
         }
     }
@@ -282,7 +282,7 @@ export class Exchange {
             if (over()) return;
             // The browser cannot apply it: it is refused, the session stays as it was.
             const problem = notAcceptable(error);
-            await this.#negotiation.rollback(port.wants).catch(() => {});
+            await this.#negotiation.revert(port.wants).catch(() => {});
             await port
                 .send('mupdate', { problemDetails: problem.toDetails(), ...echo })
                 .catch(() => {});
@@ -312,7 +312,7 @@ export class Exchange {
     /** After a resumption: offers of both sides are rolled back (A6). */
     rollback() {
         return this.#onConnection(async () => {
-            if (!this.#own) await this.#negotiation.rollback(this.#port.wants);
+            if (!this.#own) await this.#negotiation.rollback();
         }).catch(() => {});
     }
 

@@ -6,7 +6,7 @@
 // A pre-offer that may be answered (`pre-offer-as-offer`) keeps its connection until that is known.
 
 import { RemoteCandidates } from './candidates.js';
-import { shapeAnswer, shapeBack, shapeOffer } from './shape.js';
+import { shapeAnswer, shapeOffer } from './shape.js';
 
 const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all candidates
 const TRICKLING_MS = 200; // what is there by then goes into SDP, the rest follows
@@ -140,18 +140,28 @@ export class Negotiation extends EventTarget {
         return this.#early !== null;
     }
 
-    /**
-     * Withdraws an offer of either side that is not answered.
-     * @param {import('./index.js').Wants} [wants] what was wanted before
-     */
-    async rollback(wants) {
+    /** Withdraws an offer of either side that is not answered. */
+    async rollback() {
         const connection = this.#connection;
         if (connection?.signalingState === 'have-remote-offer')
             await connection.setRemoteDescription({ type: 'rollback' });
         else if (connection?.signalingState === 'have-local-offer')
             await connection.setLocalDescription({ type: 'rollback' });
-        if (connection && wants && connection.signalingState === 'stable')
-            await shapeBack(connection, wants, this.#stream);
+    }
+
+    /**
+     * The same, and all is as it was. Chromium has already stopped what an offer of its own makes
+     * inactive, and a rollback does not start it again: applying what was agreed last does.
+     * @param {import('./index.js').Wants} wants what was wanted before
+     */
+    async revert(wants) {
+        await this.rollback();
+        const connection = this.#connection;
+        const agreed = connection?.currentRemoteDescription;
+        if (!connection || !agreed) return;
+        await connection.setRemoteDescription({ type: 'offer', sdp: agreed.sdp });
+        await shapeAnswer(connection, wants, this.#stream);
+        await connection.setLocalDescription();
     }
 
     /** @param {import('./index.js').Message} message with candidates of the far side */

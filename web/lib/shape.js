@@ -65,21 +65,6 @@ export async function shapeOffer(connection, wants, { stream, asks = [] } = {}) 
 }
 
 /**
- * After a refused change: what was sent before is sent again, nothing is negotiated.
- * @param {RTCPeerConnection} connection
- * @param {import('./index.js').Wants} wants
- * @param {MediaStream} [stream]
- */
-export async function shapeBack(connection, wants, stream) {
-    dropOrphans(connection);
-    await dropTracks(connection, wants);
-    for (const transceiver of connection.getTransceivers()) {
-        if (sends(transceiver.currentDirection) && !transceiver.sender.track)
-            await place(transceiver, unplaced(connection, wants), stream);
-    }
-}
-
-/**
  * A transceiver of an own offer that was rolled back: no offer of the other side ever takes it, so
  * its track would be lost to the m-line that the other side brings.
  * @param {RTCPeerConnection} connection

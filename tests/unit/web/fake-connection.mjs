@@ -15,6 +15,7 @@ export class FakeConnection extends EventTarget {
     connectionState = 'new';
     iceConnectionState = 'new';
     remoteDescription = null;
+    currentRemoteDescription = null;
     localDescription = null;
     done = [];
     candidates = [];
@@ -48,7 +49,7 @@ export class FakeConnection extends EventTarget {
         }
         if (this.signalingState === 'have-local-offer') this.#rollback();
         if (type === 'rollback') {
-            this.signalingState = 'stable';
+            this.#rollback();
             return;
         }
         this.signalingState = 'have-remote-offer';
@@ -114,12 +115,14 @@ export class FakeConnection extends EventTarget {
 
     #stable() {
         this.signalingState = 'stable';
+        this.currentRemoteDescription = this.remoteDescription;
         for (const one of this.transceivers)
             [one.currentDirection, one.fresh] = [one.direction, false];
     }
 
     #rollback() {
         this.signalingState = 'stable';
+        this.remoteDescription = this.currentRemoteDescription;
         for (const one of this.transceivers) if (one.fresh) [one.mid, one.fresh] = [null, false];
     }
 }
