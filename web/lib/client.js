@@ -307,7 +307,7 @@ export class Client extends EventTarget {
             sessions.map((one) => [one?.mediaSessionId, one?.mediaSessionState]),
         );
         for (const [id, session] of [...this.#sessions]) {
-            if (listed.has(id)) void session._resume(listed.get(id));
+            if (listed.has(id)) void this.#resume(session, listed.get(id));
             else session._terminate({ cause: 'SESSION_LOST', remote: true });
         }
         for (const [id, cause] of [...this.#ending]) {
@@ -330,6 +330,16 @@ export class Client extends EventTarget {
     #supports(name) {
         if (!this.#host.extensions.includes(name)) return false;
         return this.#known?.includes(name) ?? (this.#directMedia && name === PRE_OFFER_AS_OFFER);
+    }
+
+    /**
+     * What took the connection may have taken the path too.
+     * @param {Session} session
+     * @param {unknown} told
+     */
+    async #resume(session, told) {
+        await session._resume(told);
+        session._networkChanged();
     }
 
     /** STUN and TURN servers of the operator; most have none: the media centre is reachable. */

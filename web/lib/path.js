@@ -5,6 +5,8 @@
 
 /** How long a call may be without a path. */
 const WITHOUT_MS = 30_000;
+/** A path that goes so soon after the network has changed went because of that. */
+const MOVING_MS = 15_000;
 
 export class PathWatch {
     #negotiation;
@@ -12,7 +14,7 @@ export class PathWatch {
     /** @type {RTCPeerConnectionState} */
     state = 'new';
     #came = false;
-    #moved = false;
+    #movedAt = -Infinity;
     #restarting = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     #timer;
@@ -39,7 +41,7 @@ export class PathWatch {
 
     /** The machine has another network. A path that still works is left alone. */
     networkChanged() {
-        this.#moved = true;
+        this.#movedAt = Date.now();
         if (this.state === 'disconnected' || this.state === 'failed') this.#restart();
     }
 
@@ -54,12 +56,11 @@ export class PathWatch {
         this.state = state;
         if (state === 'connected') {
             this.#came = true;
-            this.#moved = false;
             clearTimeout(this.#timer);
             this.#timer = undefined;
         }
         this.#to.changed(state);
-        if (state === 'disconnected' && this.#moved) this.#restart();
+        if (state === 'disconnected' && Date.now() - this.#movedAt < MOVING_MS) this.#restart();
         if (state === 'failed') this.#onFailed();
     }
 

@@ -52,5 +52,9 @@ export function watchConnection(client) {
     });
 
     button('retry').addEventListener('click', () => client.reconnectNow());
-    addEventListener('online', () => client.reconnectNow());
+    addEventListener('online', () => client.networkChanged());
+    // From Wi-Fi to mobile the browser is never offline.
+    /** @type {any} */ (navigator).connection?.addEventListener('change', () =>
+        client.networkChanged(),
+    );
 }
