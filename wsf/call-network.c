@@ -82,6 +82,7 @@ bool change_network_failed(struct wsf *wsf, struct call_change *change, const GE
         return true;
     }
     leg->need = change->restart_ice ? LEG_NEEDS_RESTART : MAX(leg->need, LEG_NEEDS_OFFER);
+    session_changed(session);
     if (glare) {
         session->retry_deadline = loop_now() + RETRY_AFTER;
         wsf_schedule_sessions(wsf);
@@ -92,6 +93,7 @@ bool change_network_failed(struct wsf *wsf, struct call_change *change, const GE
 void call_network_need(struct wsf *wsf, struct leg *leg, enum leg_need need)
 {
     leg->need = MAX(leg->need, need);
+    session_changed(leg->session);
     change_next(wsf, leg->session);
 }
 

@@ -49,7 +49,7 @@ static void compare_leg(struct wsf *wsf, struct leg *leg, const json_t *terminat
     } else if (!leg->ice_connected && json_is_true(json_object_get(ice, "connected"))) {
         notify_event(wsf, leg, "iceConnected", NULL);
     }
-    if (offering && leg->offer != OFFER_OURS)
+    if (offering && leg->offer != OFFER_OURS && !leg->session->change)
         media_rollback(media_step_new(wsf, leg, on_withdrawn));
 }
 

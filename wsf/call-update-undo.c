@@ -122,3 +122,25 @@ void call_update_lost(struct wsf *wsf, struct leg *leg)
     problem_set(&error, PROBLEM_PEER_TIMEOUT, "the side that has made the offer is lost");
     change_fail(wsf, change, error, NULL);
 }
+
+struct leg_former call_update_former(const struct leg *leg)
+{
+    const struct call_change *change = leg->session->change;
+    struct leg_former former = {leg->told, leg->negotiated, leg->need, leg->unheard};
+    if (!change || (leg != change->near && leg != change->far))
+        return former;
+    bool near = leg == change->near;
+    const struct change_memory *before = near ? &change->near_before : &change->far_before;
+    bool changed = near ? change->near_changed : change->far_changed;
+    if (before->told)
+        former.told = before->told;
+    if (before->negotiated && !changed)
+        former.negotiated = before->negotiated;
+    /* An answer on its way to the media centre may have arrived there or not. */
+    if (changed || leg->answer_in_progress || change->kind == CHANGE_NETWORK)
+        former.need = MAX(former.need, LEG_NEEDS_OFFER);
+    if (change->kind == CHANGE_NETWORK && change->restart_ice)
+        former.need = LEG_NEEDS_RESTART;
+    former.unheard = true;
+    return former;
+}

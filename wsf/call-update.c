@@ -45,6 +45,7 @@ struct call_change *change_new(struct session *session, enum change_kind kind, s
     if (change->far)
         memory_keep(&change->far_before, change->far);
     session->change = change;
+    session_changed(session);
     return change;
 }
 
@@ -54,6 +55,7 @@ void call_change_free(struct session *session)
     session->change_deadline = 0;
     if (!change)
         return;
+    session_changed(session);
     offer_template_free(change->wanted);
     offer_template_free(change->far_wanted);
     offer_template_free(change->near_wanted);
@@ -73,6 +75,7 @@ void change_set_step(struct call_change *change, enum change_step step)
     log_debug(&ids, "change %u: %s -> %s", change->number, change_step_name(change->step),
               change_step_name(step));
     change->step = step;
+    session_changed(change->near->session);
 }
 
 struct media_step *change_step_new(struct wsf *wsf, struct call_change *change, struct leg *leg,

@@ -87,6 +87,14 @@ void call_update_time_out(struct wsf *wsf, struct session *session);
 /* The endpoint of a leg is lost, or back; true when a change in progress sees to the leg. */
 void call_update_lost(struct wsf *wsf, struct leg *leg);
 bool call_update_resumed(struct wsf *wsf, struct leg *leg);
+/* What a leg is taken back to when the change in progress is lost with this process; without one,
+ * what it is. Borrowed. */
+struct leg_former {
+    const struct offer_template *told, *negotiated; /* either may be NULL */
+    enum leg_need need;
+    bool unheard;
+};
+struct leg_former call_update_former(const struct leg *leg);
 /* Forgets the change of a session that ends. */
 void call_change_free(struct session *session);
 

@@ -8,7 +8,7 @@
 #include "base/ids.h"
 #include "base/problem.h"
 #include "wsf-link/json-read.h"
-#include "wsf/call-media.h"
+#include "wsf/call.h"
 #include "wsf/template-record.h"
 
 #include <string.h>
@@ -16,6 +16,10 @@
 #define VERSION 1
 #define LEGS_MAX 65 /* the caller, and [call] forks_max at its greatest */
 
+static const char *const need_names[] = {[LEG_NEEDS_NOTHING] = "nothing",
+                                         [LEG_NEEDS_OFFER] = "offer",
+                                         [LEG_NEEDS_RESTART] = "restart",
+                                         NULL};
 static const char *const offer_names[] = {
     [OFFER_NONE] = "none", [OFFER_OURS] = "ours", [OFFER_PEERS] = "peers", NULL};
 
@@ -69,6 +73,8 @@ static json_t *write_leg(const struct leg *leg, const struct session_record_name
         json_object_set_new(record, "end", write_end(leg));
         return record;
     }
+    /* A change in progress is lost with the process: the record has what was before. */
+    const struct leg_former former = call_update_former(leg);
     set_text(record, "asserted", leg->asserted);
     set_text(record, "authority", leg->authority);
     set_text(record, "media", leg->media ? leg->media->name : NULL);
@@ -78,14 +84,13 @@ static json_t *write_leg(const struct leg *leg, const struct session_record_name
     set_flag(record, "answered", leg->our_answer != NULL);
     json_object_set_new(record, "offerNumber", json_integer(leg->offer_number));
     set_text(record, "terminationId", leg->termination_id);
-    set_template(record, "told", leg->told);
-    set_template(record, "negotiated", leg->negotiated);
+    set_template(record, "told", former.told);
+    set_template(record, "negotiated", former.negotiated);
+    json_object_set_new(record, "need", json_string(need_names[former.need]));
+    set_flag(record, "unheard", former.unheard);
+    set_flag(record, "settled", leg->settled);
     set_flag(record, "iceConnected", leg->ice_connected);
     set_flag(record, "gateOpen", leg->gate_open);
-    set_flag(record, "settled", leg->settled);
-    set_flag(record, "unheard", leg->unheard);
-    if (leg->need)
-        json_object_set_new(record, "need", json_integer(leg->need));
     return record;
 }
 
@@ -127,10 +132,9 @@ struct leg_draft {
     const char *media_session_id, *webrtc_id, *instance_id, *resource, *termination_id;
     const char *asserted, *authority;
     const struct leg_media *media;
-    int state, offer;
+    int state, offer, need;
     gint64 offer_number;
     bool acknowledged, answered, ice_connected, gate_open, settled, unheard;
-    gint64 need;
     struct offer_template *told, *negotiated;
     int end_cause;
     const char *end_problem, *end_detail;
@@ -233,15 +237,14 @@ static bool read_leg(const json_t *item, struct leg_draft *leg, GError **error)
                              &leg->offer_number, error) &&
            json_read_string(item, "/legs", "terminationId", JSON_OPTIONAL, 64, &leg->termination_id,
                             error) &&
+           json_read_choice(item, "/legs", "need", JSON_OPTIONAL, need_names, &leg->need, error) &&
+           json_read_boolean(item, "/legs", "unheard", JSON_OPTIONAL, &leg->unheard, error) &&
+           json_read_boolean(item, "/legs", "settled", JSON_OPTIONAL, &leg->settled, error) &&
            read_template(item, "told", &leg->told, error) &&
            read_template(item, "negotiated", &leg->negotiated, error) &&
            json_read_boolean(item, "/legs", "iceConnected", JSON_OPTIONAL, &leg->ice_connected,
                              error) &&
-           json_read_boolean(item, "/legs", "gateOpen", JSON_OPTIONAL, &leg->gate_open, error) &&
-           json_read_boolean(item, "/legs", "settled", JSON_OPTIONAL, &leg->settled, error) &&
-           json_read_boolean(item, "/legs", "unheard", JSON_OPTIONAL, &leg->unheard, error) &&
-           json_read_integer(item, "/legs", "need", JSON_OPTIONAL, LEG_NEEDS_NOTHING,
-                             LEG_NEEDS_RESTART, &leg->need, error);
+           json_read_boolean(item, "/legs", "gateOpen", JSON_OPTIONAL, &leg->gate_open, error);
 }
 
 static bool read_legs(const json_t *record, struct draft *draft, GError **error)
@@ -353,13 +356,13 @@ static void fill_leg(struct leg *leg, struct leg_draft *draft)
     /* That there was one counts; it is never sent again. */
     leg->our_answer = draft->answered ? g_strdup("") : NULL;
     leg->termination_id = g_strdup(draft->termination_id);
+    leg->need = draft->need;
+    leg->unheard = draft->unheard;
+    leg->settled = draft->settled;
     leg->told = g_steal_pointer(&draft->told);
     leg->negotiated = g_steal_pointer(&draft->negotiated);
     leg->ice_connected = draft->ice_connected;
     leg->gate_open = draft->gate_open;
-    leg->settled = draft->settled;
-    leg->unheard = draft->unheard;
-    leg->need = (enum leg_need)draft->need;
     leg->end_cause = draft->end_cause;
     if (draft->end_problem) {
         int code = problem_from_cause(draft->end_problem);

@@ -71,30 +71,28 @@ static void settle_ringing(struct wsf *wsf, struct session *session)
     }
 }
 
-/* A change that was under way is void: the endpoint rolls back what it has offered (A6), and gets
- * an offer with what was in force. */
-static void void_change(struct wsf *wsf, struct leg *leg)
+/* A change that was under way is void, and an answer of ours that was not acknowledged may have
+ * been heard or not: an offer of the network settles it (as in call-resume.c). */
+static void settle_leg(struct wsf *wsf, struct leg *leg)
 {
-    if (!leg_is_established(leg) || (leg->state != SESSION_MODIFYING && leg->offer == OFFER_NONE))
-        return;
+    bool unsure = leg->offer == OFFER_PEERS && leg->our_answer;
     leg_offer_done(leg);
-    leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "the change is void");
-    if (leg->media->passes_descriptions || !leg->negotiated)
-        return;
-    leg_set_negotiated(leg, offer_template_mirror(leg->negotiated), NULL);
-    leg->unheard = true;
-    leg->need = MAX(leg->need, LEG_NEEDS_OFFER);
+    if (unsure)
+        leg->need = MAX(leg->need, LEG_NEEDS_OFFER);
+    if (leg->state == SESSION_MODIFYING)
+        leg_set_state(wsf->sessions, leg, SESSION_ESTABLISHED, "the change is void");
 }
 
 static void settle_answered(struct wsf *wsf, struct session *session)
 {
     struct leg *caller = session->caller, *winner = session->winner;
-    if (!leg_is_established(caller)) {
+    settle_leg(wsf, winner);
+    if (leg_is_established(caller)) {
+        settle_leg(wsf, caller);
+    } else {
         leg_offer_done(caller);
         offer_when_back(caller, winner->negotiated);
     }
-    void_change(wsf, caller);
-    void_change(wsf, winner);
     session->gates_asked = caller->gate_open && winner->gate_open;
     if (session->phase == CALL_CONNECTING && leg_is_established(caller))
         session->connect_deadline = seconds_from_now(wsf, "connect_time");

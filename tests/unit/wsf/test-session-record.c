@@ -146,7 +146,9 @@ static void make_answered(struct fixture *f)
     winner->termination_id = g_strdup("t-1");
     winner->told = offer_template_parse(sdp, 65536, NULL);
     winner->negotiated = offer_template_parse(sdp, 65536, NULL);
-    winner->ice_connected = winner->gate_open = true;
+    winner->ice_connected = winner->gate_open = winner->settled = true;
+    winner->need = LEG_NEEDS_RESTART;
+    winner->unheard = true;
     session->caller->state = SESSION_MODIFYING;
     session->caller->offer = OFFER_PEERS;
     session->caller->our_answer = g_strdup("v=0 …");
@@ -254,6 +256,10 @@ static void test_legs(struct fixture *f, gconstpointer data)
     assert_template(winner->told);
     assert_template(winner->negotiated);
     g_assert_true(winner->ice_connected && winner->gate_open && winner->acknowledged);
+    g_assert_true(winner->settled && winner->unheard);
+    g_assert_cmpint(winner->need, ==, LEG_NEEDS_RESTART);
+    g_assert_false(caller->settled || caller->unheard);
+    g_assert_cmpint(caller->need, ==, LEG_NEEDS_NOTHING);
     g_assert_false(leg_is_live(loser));
     g_assert_cmpint(loser->end_cause, ==, DISC_ANSWERED_ELSEWHERE);
     g_assert_error(loser->end_error, PROBLEM_DOMAIN, PROBLEM_ANSWERED_ELSEWHERE);
