@@ -310,6 +310,67 @@ describe('calls', () => {
         assert.match(wsf.log, /dtlsFailed on the leg of .* \(the peer closed it\)/);
     });
 
+    test('killed in a change: it is rolled back on both sides, and can be asked for again', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const { a, b } = await call(wsf, alice, bob);
+        const before = wsf.wmcf.terminations.map(({ medias }) => JSON.stringify(medias));
+        const hold = answerTo(wsf.wmcf.terminations[1].answer).replace(/a=sendrecv/g, 'a=sendonly');
+        const asked = await alice.request('mupdate', { mediaSessionId: a, sdpOffer: hold });
+        assert.equal(asked.mediaSessionState, 'modifying');
+        (await bob.expect('mupdate')).reply(); // and not answered
+        assert.ok(wsf.wmcf.terminations[0].offer);
+        await restart();
+        const [alice2, bob2] = [await back(alice), await back(bob)];
+        const established = { mediaSessionState: 'established', offerPending: 'none' };
+        assert.deepEqual(sessions(alice2), [{ mediaSessionId: a, ...established }]);
+        assert.deepEqual(sessions(bob2), [{ mediaSessionId: b, ...established }]);
+        await wsf.until(() => wsf.wmcf.terminations.every(({ offer }) => !offer));
+        assert.deepEqual(
+            wsf.wmcf.terminations.map(({ medias }) => JSON.stringify(medias)),
+            before,
+        );
+        const again = await alice2.request('mupdate', { mediaSessionId: a, sdpOffer: hold });
+        assert.equal(again.success, true);
+        const offer = await bob2.expect('mupdate');
+        offer.reply();
+        assert.match(offer.sdpOffer, /a=sendonly/);
+        const recvonly = { ...offer, sdpOffer: offer.sdpOffer.replace(/a=sendonly/g, 'a=recvonly') };
+        assert.equal((await answer(bob2, recvonly)).success, true);
+        const heard = await alice2.expect('mupdate');
+        heard.reply();
+        assert.match(heard.sdpAnswer, /a=recvonly/);
+        await alice2.request('mdisc', { mediaSessionId: a });
+        (await bob2.expect('mdisc')).reply();
+    });
+
+    test('killed when one side had changed already: both are brought back', async () => {
+        const [alice, bob] = [await register(ALICE), await register(BOB)];
+        const { a, b } = await call(wsf, alice, bob);
+        const hold = answerTo(wsf.wmcf.terminations[1].answer).replace(/a=sendrecv/g, 'a=sendonly');
+        await alice.request('mupdate', { mediaSessionId: a, sdpOffer: hold });
+        const offer = await bob.expect('mupdate');
+        offer.reply();
+        // The answer to alice is being made when wsf is killed.
+        wsf.wmcf.overrides.modify = (message, own) => (message.sdpOffer ? null : own());
+        const recvonly = { ...offer, sdpOffer: offer.sdpOffer.replace(/a=sendonly/g, 'a=recvonly') };
+        assert.equal((await answer(bob, recvonly)).success, true);
+        await wsf.until(() => wsf.wmcf.requests('modify').some((one) => one.sdpOffer));
+        await kill(wsf);
+        wsf.wmcf.overrides = {};
+        await wsf.run();
+        const [alice2, bob2] = [await back(alice), await back(bob)];
+        assert.equal(sessions(alice2)[0].mediaSessionState, 'established');
+        const former = await bob2.expect('mupdate');
+        former.reply();
+        assert.equal(former.mediaSessionId, b);
+        assert.match(former.sdpOffer, /a=sendrecv/);
+        assert.doesNotMatch(former.sdpOffer, /a=sendonly/);
+        assert.equal((await answer(bob2, former)).success, true);
+        await alice2.drain();
+        await alice2.request('mdisc', { mediaSessionId: a });
+        (await bob2.expect('mdisc')).reply();
+    });
+
     test('the media centre was restarted too: both sides are told', async () => {
         const [alice, bob] = [await register(ALICE), await register(BOB)];
         await call(wsf, alice, bob);
