@@ -136,11 +136,11 @@ struct leg_former call_update_former(const struct leg *leg)
         former.told = before->told;
     if (before->negotiated && !changed)
         former.negotiated = before->negotiated;
-    /* An answer on its way to the media centre may have arrived there or not. */
-    if (changed || leg->answer_in_progress || change->kind == CHANGE_NETWORK)
-        former.need = MAX(former.need, LEG_NEEDS_OFFER);
-    if (change->kind == CHANGE_NETWORK && change->restart_ice)
-        former.need = LEG_NEEDS_RESTART;
+    if (leg->media->passes_descriptions)
+        return former; /* the network has no description of its own to offer */
+    /* Where an answer or a request was on its way is not known: an offer settles it on both sides. */
+    bool restart = change->kind == CHANGE_NETWORK && change->restart_ice;
+    former.need = MAX(former.need, restart ? LEG_NEEDS_RESTART : LEG_NEEDS_OFFER);
     former.unheard = true;
     return former;
 }

@@ -50,24 +50,20 @@ static bool has_changes(const struct store_keeper *keeper)
     return false;
 }
 
-static void put_changes(struct store_keeper *keeper)
+/* Texts are made on the control thread, so at most so many at a time. */
+static void put_changes(struct store_keeper *keeper, guint max)
 {
     for (guint k = 0; k < keeper->n_kinds; k++) {
         const struct store_kind *kind = &keeper->kinds[k];
         GHashTableIter iter;
         gpointer id;
         g_hash_table_iter_init(&iter, keeper->changed[k]);
-        while (g_hash_table_iter_next(&iter, &id, NULL))
+        while (max > 0 && g_hash_table_iter_next(&iter, &id, NULL)) {
             store_put(keeper->store, kind->name, id, kind->text(id, keeper->user));
-    }
-}
-
-static void swap_sets(struct store_keeper *keeper)
-{
-    for (guint k = 0; k < keeper->n_kinds; k++) {
-        GHashTable *empty = keeper->writing[k];
-        keeper->writing[k] = keeper->changed[k];
-        keeper->changed[k] = empty;
+            g_hash_table_iter_steal(&iter);
+            g_hash_table_add(keeper->writing[k], id);
+            max--;
+        }
     }
 }
 
@@ -75,8 +71,7 @@ static void flush(struct store_keeper *keeper)
 {
     if (store_is_busy(keeper->store) || !has_changes(keeper))
         return;
-    put_changes(keeper);
-    swap_sets(keeper);
+    put_changes(keeper, STORE_BATCH_MAX);
     keeper->handed_over = g_get_monotonic_time();
     store_commit(keeper->store);
 }
@@ -165,7 +160,7 @@ void store_keeper_free(struct store_keeper *keeper)
     loop_timer_free(keeper->timer);
     if (keeper->store) {
         take_back(keeper); /* what is on its way may yet fail; twice does no harm */
-        put_changes(keeper);
+        put_changes(keeper, G_MAXUINT);
         if (!store_close(keeper->store, &error))
             log_error(NULL, "%s; the last changes are lost", error->message);
     }

@@ -25,6 +25,8 @@ const settings = [
     ...unlimited,
     'limits.request_rate_unauthenticated=1000',
     'registration.registrations_max=100000',
+    'call.attempts_per_caller=100000',
+    'call.attempts_per_callee=100000',
     'log.level=warning, server:info, main:info, store:info',
     'wsf.trace_file=/dev/null',
     'registration.disconnection_ttl_default=300',

@@ -324,6 +324,12 @@ describe('calls', () => {
         const established = { mediaSessionState: 'established', offerPending: 'none' };
         assert.deepEqual(sessions(alice2), [{ mediaSessionId: a, ...established }]);
         assert.deepEqual(sessions(bob2), [{ mediaSessionId: b, ...established }]);
+        for (const side of [alice2, bob2]) {
+            const former = await side.expect('mupdate');
+            former.reply();
+            assert.doesNotMatch(former.sdpOffer, /a=sendonly/);
+            assert.equal((await answer(side, former)).success, true);
+        }
         await wsf.until(() => wsf.wmcf.terminations.every(({ offer }) => !offer));
         assert.deepEqual(
             wsf.wmcf.terminations.map(({ medias }) => JSON.stringify(medias)),
