@@ -136,9 +136,10 @@ struct leg_former call_update_former(const struct leg *leg)
         former.told = before->told;
     if (before->negotiated && !changed)
         former.negotiated = before->negotiated;
-    if (leg->media->passes_descriptions)
-        return former; /* the network has no description of its own to offer */
-    /* Where an answer or a request was on its way is not known: an offer settles it on both sides. */
+    if (leg->media->passes_descriptions || !leg->endpoint)
+        return former; /* the network has nothing of its own to offer, or nobody to offer it to */
+    /* Where an answer or a request was on its way is not known: an offer settles it on both sides.
+     */
     bool restart = change->kind == CHANGE_NETWORK && change->restart_ice;
     former.need = MAX(former.need, restart ? LEG_NEEDS_RESTART : LEG_NEEDS_OFFER);
     former.unheard = true;

@@ -356,7 +356,7 @@ static void fill_leg(struct leg *leg, struct leg_draft *draft)
     /* That there was one counts; it is never sent again. */
     leg->our_answer = draft->answered ? g_strdup("") : NULL;
     leg->termination_id = g_strdup(draft->termination_id);
-    leg->need = draft->need;
+    leg->need = draft->told ? draft->need : LEG_NEEDS_NOTHING;
     leg->unheard = draft->unheard;
     leg->settled = draft->settled;
     leg->told = g_steal_pointer(&draft->told);

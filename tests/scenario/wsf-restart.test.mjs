@@ -366,13 +366,14 @@ describe('calls', () => {
         await wsf.run();
         const [alice2, bob2] = [await back(alice), await back(bob)];
         assert.equal(sessions(alice2)[0].mediaSessionState, 'established');
-        const former = await bob2.expect('mupdate');
-        former.reply();
-        assert.equal(former.mediaSessionId, b);
-        assert.match(former.sdpOffer, /a=sendrecv/);
-        assert.doesNotMatch(former.sdpOffer, /a=sendonly/);
-        assert.equal((await answer(bob2, former)).success, true);
-        await alice2.drain();
+        for (const [side, id] of [[alice2, a], [bob2, b]]) {
+            const former = await side.expect('mupdate');
+            former.reply();
+            assert.equal(former.mediaSessionId, id);
+            assert.match(former.sdpOffer, /a=sendrecv/);
+            assert.doesNotMatch(former.sdpOffer, /a=sendonly/);
+            assert.equal((await answer(side, former)).success, true);
+        }
         await alice2.request('mdisc', { mediaSessionId: a });
         (await bob2.expect('mdisc')).reply();
     });
