@@ -35,6 +35,8 @@ static struct relay *make_relay(struct conf *conf, GError **error)
         .nack_buffer_packets = conf_int(conf, "media", "buffer_packets"),
         .streams_max = conf_int(conf, "limits", "ssrcs_per_leg"),
         .stun_rate_unknown = conf_int(conf, "media", "stun_rate_unknown"),
+        .own_port = conf_int(conf, "media", "full_port"),
+        .own_ports = conf_int(conf, "limits", "full_ports"),
         .ice_pairs_max = conf_int(conf, "limits", "ice_pairs"),
         .ice_checks_max = conf_int(conf, "limits", "ice_checks"),
     };

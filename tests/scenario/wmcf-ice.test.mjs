@@ -127,6 +127,16 @@ test('a full end connects to a lite one, whichever offers', { timeout: 30000 }, 
   await Promise.all([a.end(), b.end()]);
 });
 
+test('many at once between the same two', { timeout: 30000 }, async () => {
+  const trunks = [];
+  for (let i = 0; i < 6; i++) {
+    await join({ modeA: 'full', modeB: i % 2 ? 'full' : 'lite' });
+    trunks.push([a, a.trunk], [b, b.trunk]);
+  }
+  await Promise.all(trunks.map(([centre, id]) => centre.event(id, 'dtlsConnected')));
+  await Promise.all([a.end(), b.end()]);
+});
+
 test('IPv4 alone will do', { timeout: 30000 }, async () => {
   const { details } = await call({ modeA: 'full', modeB: 'full',
     change: (sdp) => sdp.replace(/a=candidate:.*:.* typ host\r\n/g, '') });

@@ -11,11 +11,6 @@
 
 #define PEER_REFLEXIVE(priority) (((priority)&0x00ffffffu) | 110u << 24) /* RFC 8445 5.1.2.2 */
 
-static uint32_t local_priority(const struct worker_leg *leg, const struct media_socket *socket)
-{
-    return leg->worker->priorities[socket->index];
-}
-
 /* RFC 7675 5.1: six times before it expires (5 s of 30), 0.8 to 1.2 times that: the upper fifth
  * comes from looking once a second. */
 static int64_t consent_interval(const struct worker_leg *leg)
@@ -82,13 +77,13 @@ static bool can_pair(const struct media_socket *socket, const union socket_addre
 void worker_leg_add_candidates(struct worker_leg *leg, const struct ice_candidate *candidates,
                                unsigned n, bool complete, int64_t now)
 {
-    struct worker *worker = leg->worker;
+    struct media_socket *sockets = leg->own ? leg->own->sockets : leg->worker->sockets;
+    unsigned n_sockets = leg->own ? leg->own->n : leg->worker->n_sockets;
     for (unsigned i = 0; i < n; i++)
-        for (unsigned s = 0; s < worker->n_sockets; s++)
-            if (can_pair(&worker->sockets[s], &candidates[i].address))
-                ice_checklist_add(&leg->checks, &worker->sockets[s],
-                                  local_priority(leg, &worker->sockets[s]), &candidates[i].address,
-                                  candidates[i].priority);
+        for (unsigned s = 0; s < n_sockets; s++)
+            if (can_pair(&sockets[s], &candidates[i].address))
+                ice_checklist_add(&leg->checks, &sockets[s], sockets[s].priority,
+                                  &candidates[i].address, candidates[i].priority);
     leg->checks.complete |= complete;
     if (worker_leg_run_checks(leg, now))
         schedule(leg);
@@ -99,9 +94,8 @@ bool worker_leg_trigger_check(struct worker_leg *leg, const struct ice_path *pat
 {
     if (!leg->checks.pairs) /* the endpoint's credentials are not known yet */
         return false;
-    bool nominate =
-        ice_checklist_request(&leg->checks, path->socket, local_priority(leg, path->socket),
-                              &path->remote, path->priority, use_candidate, now);
+    bool nominate = ice_checklist_request(&leg->checks, path->socket, path->socket->priority,
+                                          &path->remote, path->priority, use_candidate, now);
     if (worker_leg_run_checks(leg, now))
         schedule(leg);
     return nominate;
@@ -110,7 +104,7 @@ bool worker_leg_trigger_check(struct worker_leg *leg, const struct ice_path *pat
 static void send_check(struct worker_leg *leg, struct ice_pair *pair)
 {
     struct worker *worker = leg->worker;
-    struct send_batch *batch = worker->batches[pair->socket->index];
+    struct send_batch *batch = worker_batch(worker, pair->socket);
     struct ice_question question = {.priority = PEER_REFLEXIVE(pair->local_priority),
                                     .use_candidate = pair->nominates,
                                     .again = true};
@@ -190,9 +184,9 @@ void worker_leg_ask_consent(struct worker_leg *leg, int64_t now)
     struct ice_path *path = worker_leg_nominated(leg);
     if (!path || !worker_leg_checks(leg) || now < leg->consent_due)
         return;
-    struct send_batch *batch = leg->worker->batches[path->socket->index];
+    struct send_batch *batch = worker_batch(leg->worker, path->socket);
     struct ice_question question = {
-        .priority = PEER_REFLEXIVE(local_priority(leg, path->socket)),
+        .priority = PEER_REFLEXIVE(path->socket->priority),
         /* what a controlling agent asks on its pair repeats what it has said of it */
         .use_candidate = worker_leg_nominated_ice(leg)->role == ICE_CONTROLLING};
     size_t length = ice_server_ask(leg->worker->ice, worker_leg_nominated_ice(leg), &question,

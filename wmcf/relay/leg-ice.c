@@ -86,7 +86,7 @@ static void ask(struct worker_leg *leg, int64_t now)
     if (!path || path->proven || worker_leg_checks(leg) ||
         (path->asked && now - path->asked < ASK_INTERVAL_US))
         return;
-    struct send_batch *batch = leg->worker->batches[path->socket->index];
+    struct send_batch *batch = worker_batch(leg->worker, path->socket);
     struct ice_question question = {.priority = PRIORITY};
     size_t length = ice_server_ask(leg->worker->ice, worker_leg_nominated_ice(leg), &question,
                                    send_batch_reserve(batch), path->transaction);

@@ -164,14 +164,14 @@ static bool can_send(struct worker_leg *leg)
 
 static void begin(struct worker_leg *leg, struct rtcp_writer *writer)
 {
-    struct send_batch *batch = leg->worker->batches[worker_leg_nominated(leg)->socket->index];
+    struct send_batch *batch = worker_batch(leg->worker, worker_leg_nominated(leg)->socket);
     *writer = (struct rtcp_writer){.data = send_batch_reserve(batch), .max = RTCP_MAX};
 }
 
 static void finish(struct worker_leg *leg, struct rtcp_writer *writer)
 {
     struct ice_path *path = worker_leg_nominated(leg);
-    struct send_batch *batch = leg->worker->batches[path->socket->index];
+    struct send_batch *batch = worker_batch(leg->worker, path->socket);
     size_t length = writer->length;
     if (length && ice_path_admit(path, length) && srtcp_protect(leg->srtcp, writer->data, &length))
         send_batch_commit(batch, &path->remote, length, &leg->send_failed);

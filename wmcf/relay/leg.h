@@ -53,6 +53,7 @@ struct worker_leg {
     int64_t former_until;               /* 0 = not yet */
     unsigned generations;
     struct ice_checklist checks; /* full agent */
+    struct leg_sockets *own;     /* its own; NULL = the worker's */
     uint32_t tag;  /* first half of its transactions, unique in the worker; 0 = none */
     bool checking; /* in the worker's list of those with checks to make */
     struct worker_leg *next_checking;

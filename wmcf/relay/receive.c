@@ -53,6 +53,12 @@ static struct worker_leg *leg_by_tag(struct worker *worker, const uint8_t *trans
     return g_hash_table_lookup(worker->by_tag, GUINT_TO_POINTER(tag));
 }
 
+/* A leg that has sockets of its own is at home nowhere else. */
+static bool serves(const struct media_socket *socket, const struct worker_leg *leg)
+{
+    return socket->owner == (leg->own ? leg : NULL);
+}
+
 static void receive_stun(struct worker *worker, struct media_socket *socket,
                          const union socket_address *source, const uint8_t *data, size_t length)
 {
@@ -67,8 +73,11 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
                 worker_leg_check_answered(asker, socket, source, data, length, worker->now)) ||
                (known && worker_leg_answered(known, socket, source, data, length, worker->now));
     }
-    if (request.credentials && !worker_leg_validate(request.credentials->owner, socket, source,
-                                                    length, &request, worker->now)) {
+    if (request.credentials && !serves(socket, request.credentials->owner)) {
+        good = false;
+        request.reply_length = 0;
+    } else if (request.credentials && !worker_leg_validate(request.credentials->owner, socket,
+                                                           source, length, &request, worker->now)) {
         good = false;
         request.reply_length = 0;
     }
@@ -76,7 +85,7 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
         counter_add(&worker->counters.stun_rejected, 1);
     if (request.reply_length == 0)
         return;
-    struct send_batch *batch = worker->batches[socket->index];
+    struct send_batch *batch = worker_batch(worker, socket);
     memcpy(send_batch_reserve(batch), request.reply, request.reply_length);
     send_batch_commit(batch, source, request.reply_length, NULL);
 }

@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "wmcf/relay/worker.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -29,6 +30,10 @@ struct relay {
     guint *legs_of; /* per worker */
     GHashTable *groups;
     struct outbox *outbox;
+    union socket_address *bound; /* n_addresses, without port */
+    char **advertise;
+    guint socket_buffer, own_port, own_ports, own_next; /* ports of legs of their own */
+    guint next_index;                                   /* of their sockets */
 };
 
 struct relay_leg {
@@ -39,7 +44,8 @@ struct relay_leg {
     const struct relay_leg_ops *ops;
     void *user;
     bool releasing;
-    struct relay_local *local; /* NULL = a leg with a network */
+    struct relay_address *own_addresses; /* NULL = the worker's */
+    struct relay_local *local;           /* NULL = a leg with a network */
     _Atomic unsigned dtls_pending;
 };
 
@@ -70,6 +76,7 @@ static void leg_forget(struct relay_leg *leg)
     if (--leg->group->legs == 0)
         g_hash_table_remove(relay->groups, &leg->group->id);
     relay_local_free(leg->local);
+    g_free(leg->own_addresses);
     g_free(leg->name);
     g_free(leg);
 }
@@ -189,7 +196,7 @@ static bool open_sockets(struct relay *relay, struct worker *worker,
         struct relay_address *ret = &relay->addresses[worker->number * relay->n_addresses + i];
         socket_address_to_storage(&socket->local, &ret->local);
         socket_address_to_storage(&advertised, &ret->advertised);
-        ret->priority = worker->priorities[i] = priority_of(addresses, relay->n_addresses, i);
+        ret->priority = socket->priority = priority_of(addresses, relay->n_addresses, i);
     }
     return worker_start(worker, error);
 }
@@ -239,6 +246,12 @@ struct relay *relay_new(const struct relay_config *config, GError **error)
     relay->groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     relay->outbox = g_new0(struct outbox, 1);
     relay->outbox->refs = 1;
+    relay->bound = g_memdup2(addresses, n_addresses * sizeof *addresses);
+    relay->advertise = g_strdupv((char **)config->advertise);
+    relay->socket_buffer = config->socket_buffer;
+    relay->own_port = config->own_port;
+    relay->own_ports = config->own_ports;
+    relay->next_index = SOCKETS_MAX;
     for (guint i = 0; i < workers; i++) {
         struct worker *worker = worker_new(i, &limits, post_event, relay->outbox);
         g_ptr_array_add(relay->workers, worker);
@@ -260,6 +273,8 @@ void relay_free(struct relay *relay)
     g_hash_table_destroy(relay->groups);
     g_free(relay->addresses);
     g_free(relay->legs_of);
+    g_free(relay->bound);
+    g_strfreev(relay->advertise);
     g_free(relay);
 }
 
@@ -322,6 +337,57 @@ static struct command *command_new(const struct relay_leg *leg, enum command_kin
     return command;
 }
 
+/* The next port of the range that is free; any, when no range is configured. */
+static bool open_own_socket(struct relay *relay, struct media_socket *socket,
+                            const union socket_address *address, GError **error)
+{
+    unsigned index = relay->next_index++;
+    if (!relay->own_port || !relay->own_ports)
+        return media_socket_open(socket, index, address, 0, relay->socket_buffer, error);
+    for (guint tries = 0; tries < relay->own_ports; tries++) {
+        g_autoptr(GError) reason = NULL;
+        guint16 port = (guint16)(relay->own_port + relay->own_next++ % relay->own_ports);
+        if (media_socket_open(socket, index, address, port, relay->socket_buffer, &reason))
+            return true;
+        if (errno == EADDRINUSE)
+            continue;
+        g_propagate_error(error, g_steal_pointer(&reason));
+        return false;
+    }
+    problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
+                "all UDP ports from %u to %u are in use; raise limits.full_ports", relay->own_port,
+                relay->own_port + relay->own_ports - 1);
+    return false;
+}
+
+static void close_sockets(struct leg_sockets *sockets)
+{
+    for (unsigned i = 0; sockets && i < sockets->n; i++)
+        media_socket_close(&sockets->sockets[i]);
+    g_free(sockets);
+}
+
+static struct leg_sockets *open_own_sockets(struct relay *relay, struct relay_address *addresses,
+                                            GError **error)
+{
+    struct leg_sockets *own = g_malloc0(sizeof *own + relay->n_addresses * sizeof own->sockets[0]);
+    for (gsize i = 0; i < relay->n_addresses; i++) {
+        struct media_socket *socket = &own->sockets[i];
+        union socket_address advertised;
+        if (!open_own_socket(relay, socket, &relay->bound[i], error)) {
+            close_sockets(own);
+            return NULL;
+        }
+        own->n++;
+        socket->priority = addresses[i].priority = priority_of(relay->bound, relay->n_addresses, i);
+        media_address_advertised((const char *const *)relay->advertise, &socket->local, &advertised,
+                                 NULL);
+        socket_address_to_storage(&socket->local, &addresses[i].local);
+        socket_address_to_storage(&advertised, &addresses[i].advertised);
+    }
+    return own;
+}
+
 struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_config *config,
                                 GError **error)
 {
@@ -331,7 +397,16 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
                     relay->legs_max);
         return NULL;
     }
+    struct leg_sockets *own = NULL;
+    g_autofree struct relay_address *own_addresses = NULL;
+    if (config->ice_full) {
+        own_addresses = g_new0(struct relay_address, relay->n_addresses);
+        own = open_own_sockets(relay, own_addresses, error);
+        if (!own)
+            return NULL;
+    }
     struct relay_leg *leg = g_new0(struct relay_leg, 1);
+    leg->own_addresses = g_steal_pointer(&own_addresses);
     leg->relay = relay;
     leg->group = group_for(relay, config->group);
     leg->group->legs++;
@@ -342,6 +417,7 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
                                 config->local_ufrag ? config->local_ufrag : "",
                                 config->local_pwd ? config->local_pwd : "", config->ice_full,
                                 config->cname ? config->cname : "");
+    leg->there->own = own;
     if (config->local)
         leg->there->local = leg->local = relay_local_new(config->local, worker_of(leg), leg->there);
     relay->legs++;
@@ -358,6 +434,8 @@ struct relay_local *relay_leg_local(const struct relay_leg *leg)
 const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n)
 {
     *ret_n = leg->relay->n_addresses;
+    if (leg->own_addresses)
+        return leg->own_addresses;
     return leg->relay->addresses + leg->group->worker * leg->relay->n_addresses;
 }
 

@@ -42,6 +42,8 @@ struct relay_config {
     guint streams_max;         /* SSRCs per leg, receive side */
     guint stun_rate_unknown;   /* STUN requests/s and worker with an unknown ufrag or bad integrity
                                 * that are still looked at */
+    guint own_port, own_ports; /* legs with ice_full have ports of their own: the first, and how
+                                * many; 0 = any that are free */
     guint ice_pairs_max;       /* candidate pairs that a leg checks by itself */
     guint ice_checks_max;      /* checks of a leg between two ICE restarts, repetitions too */
 };
@@ -144,7 +146,8 @@ guint relay_workers(const struct relay *relay);
 /* RESOURCES_UNAVAILABLE at the limit. Owned by the relay; ended by relay_leg_release(). */
 struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_config *config,
                                 GError **error);
-/* The candidates of the leg's worker; *ret_n of them, borrowed, live as long as the relay. */
+/* The leg's candidates, its own or those of its worker; *ret_n of them, borrowed, live as long as
+ * the leg. */
 const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsize *ret_n);
 
 enum relay_ice_role {

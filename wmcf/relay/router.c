@@ -42,7 +42,7 @@ static void emit(struct subscription *subscription, struct ice_path *path,
                  const struct packet *packet, const struct rtp_fields *fields, uint64_t index)
 {
     struct worker_leg *leg = subscription->line->leg;
-    struct send_batch *batch = leg->worker->batches[path->socket->index];
+    struct send_batch *batch = worker_batch(leg->worker, path->socket);
     uint8_t *out = send_batch_reserve(batch);
     size_t header = rtp_header_write(out, fields, &subscription->extensions, packet->audio_level);
     rtp_transform_protect(leg->out, out, header, packet->payload, packet->length, fields->ssrc,

@@ -163,6 +163,7 @@ bool media_socket_open(struct media_socket *socket_, unsigned index,
         problem_set(error, PROBLEM_INTERNAL_ERROR, "cannot bind UDP %s: %s; %s", text,
                     g_strerror(reason), remedy);
         close(fd);
+        errno = reason;
         return false;
     }
     getsockname(fd, &local.any, &length);

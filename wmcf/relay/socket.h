@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The UDP sockets of a worker: one per media address, so that the local address of a datagram is
- * known without asking and an answer leaves from where the question came in.
+ * known without asking and an answer leaves from where the question came in. A leg that checks by
+ * itself has sockets of its own: two servers with one port each could have one leg between them.
  * Threads: made on the control thread, then the worker's. */
 #include "wmcf/relay/address.h"
 #include "wmcf/relay/relay.h"
@@ -13,6 +14,18 @@ struct media_socket {
     int fd;
     bool segmentation; /* UDP_SEGMENT has not failed yet */
     union socket_address local;
+
+    /* the worker's */
+    struct send_batch *batch;
+    struct worker_leg *owner; /* NULL = shared by all legs */
+    uint32_t priority;        /* of its candidate */
+    bool sending;             /* in the worker's list of those with something to send */
+    struct media_socket *next_sending;
+};
+struct leg_sockets { /* of one leg */
+    struct leg_sockets *next;
+    unsigned n;
+    struct media_socket sockets[];
 };
 
 /* The addresses to bind, ports 0: those of `bind`, wildcards expanded; by default every address of
@@ -22,6 +35,7 @@ union socket_address *media_addresses(const char *const *bind, guint *ret_n, GEr
 bool media_address_advertised(const char *const *advertise, const union socket_address *local,
                               union socket_address *ret, GError **error);
 
+/* On failure errno tells why, too. */
 bool media_socket_open(struct media_socket *socket, unsigned index,
                        const union socket_address *address, guint16 port, guint buffer,
                        GError **error);

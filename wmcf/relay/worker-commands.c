@@ -33,6 +33,7 @@ static void add(struct worker *worker, struct worker_leg *leg)
 {
     if (!leg->local) /* nobody can reach it by STUN */
         worker_leg_add_ice(leg);
+    worker_open_sockets(worker, leg);
     leg->slot = worker->slot_next;
     worker->slot_next = (worker->slot_next + 1) % WORKER_REPORT_SLOTS;
     struct worker_leg **slot = &worker->slots[leg->slot];
@@ -53,6 +54,7 @@ static void release(struct worker *worker, struct worker_leg *leg)
     worker_leg_end_checks(leg);
     worker_leg_forget_ice(leg);
     worker_leg_forget_paths(leg);
+    worker_close_sockets(worker, leg);
     *leg->link = leg->next;
     if (leg->next)
         leg->next->link = leg->link;
@@ -72,7 +74,7 @@ static void send_dtls(struct worker *worker, struct worker_leg *leg, GBytes *dat
     const uint8_t *data = g_bytes_get_data(datagram, &length);
     if (!path || length == 0 || length > SEND_PACKET_MAX || !ice_path_admit(path, length))
         return;
-    struct send_batch *batch = worker->batches[path->socket->index];
+    struct send_batch *batch = worker_batch(worker, path->socket);
     memcpy(send_batch_reserve(batch), data, length);
     send_batch_commit(batch, &path->remote, length, &leg->send_failed);
 }

@@ -77,9 +77,12 @@ void worker_forget_ssrc(struct worker *worker, uint32_t ssrc, const struct worke
 
 void worker_flush(struct worker *worker)
 {
-    for (unsigned i = 0; i < worker->n_sockets; i++) {
-        send_batch_flush(worker->batches[i]);
-        struct send_totals *totals = send_batch_totals(worker->batches[i]);
+    while (worker->sending) {
+        struct media_socket *socket = worker->sending;
+        worker->sending = socket->next_sending;
+        socket->sending = false;
+        send_batch_flush(socket->batch);
+        struct send_totals *totals = send_batch_totals(socket->batch);
         if (totals->calls == 0 && totals->dropped == 0)
             continue;
         counter_add(&worker->counters.packets_out, totals->packets);
@@ -220,6 +223,44 @@ static int timeout(struct worker *worker)
     return left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
+static bool watch(struct worker *worker, int fd, void *what)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
+    return epoll_ctl(worker->poll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+void worker_open_sockets(struct worker *worker, struct worker_leg *leg)
+{
+    for (unsigned i = 0; leg->own && i < leg->own->n; i++) {
+        struct media_socket *socket = &leg->own->sockets[i];
+        socket->batch = send_batch_new(socket);
+        socket->owner = leg;
+        watch(worker, socket->fd, socket);
+    }
+}
+
+void worker_close_sockets(struct worker *worker, struct worker_leg *leg)
+{
+    if (!leg->own)
+        return;
+    for (unsigned i = 0; i < leg->own->n; i++)
+        media_socket_close(&leg->own->sockets[i]);
+    /* What was ready together with the command may name them still. */
+    leg->own->next = worker->closed;
+    worker->closed = g_steal_pointer(&leg->own);
+}
+
+static void forget_closed(struct worker *worker)
+{
+    while (worker->closed) {
+        struct leg_sockets *closed = worker->closed;
+        worker->closed = closed->next;
+        for (unsigned i = 0; i < closed->n; i++)
+            send_batch_free(closed->sockets[i].batch);
+        g_free(closed);
+    }
+}
+
 static void *worker_main(void *data)
 {
     struct worker *worker = data;
@@ -236,6 +277,7 @@ static void *worker_main(void *data)
                     break;
             }
         }
+        forget_closed(worker);
         worker->now = g_get_monotonic_time();
         if (worker->n_legs && worker->now >= worker->tick_at) {
             worker->tick_at = MAX(worker->tick_at + WORKER_TICK_US, worker->now);
@@ -245,19 +287,13 @@ static void *worker_main(void *data)
     return NULL;
 }
 
-static bool watch(struct worker *worker, int fd, void *what)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = what};
-    return epoll_ctl(worker->poll, EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
 bool worker_start(struct worker *worker, GError **error)
 {
     worker->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     worker->poll = epoll_create1(EPOLL_CLOEXEC);
     bool ok = worker->wake >= 0 && worker->poll >= 0 && watch(worker, worker->wake, NULL);
     for (unsigned i = 0; ok && i < worker->n_sockets; i++) {
-        worker->batches[i] = send_batch_new(&worker->sockets[i]);
+        worker->sockets[i].batch = send_batch_new(&worker->sockets[i]);
         ok = watch(worker, worker->sockets[i].fd, &worker->sockets[i]);
     }
     if (!ok) {
@@ -289,11 +325,13 @@ void worker_free(struct worker *worker)
         for (struct worker_leg *leg = worker->slots[i], *next; leg; leg = next) {
             next = leg->next;
             worker_leg_forget_ice(leg);
+            worker_close_sockets(worker, leg);
             worker_leg_free(leg);
         }
     }
+    forget_closed(worker);
     for (unsigned i = 0; i < worker->n_sockets; i++) {
-        send_batch_free(worker->batches[i]);
+        send_batch_free(worker->sockets[i].batch);
         media_socket_close(&worker->sockets[i]);
     }
     if (worker->wake >= 0)

@@ -119,9 +119,9 @@ struct worker {
     bool running;   /* worker */
 
     struct media_socket sockets[SOCKETS_MAX];
-    uint32_t priorities[SOCKETS_MAX]; /* of their candidates */
     unsigned n_sockets;
-    struct send_batch *batches[SOCKETS_MAX];
+    struct media_socket *sending; /* with something to send */
+    struct leg_sockets *closed;   /* of legs that are gone, until nobody can look at them */
     struct receive_ring *ring;
     struct address_table *addresses;
     struct ice_server *ice;
@@ -158,6 +158,21 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t amount)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
                           memory_order_relaxed);
 }
+
+/* Where what this socket sends is written to; sent by the next worker_flush(). */
+static inline struct send_batch *worker_batch(struct worker *worker, struct media_socket *socket)
+{
+    if (!socket->sending) {
+        socket->sending = true;
+        socket->next_sending = worker->sending;
+        worker->sending = socket;
+    }
+    return socket->batch;
+}
+
+/* Begins to serve the leg's own sockets, and ends it. */
+void worker_open_sockets(struct worker *worker, struct worker_leg *leg);
+void worker_close_sockets(struct worker *worker, struct worker_leg *leg);
 
 void worker_raise(struct worker_leg *leg, enum event_kind kind);
 void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char *mid,

@@ -68,12 +68,10 @@ static void new_credentials(struct side *side)
     g_snprintf(side->pwd, sizeof side->pwd, "passwordpasswordpassw%u", serial);
 }
 
-static void begin(struct side *side, const char *address, bool full)
+static void begin_in(struct side *side, struct relay *relay, bool full)
 {
-    const char *const bind[] = {address, NULL};
-    struct relay_config config = {.bind = bind, .consent_timeout_ms = 3000};
     g_autoptr(GError) error = NULL;
-    *side = (struct side){.relay = test_relay_new(&config)};
+    *side = (struct side){.relay = relay};
     side->dtls = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     new_credentials(side);
     struct relay_leg_config leg = {.group = 1,
@@ -85,6 +83,13 @@ static void begin(struct side *side, const char *address, bool full)
                                    .user = side};
     side->leg = relay_leg_new(side->relay, &leg, &error);
     g_assert_no_error(error);
+}
+
+static void begin(struct side *side, const char *address, bool full)
+{
+    const char *const bind[] = {address, NULL};
+    struct relay_config config = {.bind = bind, .consent_timeout_ms = 3000};
+    begin_in(side, test_relay_new(&config), full);
 }
 
 static void release(struct side *side)
@@ -259,6 +264,67 @@ static void test_failure(void)
     end(&b);
 }
 
+#define MANY 20
+
+/* Two servers have many legs between them: full ones have ports of their own, so one lite side is
+ * no matter either. */
+static void many(bool b_full)
+{
+    static const char *const bind[] = {"127.0.0.1", NULL};
+    struct relay_config config = {.bind = bind, .own_port = 23000, .own_ports = 3 * MANY};
+    struct relay *relays[2] = {test_relay_new(&config), test_relay_new(&config)};
+    struct side sides[MANY][2] = {0};
+    for (guint i = 0; i < MANY; i++) {
+        for (guint k = 0; k < 2; k++)
+            begin_in(&sides[i][k], relays[k], k == 0 || b_full);
+        tell(&sides[i][1], &sides[i][0], b_full ? RELAY_ICE_CONTROLLED : RELAY_ICE_LITE, true);
+        tell(&sides[i][0], &sides[i][1], RELAY_ICE_CONTROLLING, true);
+    }
+    for (guint i = 0; i < MANY; i++)
+        check_joined(&sides[i][0], &sides[i][1]);
+    for (guint i = 0; i < MANY; i++)
+        for (guint k = 0; k < 2; k++) {
+            release(&sides[i][k]);
+            g_ptr_array_unref(sides[i][k].dtls);
+        }
+    relay_free(relays[0]);
+    relay_free(relays[1]);
+}
+
+static void test_many(void)
+{
+    many(true);
+    many(false);
+}
+
+/* The ports are used up: refused in a sentence, and free again after a release. */
+static void test_ports(void)
+{
+    static const char *const bind[] = {"127.0.0.1", NULL};
+    struct relay_config config = {.bind = bind, .own_port = 23100, .own_ports = 2};
+    struct relay *relay = test_relay_new(&config);
+    struct side sides[2] = {0};
+    g_autoptr(GError) error = NULL;
+    struct relay_leg_config leg = {.group = 1,
+                                   .name = "t",
+                                   .local_ufrag = "x",
+                                   .local_pwd = "y",
+                                   .ice_full = true,
+                                   .ops = &ops};
+    for (guint i = 0; i < 2; i++)
+        begin_in(&sides[i], relay, true);
+    g_assert_null(relay_leg_new(relay, &leg, &error));
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_RESOURCES_UNAVAILABLE);
+    for (guint i = 0; i < 2; i++) {
+        release(&sides[i]);
+        g_ptr_array_unref(sides[i].dtls);
+    }
+    begin_in(&sides[0], relay, true);
+    release(&sides[0]);
+    g_ptr_array_unref(sides[0].dtls);
+    relay_free(relay);
+}
+
 /* --- restart ---------------------------------------------------------------------------------- */
 
 static void restart(struct side *side)
@@ -366,6 +432,8 @@ int main(int argc, char **argv)
     g_test_add_func("/relay-ice/peer-reflexive", test_peer_reflexive);
     g_test_add_func("/relay-ice/early-checks", test_early_checks);
     g_test_add_func("/relay-ice/trickle", test_trickle);
+    g_test_add_func("/relay-ice/many", test_many);
+    g_test_add_func("/relay-ice/ports", test_ports);
     g_test_add_func("/relay-ice/restart", test_restart);
     g_test_add_func("/relay-ice/cancel", test_cancel);
     g_test_add_func("/relay-ice/failure", test_failure);

@@ -215,6 +215,87 @@ static void test_ask(void)
     tear_down(&f);
 }
 
+/* RFC 8445 7.3.1.1: two agents of one role. */
+static void test_roles(void)
+{
+    struct fixture f;
+    set_up(&f, 1000);
+    f.credentials.role = ICE_CONTROLLING;
+    f.credentials.tie_breaker = 100; /* the asker has 99 */
+    expect_refused(&f, (struct question){"ours:theirs", PASSWORD}, 487);
+    g_assert_cmpint(f.credentials.role, ==, ICE_CONTROLLING);
+    g_assert_true(
+        ask(&f, (struct question){"ours:theirs", PASSWORD, .controlled = true}, false, SECOND));
+    g_assert_false(f.request.role_changed);
+    reply(&f, PASSWORD);
+    f.credentials.tie_breaker = 98;
+    g_assert_true(ask(&f, (struct question){"ours:theirs", PASSWORD}, false, SECOND));
+    g_assert_true(f.request.role_changed);
+    g_assert_cmpint(f.credentials.role, ==, ICE_CONTROLLED);
+    reply(&f, PASSWORD);
+    expect_refused(&f, (struct question){"ours:theirs", PASSWORD, .controlled = true}, 487);
+    f.credentials.tie_breaker = 100;
+    g_assert_true(
+        ask(&f, (struct question){"ours:theirs", PASSWORD, .controlled = true}, false, SECOND));
+    g_assert_true(f.request.role_changed);
+    g_assert_cmpint(f.credentials.role, ==, ICE_CONTROLLING);
+    reply(&f, PASSWORD);
+    guint64 before = f.credentials.tie_breaker;
+    ice_credentials_switch_role(&f.credentials);
+    g_assert_cmpint(f.credentials.role, ==, ICE_CONTROLLED);
+    g_assert_true(f.credentials.tie_breaker != before);
+    tear_down(&f);
+}
+
+/* Two servers ask each other: answers are believed when they are authentic, and only then. */
+static void test_judge(void)
+{
+    struct fixture a, b;
+    uint8_t question[ICE_CHECK_MAX], transaction[ICE_TRANSACTION];
+    struct ice_question check = {.priority = 7, .use_candidate = true};
+    set_up(&a, 100);
+    set_up(&b, 100);
+    a.credentials.role = ICE_CONTROLLING;
+    strcpy(a.credentials.remote_ufrag, "ours");
+    strcpy(a.credentials.remote_pwd, PASSWORD);
+    for (guint i = 0; i < 300; i++) { /* the library's list never fills */
+        size_t length = ice_server_ask(a.server, &a.credentials, &check, question, transaction);
+        g_assert_true(
+            ice_server_handle(b.server, question, length, &b.source, true, SECOND, &b.request));
+        g_assert_true(b.request.use_candidate);
+        g_assert_cmpuint(b.request.priority, ==, 7);
+        g_assert_cmpint(
+            ice_server_judge(a.server, &a.credentials, b.request.reply, b.request.reply_length), ==,
+            ICE_ANSWER_GOOD);
+        b.request.reply[b.request.reply_length - 12] ^= 1;
+        g_assert_cmpint(
+            ice_server_judge(a.server, &a.credentials, b.request.reply, b.request.reply_length), ==,
+            ICE_ANSWER_FORGED);
+    }
+    /* the same transaction again */
+    uint8_t again[ICE_TRANSACTION];
+    memcpy(again, transaction, sizeof again);
+    check.again = true;
+    g_assert_cmpuint(ice_server_ask(a.server, &a.credentials, &check, question, again), >, 0);
+    g_assert_cmpmem(again, sizeof again, transaction, sizeof transaction);
+    g_assert_cmpmem(question + 8, ICE_TRANSACTION, transaction, ICE_TRANSACTION);
+    /* a conflict is one only when it is authentic, too */
+    b.credentials.role = ICE_CONTROLLING;
+    b.credentials.tie_breaker = G_MAXUINT64;
+    size_t length = ice_server_ask(a.server, &a.credentials, &check, question, again);
+    g_assert_false(
+        ice_server_handle(b.server, question, length, &b.source, true, SECOND, &b.request));
+    g_assert_cmpint(
+        ice_server_judge(a.server, &a.credentials, b.request.reply, b.request.reply_length), ==,
+        ICE_ANSWER_CONFLICT);
+    strcpy(a.credentials.remote_pwd, "another password it is");
+    g_assert_cmpint(
+        ice_server_judge(a.server, &a.credentials, b.request.reply, b.request.reply_length), ==,
+        ICE_ANSWER_FORGED);
+    tear_down(&a);
+    tear_down(&b);
+}
+
 static unsigned answered(struct fixture *f, struct question question, bool known_source, gint64 now,
                          unsigned n)
 {
@@ -273,6 +354,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ice-stun/refused", test_refused);
     g_test_add_func("/ice-stun/not-requests", test_not_requests);
     g_test_add_func("/ice-stun/ask", test_ask);
+    g_test_add_func("/ice-stun/roles", test_roles);
+    g_test_add_func("/ice-stun/judge", test_judge);
     g_test_add_func("/ice-stun/limits", test_limits);
     g_test_add_func("/ice-stun/any-octets", test_any_octets);
     return g_test_run();
