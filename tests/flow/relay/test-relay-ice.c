@@ -128,6 +128,19 @@ static void tell(struct side *side, const struct side *other, enum relay_ice_rol
     relay_leg_set_remote_ice(side->leg, &remote);
 }
 
+static void on_stats(const struct relay_leg_stats *stats, void *user)
+{
+    *(bool *)user = true;
+}
+
+/* The worker has done what it was told. */
+static void have_done(struct side *side)
+{
+    bool done = false;
+    relay_leg_stats(side->leg, on_stats, &done);
+    UNTIL(done);
+}
+
 static void check_dtls(struct side *from, struct side *to)
 {
     g_autoptr(GBytes) datagram = g_bytes_new_static("\x16\xfe\xfdsomething like DTLS", 22);
@@ -385,9 +398,11 @@ static void test_cancel(void)
     /* and b comes back to the old ones */
     memcpy(a.ufrag, before.ufrag, sizeof a.ufrag);
     memcpy(a.pwd, before.pwd, sizeof a.pwd);
-    restart(&b);
-    tell(&b, &a, RELAY_ICE_CONTROLLING, true);
+    new_credentials(&b);
+    relay_leg_prepare_ice(b.leg, b.ufrag, b.pwd);
     tell(&a, &b, RELAY_ICE_LITE, true);
+    have_done(&a);
+    tell(&b, &a, RELAY_ICE_CONTROLLING, true);
     UNTIL(b.connected == 3);
     check_dtls(&a, &b);
     end(&a);

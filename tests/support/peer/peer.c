@@ -409,8 +409,9 @@ static void answer_line(struct peer *peer, guint index, const struct peer_sdp_me
 {
     struct peer_line *line = index < peer->lines->len ? peer->lines->pdata[index] : NULL;
     if (line && line->rejected && strcmp(line->mid, media->mid) != 0) {
-        line_free(line);
+        struct peer_line *former = line;
         line = peer->lines->pdata[index] = new_line_for(peer, media);
+        line_free(former);
     } else if (!line) {
         line = new_line_for(peer, media);
         g_ptr_array_add(peer->lines, line);
