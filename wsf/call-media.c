@@ -290,10 +290,21 @@ json_t *media_routes(const struct leg *a, const struct leg *b)
     return routes;
 }
 
+static struct policy_caller caller_of(const struct wsf *wsf, const struct session *session)
+{
+    const struct endpoint *caller = registrar_endpoint(wsf->registrar, session->caller->endpoint);
+    return (struct policy_caller){session->subject, caller ? caller->kind : ENDPOINT_CLIENT};
+}
+
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
 {
-    const struct session *session = leg->session;
-    const struct endpoint *caller = registrar_endpoint(wsf->registrar, session->caller->endpoint);
-    const struct policy_caller from = {session->subject, caller ? caller->kind : ENDPOINT_CLIENT};
-    return policy_media_json(wsf->policy, &from, session->called, leg->negotiated);
+    const struct policy_caller from = caller_of(wsf, leg->session);
+    return policy_media_json(wsf->policy, &from, leg->session->called, leg->negotiated);
+}
+
+bool media_permit(const struct wsf *wsf, const struct session *session,
+                  struct offer_template *wanted, GError **error)
+{
+    const struct policy_caller from = caller_of(wsf, session);
+    return policy_limit_media(wsf->policy, &from, session->called, wanted, error);
 }

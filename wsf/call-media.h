@@ -97,3 +97,7 @@ json_t *media_routes(const struct leg *a, const struct leg *b);
 /* The gates and limits of a leg once both sides are connected, by the policy of its call. Transfer
  * full. */
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg);
+/* Takes out of what somebody would like what the policy of the call does not permit.
+ * NOT_AUTHORIZED when nothing is left. */
+bool media_permit(const struct wsf *wsf, const struct session *session,
+                  struct offer_template *wanted, GError **error);

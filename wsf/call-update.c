@@ -181,11 +181,15 @@ static void begin_offer(struct wsf *wsf, struct leg *leg, struct offer_template 
     ask_far(wsf, change);
 }
 
-static struct offer_template *read_offer(const struct wsf *wsf, const char *sdp, GError **error)
+static struct offer_template *read_offer(const struct wsf *wsf, const struct leg *leg,
+                                         const char *sdp, GError **error)
 {
     offer_template_auto *offer =
         offer_template_parse(sdp, conf_int(wsf->conf, "call", "sdp_max"), error);
-    return offer ? offer_template_own(offer, error) : NULL;
+    struct offer_template *own = offer ? offer_template_own(offer, error) : NULL;
+    if (own && !media_permit(wsf, leg->session, own, error))
+        g_clear_pointer(&own, offer_template_free);
+    return own;
 }
 
 /* The initiator's offer has lost against this one, which is taken as soon as all is undone. */
@@ -207,7 +211,7 @@ void call_update_offer(struct wsf *wsf, struct leg *leg, const char *sdp, const 
                        const json_t *user_data, struct link_transaction *transaction)
 {
     g_autoptr(GError) error = NULL;
-    struct offer_template *wanted = read_offer(wsf, sdp, &error);
+    struct offer_template *wanted = read_offer(wsf, leg, sdp, &error);
     if (wanted && yields(wsf, leg)) {
         offer_template_free(wanted);
         yield_to(wsf, leg, sdp, offer_id, user_data, transaction);
@@ -230,7 +234,7 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
     g_autoptr(GError) error = NULL;
     offer_template_auto *wish =
         offer_template_parse(pre_offer, conf_int(wsf->conf, "call", "sdp_max"), &error);
-    if (!wish || !may_change(leg, &error)) {
+    if (!wish || !may_change(leg, &error) || !media_permit(wsf, leg->session, wish, &error)) {
         leg_fail(leg, transaction, error);
         return;
     }
@@ -252,7 +256,7 @@ void change_finish(struct wsf *wsf, struct session *session)
     settle_state(wsf, change->near, "change over");
     settle_state(wsf, change->far, "change over");
     call_change_free(session);
-    offer_template_auto *wanted = next ? read_offer(wsf, sdp, NULL) : NULL;
+    offer_template_auto *wanted = next ? read_offer(wsf, next, sdp, NULL) : NULL;
     g_autoptr(GError) error = NULL;
     if (next && wanted && may_change(next, &error)) {
         begin_offer(wsf, next, g_steal_pointer(&wanted), sdp, offer_id, user_data);

@@ -249,13 +249,15 @@ guint policy_media_row(const struct policy *policy, const struct policy_caller *
 bool policy_limit_media(const struct policy *policy, const struct policy_caller *from,
                         const char *to, struct offer_template *wanted, GError **error)
 {
-    guint max = get_row(policy, find_row(policy, from, to, 0))->media_max, kept = 0;
+    guint max = get_row(policy, find_row(policy, from, to, 0))->media_max, kept = 0, kept_used = 0;
     guint before = wanted->medias->len;
     for (guint i = 0; i < wanted->medias->len;) {
         const struct offer_media *media = g_ptr_array_index(wanted->medias, i);
         guint row = policy_media_row(policy, from, to, media->kind);
-        if (get_row(policy, row)->permit && (!max || kept < max)) {
+        bool used = !media->rejected && media->direction != MEDIA_INACTIVE;
+        if (get_row(policy, row)->permit && (!used || !max || kept_used < max)) {
             kept++;
+            kept_used += used;
             i++;
         } else {
             g_ptr_array_remove_index(wanted->medias, i);

@@ -105,6 +105,21 @@ calls_max = 1
         assert.equal(problemDetails.cause, 'NOT_AUTHORIZED');
     });
 
+    test('nor does it come into a running call', async () => {
+        const alice = await register(ALICE);
+        const dave = await register(DAVE);
+        const { a } = await call(wsf, alice, dave);
+        const media = (mid, mediaType, codecs) => ({ mid, mediaType, direction: 'sendrecv', codecs });
+        const sdpOffer = describeSdp({ medias: [media('0', 'audio', ['opus']), media('1', 'video', ['VP8'])] }, '192.0.2.7');
+        const { success } = await alice.request('mupdate', { mediaSessionId: a, sdpOffer, offerId: 'mine' });
+        assert.equal(success, true);
+        const answer = await alice.expect('mupdate');
+        answer.reply();
+        assert.match(answer.sdpAnswer, /m=audio [1-9]/);
+        assert.doesNotMatch(answer.sdpAnswer, /m=video [1-9]/);
+        await dave.expectNothing(20);
+    });
+
     test('calls at a time: of a caller, of a callee', async () => {
         const [alice, carol, dave, bob] = [
             await register(ALICE),
