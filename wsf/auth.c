@@ -155,6 +155,14 @@ bool auth_reload(struct auth *auth, GError **error)
     return true;
 }
 
+bool auth_knows(const struct auth *auth, const char *webrtc_id)
+{
+    bool known = false;
+    if (auth->basic)
+        g_free(auth_basic_hash(auth->basic, webrtc_id, &known));
+    return known;
+}
+
 bool auth_has_basic(const struct auth *auth)
 {
     return auth->basic != NULL;

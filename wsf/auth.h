@@ -16,6 +16,8 @@ void auth_free(struct auth *auth);
 /* Reads the files again; on failure what was good stays in use. */
 bool auth_reload(struct auth *auth, GError **error);
 
+/* True when this identity has a password here; tokens and certificates may name others. */
+bool auth_knows(const struct auth *auth, const char *webrtc_id);
 bool auth_has_basic(const struct auth *auth);
 bool auth_has_bearer(const struct auth *auth);
 

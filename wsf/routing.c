@@ -90,8 +90,12 @@ static bool find_own(const struct wsf *wsf, const struct endpoint *caller, struc
     g_clear_pointer(&ret->endpoints, g_ptr_array_unref);
     if (find_in_network(wsf, caller, ret))
         return true;
-    /* Unknown and offline callees are one answer: nobody learns who exists. */
-    if (resource)
+    /* Unknown and offline callees are one answer unless configured: nobody learns who exists. */
+    bool told = conf_bool(wsf->conf, "call", "reveal_unknown");
+    if (!resource && told && !auth_knows(wsf->auth, ret->called))
+        problem_set_param(error, PROBLEM_RESOURCE_NOT_FOUND, "/resourceId",
+                          "there is no such user here");
+    else if (resource)
         problem_set_param(error, PROBLEM_RESOURCE_NOT_FOUND, "/resourceId",
                           "this resource does not exist here");
     else

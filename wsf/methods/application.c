@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Application methods (`method.authority`): relayed hop by hop to the far end of a call, and its
- * response back. Outside a call they would need a permit that no policy here gives. */
+/* Application methods (`method.authority`, 6.3.2.5.x.6): relayed hop by hop, within a media session
+ * to the far end of it, outside of one to whom a resourceId names if policy permits; the response
+ * comes back the same way. Of a user with several endpoints the one that registered last is asked:
+ * a question has one answer. */
 #define LOG_CATEGORY "application"
 #include "wsf-link/json-read.h"
 #include "wsf/call.h"
+#include "wsf/identity.h"
 #include "wsf/methods/methods.h"
+#include "wsf/routing.h"
 
 struct relayed {
     struct link_transaction *txn;
-    char *media_session_id; /* of the asking side */
+    const char *member; /* what the asking side has named: "mediaSessionId" or "resourceId" */
+    char *value;
 };
 
 static void on_far_response(struct link *link, const struct link_response *response, void *user)
 {
     struct relayed *relayed = user;
-    json_t *members = json_pack("{s:s}", "mediaSessionId", relayed->media_session_id);
+    json_t *members = json_pack("{s:s}", relayed->member, relayed->value);
     json_t *user_data = json_object_get(response->message, "userData");
     if (user_data)
         json_object_set(members, "userData", user_data);
@@ -27,47 +32,128 @@ static void on_far_response(struct link *link, const struct link_response *respo
     } else {
         link_fail(relayed->txn, response->error, members);
     }
-    g_free(relayed->media_session_id);
+    g_free(relayed->value);
     g_free(relayed);
 }
 
-static struct leg *far_end(struct client *client, const json_t *message, struct leg **ret_near,
-                           GError **error)
+/* Sends `members` (stolen) on, with the asking side's userData. */
+static void relay(struct link *link, struct link_transaction *txn, const char *member,
+                  const char *value, json_t *members, const json_t *user_data)
 {
-    if (!json_object_get(message, "mediaSessionId")) {
-        problem_set(error, PROBLEM_NOT_AUTHORIZED,
-                    "application methods are permitted within a media session only");
-        return NULL;
-    }
+    struct relayed *relayed = g_new(struct relayed, 1);
+    *relayed = (struct relayed){txn, member, g_strdup(value)};
+    if (user_data)
+        json_object_set_new(members, "userData", json_deep_copy(user_data));
+    link_request(link, link_transaction_method(txn), members, 0, on_far_response, relayed);
+}
+
+static void set_away(GError **error)
+{
+    problem_set_retry(error, PROBLEM_PEER_TIMEOUT, 5, "the far end is not connected at the moment");
+}
+
+/* --- within a media session ----------------------------------------------------------------------
+ */
+
+static bool relay_in_session(struct client *client, struct link_transaction *txn,
+                             const json_t *message, const json_t *user_data, GError **error)
+{
     struct leg *near = method_leg(client, message, error);
+    struct leg *far = near ? leg_far(near) : NULL;
     if (!near)
-        return NULL;
-    struct leg *far = leg_far(near);
-    *ret_near = near;
-    if (!far)
+        return false;
+    if (!far) {
         problem_set(error, PROBLEM_INVALID_STATE, "nobody has answered the call yet");
-    return far;
+        return false;
+    }
+    if (!far->endpoint) {
+        problem_set(error, PROBLEM_APP_METHOD_UNKNOWN, "a media resource knows no such methods");
+        return false;
+    }
+    struct link *link = leg_link(client->wsf, far);
+    if (!link) {
+        set_away(error);
+        return false;
+    }
+    relay(link, txn, "mediaSessionId", near->media_session_id,
+          json_pack("{s:s}", "mediaSessionId", far->media_session_id), user_data);
+    return true;
+}
+
+/* --- outside of one ------------------------------------------------------------------------------
+ */
+
+static bool permit(const struct wsf *wsf, const struct endpoint *caller, const struct caller_id *id,
+                   const char *resource_id, GError **error)
+{
+    const struct policy_caller from = {id->subject, caller->kind};
+    guint row;
+    if (policy_permit(wsf->policy, &from, resource_id, &row, NULL) &&
+        policy_application(wsf->policy, row))
+        return true;
+    problem_set(error, PROBLEM_NOT_AUTHORIZED,
+                "application methods are permitted within a media session only");
+    return false;
+}
+
+static struct endpoint *connected(const struct route *route)
+{
+    for (guint i = 0; i < route->endpoints->len; i++) {
+        struct endpoint *endpoint = g_ptr_array_index(route->endpoints, i);
+        if (endpoint->link)
+            return endpoint;
+    }
+    return NULL;
+}
+
+static json_t *members_for(const struct endpoint *to, const char *called,
+                           const struct caller_id *id, guint hop_limit)
+{
+    json_t *members = json_pack("{s:s}", "resourceId", called);
+    identity_put(members, "assertedOriginatingId", id->asserted, id->authority);
+    if (endpoint_is_wsf(to))
+        json_object_set_new(members, "hopLimit", json_integer(hop_limit));
+    return members;
+}
+
+static bool relay_to_resource(struct client *client, struct link_transaction *txn,
+                              const json_t *message, const json_t *user_data, GError **error)
+{
+    const struct wsf *wsf = client->wsf;
+    const struct endpoint *caller = client_endpoint(client);
+    const char *resource_id = NULL;
+    struct caller_id id = {0};
+    struct route route = {0};
+    guint hop_limit = 0;
+    bool good =
+        json_read_string(message, "", "resourceId", JSON_REQUIRED, 320, &resource_id, error) &&
+        identity_originating(wsf, caller, message, &id, error) &&
+        permit(wsf, caller, &id, resource_id, error) &&
+        routing_find(wsf, resource_id, caller, &route, error) &&
+        routing_hop_limit(wsf, &route, message, caller, &hop_limit, error);
+    if (good && route.kind == ROUTE_RESOURCE) {
+        problem_set(error, PROBLEM_APP_METHOD_UNKNOWN, "a media resource knows no such methods");
+        good = false;
+    }
+    struct endpoint *to = good ? connected(&route) : NULL;
+    if (good && !to)
+        set_away(error);
+    if (to)
+        relay(to->link, txn, "resourceId", resource_id,
+              members_for(to, route.called, &id, hop_limit), user_data);
+    caller_id_finish(&id);
+    route_finish(&route);
+    return to != NULL;
 }
 
 void handle_application(struct client *client, struct link_transaction *txn)
 {
     const json_t *message = link_transaction_message(txn), *user_data = NULL;
     const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
-    struct leg *near = NULL;
+    bool in_session = json_object_get(message, "mediaSessionId") != NULL;
     GError *error = NULL;
-    struct leg *far = far_end(client, message, &near, &error);
-    struct link *link = far ? leg_link(client->wsf, far) : NULL;
-    if (far && !link)
-        problem_set_retry(&error, PROBLEM_PEER_TIMEOUT, 5,
-                          "the far end is not connected at the moment");
-    if (!link || !method_user_data(client, message, &user_data, &error)) {
+    if (!method_user_data(client, message, &user_data, &error) ||
+        !(in_session ? relay_in_session : relay_to_resource)(client, txn, message, user_data,
+                                                             &error))
         method_fail(client, txn, error, id);
-        return;
-    }
-    struct relayed *relayed = g_new(struct relayed, 1);
-    *relayed = (struct relayed){txn, g_strdup(near->media_session_id)};
-    json_t *members = json_pack("{s:s}", "mediaSessionId", far->media_session_id);
-    if (user_data)
-        json_object_set_new(members, "userData", json_deep_copy(user_data));
-    link_request(link, link_transaction_method(txn), members, 0, on_far_response, relayed);
 }

@@ -4,7 +4,9 @@
  */
 #define LOG_CATEGORY "getinfo"
 #include "wsf-link/json-read.h"
+#include "wsf/attributes.h"
 #include "wsf/call.h"
+#include "wsf/directory.h"
 #include "wsf/methods/methods.h"
 
 #include <string.h>
@@ -87,7 +89,18 @@ static const struct {
     {"serverInfo", server_info},
 };
 
-static bool answer_one(const struct client *client, const char *name, json_t *resources)
+static void answer_directory(const struct client *client, const json_t *match, json_t *resources)
+{
+    bool more = false;
+    json_object_set_new(resources, "directory",
+                        directory_find(client->wsf, client_endpoint(client), match, &more));
+    if (more)
+        json_object_set_new(resources, "directoryIncomplete", json_true());
+}
+
+/* All when `name` is NULL. */
+static bool answer_one(const struct client *client, const char *name, const json_t *match,
+                       json_t *resources)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
         if (!name || strcmp(name, table[i].name) == 0) {
@@ -95,34 +108,44 @@ static bool answer_one(const struct client *client, const char *name, json_t *re
             if (name)
                 return true;
         }
-    return name == NULL;
+    if (name && strcmp(name, "directory") != 0)
+        return false;
+    answer_directory(client, match, resources);
+    return true;
+}
+
+static bool answer(const struct client *client, const json_t *asked, const json_t *match,
+                   json_t *resources, json_t *unknown, GError **error)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)asked, i, item)
+    {
+        const char *name = json_string_value(item);
+        if (!name) {
+            problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/resources",
+                              "resources are named by strings");
+            return false;
+        }
+        if (!answer_one(client, name, match, resources))
+            json_array_append(unknown, item);
+    }
+    if (json_array_size(asked) == 0)
+        answer_one(client, NULL, match, resources);
+    return true;
 }
 
 void handle_getinfo(struct client *client, struct link_transaction *txn)
 {
     const json_t *message = link_transaction_message(txn), *asked = NULL;
+    json_auto_t *match = NULL, *resources = json_object(), *unknown = json_array();
     GError *error = NULL;
-    if (!json_read_array(message, "", "resources", JSON_OPTIONAL, RESOURCES_MAX, &asked, &error)) {
+    if (!json_read_array(message, "", "resources", JSON_OPTIONAL, RESOURCES_MAX, &asked, &error) ||
+        !attributes_read(client->wsf->conf, message, "match", &match, &error) ||
+        !answer(client, asked, match, resources, unknown, &error)) {
         method_fail(client, txn, error, NULL);
         return;
     }
-    json_auto_t *resources = json_object(), *unknown = json_array();
-    size_t i;
-    json_t *item;
-    json_array_foreach(asked, i, item)
-    {
-        const char *name = json_string_value(item);
-        if (!name) {
-            problem_set_param(&error, PROBLEM_INVALID_MESSAGE, "/resources",
-                              "resources are named by strings");
-            method_fail(client, txn, error, NULL);
-            return;
-        }
-        if (!answer_one(client, name, resources))
-            json_array_append(unknown, item);
-    }
-    if (json_array_size(asked) == 0)
-        answer_one(client, NULL, resources);
     json_t *members = json_pack("{s:O}", "resources", resources);
     if (json_array_size(unknown))
         json_object_set(members, "unknownResources", unknown);
