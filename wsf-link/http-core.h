@@ -11,6 +11,7 @@ struct http_answer {
     int fd;                   /* owned; -1 = body */
     guint64 length;           /* of body or file */
     char *etag, *location;    /* owned, may be NULL */
+    bool any_origin;          /* scripts of other origins may read it */
     bool html;                /* needs a content security policy */
 };
 /* `path` is decoded and has no query. Pure but for reading files. */

@@ -230,6 +230,7 @@ static bool answer_page(const struct page *page, const char *path, struct http_a
     ret->content_type = reply.content_type ? reply.content_type : "text/plain; charset=utf-8";
     ret->body = reply.body;
     ret->length = reply.body ? reply.length : 0;
+    ret->any_origin = reply.any_origin;
     ret->html = g_str_has_prefix(ret->content_type, "text/html");
     return true;
 }
@@ -284,7 +285,8 @@ void http_answer_head(const struct http_answer *answer, const char *allow,
         {"cache-control", answer->etag ? "no-cache" : "no-store"},
         {"x-content-type-options", "nosniff"},
         {"referrer-policy", "no-referrer"},
-        {"cross-origin-resource-policy", "same-origin"},
+        {"access-control-allow-origin", answer->any_origin ? "*" : NULL},
+        {"cross-origin-resource-policy", answer->any_origin ? "cross-origin" : "same-origin"},
         {"content-security-policy", answer->html ? CONTENT_POLICY : NULL},
         {"retry-after", answer->status == 503 ? "5" : NULL},
         {"sec-websocket-version", answer->status == 426 ? "13" : NULL}, /* RFC 6455 4.2.2 */

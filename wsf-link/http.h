@@ -12,6 +12,7 @@ struct http_reply {
     const char *content_type; /* static string */
     char *body;               /* transfer full to the server, may be NULL */
     gsize length;
+    bool any_origin; /* pages of other origins may read it (CORS) */
 };
 typedef void (*http_page_fn)(const char *path, struct http_reply *ret_reply, void *user);
 

@@ -63,7 +63,7 @@ static void write_record(const struct session *session, enum disc_cause cause, c
     log_info(&ids,
              "call record: %s -> %s, begun %s, %s after %.1f s, %.1f s with media, cause %s by %s, "
              "%u branches, media centre %s%s%s",
-             session->caller->webrtc_id, session->called, time,
+             identity_log(session->subject), identity_log(session->called), time,
              session->answered_at ? "answered" : "not answered",
              seconds_between(session->created_at, rung_until), talked, disc_cause_name(cause),
              !by          ? "the network"

@@ -100,7 +100,7 @@ static void on_well_known(const char *path, struct http_reply *reply, void *user
 {
     const struct wsf *wsf = user;
     const char *const *urls = conf_list(wsf->conf, "wsf", "public_urls");
-    json_auto_t *page = json_object();
+    json_auto_t *page = json_pack("{s:s}", "realm", wsf->realm);
     json_t *list = json_array();
     json_object_set_new(page, "wsf", list);
     for (guint i = 0; urls && urls[i]; i++)
@@ -111,6 +111,7 @@ static void on_well_known(const char *path, struct http_reply *reply, void *user
         json_array_append_new(list, json_string(url));
     }
     char *text = json_dumps(page, JSON_COMPACT);
+    reply->any_origin = true; /* an application may live on another origin than the realm */
     reply->status = 200;
     reply->content_type = "application/json";
     reply->body = g_strdup(text);

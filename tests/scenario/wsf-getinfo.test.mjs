@@ -9,6 +9,7 @@ import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
+import { Endpoint } from '../support/eirtcw-client.mjs';
 import { PASSWORD, USERS, Wsf, call } from '../support/wsf.mjs';
 
 const [ALICE, BOB, CAROL] = USERS;
@@ -161,6 +162,24 @@ test('unknown and away are one answer unless configured', async () => {
         await alice.close();
         await wsf.stop();
     }
+});
+
+test('discovery for pages of any origin; the origins that may connect are configured', async () => {
+    const wsf = await Wsf.start(['wsf.public_urls=wss://wsf.example.org/eirtcw/v1'], {
+        conf: '[listen "strict"]\nport = 0\norigins = https://app.example.org, https://www.example.org\n',
+    });
+    const reply = await fetch(`${wsf.base}/.well-known/eirtcw`, { headers: { origin: 'https://elsewhere.example' } });
+    assert.equal(reply.headers.get('access-control-allow-origin'), '*');
+    assert.equal(reply.headers.get('cross-origin-resource-policy'), 'cross-origin');
+    assert.deepEqual(await reply.json(), { realm: 'example.org', wsf: ['wss://wsf.example.org/eirtcw/v1'] });
+    const page = await fetch(`${wsf.base}/healthz`);
+    assert.equal(page.headers.get('access-control-allow-origin'), null);
+    const [free, strict] = [...wsf.log.matchAll(/http:\/\/127\.0\.0\.1:(\d+)/g)].map(([, port]) => port);
+    const from = (port, origin) => Endpoint.connect(`ws://127.0.0.1:${port}/eirtcw/v1`, 'eirtcw.v1', { origin });
+    for (const origin of ['https://app.example.org', 'https://www.example.org']) await (await from(strict, origin)).close();
+    await assert.rejects(from(strict, 'https://elsewhere.example'), /403/);
+    await (await from(free, 'https://elsewhere.example')).close();
+    await wsf.stop();
 });
 
 describe('application methods between two operators', () => {

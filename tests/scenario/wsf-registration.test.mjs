@@ -163,7 +163,7 @@ describe('registration', () => {
     test('getinfo tells what is asked and names what it does not know', async () => {
         const client = await wsf.register(ALICE);
         const all = await client.request('getinfo');
-        assert.deepEqual(Object.keys(all.resources).sort(), ['iceServers', 'mediaSessions', 'registration', 'serverInfo']);
+        assert.deepEqual(Object.keys(all.resources).sort(), ['directory', 'iceServers', 'mediaSessions', 'registration', 'serverInfo']);
         assert.deepEqual(all.resources.iceServers, []);
         const some = await client.request('getinfo', { resources: ['serverInfo', 'weather'] });
         assert.deepEqual(some.unknownResources, ['weather']);
