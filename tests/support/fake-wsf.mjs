@@ -96,6 +96,7 @@ export class FakeWsf {
     }
 
     async stop() {
+        this.stopped = true;
         for (const { socket } of this.connections) socket.terminate();
         this.wss?.close();
         this.http?.closeAllConnections();
@@ -192,6 +193,7 @@ export class FakeWsf {
             respond(true, rest);
             await after?.();
         } catch (error) {
+            if (this.stopped) return; // the media went with the test
             if (!(error instanceof Problem)) throw error;
             respond(false, error.members);
         }
