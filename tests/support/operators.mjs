@@ -14,11 +14,15 @@ export class Operators {
      * @param {string[]} [options.wsf] settings of both signalling functions
      * @param {string[]} [options.wmcf]
      * @param {Record<string, string>} [options.peer] more keys of both [peer] sections
+     * @param {boolean} [options.tls] clients may connect at the media addresses: `secureUrl`
+     * @param {object} [options.a] more of operator a alone: `conf`, `users`, and `realms` that b
+     *     reaches through it
+     * @param {object} [options.b] the same of b
      */
-    static async start({ wsf = [], wmcf = [], peer = {} } = {}) {
+    static async start({ wsf = [], wmcf = [], peer = {}, tls = false, a = {}, b = {} } = {}) {
         const own = new Operators();
         try {
-            await own.#start(wsf, wmcf, peer);
+            await own.#start({ wsf, wmcf, tls }, peer, { a, b });
         } catch (error) {
             await own.stop();
             throw error;
@@ -26,7 +30,7 @@ export class Operators {
         return own;
     }
 
-    async #start(wsf, wmcf, peer) {
+    async #start(common, peer, own) {
         const authority = new Authority();
         this.hosts = await Promise.all([Namespace.start('a', 2), Namespace.start('b', 3)]);
         const [a, b] = this.hosts;
@@ -35,28 +39,28 @@ export class Operators {
             const { certificate, key } = authority.issue(`URI:wsf@${realm},IP:${host.core}`);
             return { 'peer.pem': certificate, 'peer.key': key, 'ca.pem': authority.ca };
         };
-        const common = { wsf, wmcf };
+        const realms = (name) => [`${name}.example`, ...(own[name].realms ?? [])].join(', ');
         this.b = await Stack.start({
             ...common,
             namespace: b,
             realm: 'b.example',
-            users: { 'bob@b.example': 'builder', 'carol@b.example': 'christmas' },
+            users: { 'bob@b.example': 'builder', 'carol@b.example': 'christmas', ...own.b.users },
             files: certified('b.example', b),
             conf:
                 `[listen "peers"]\naddress = ${b.core}\nport = ${PORT}\ntls_certificate = peer.pem\n` +
                 `tls_key = peer.key\ntls_client_ca = ca.pem\n` +
-                `[peer "a"]\nkind = operator\nrealms = a.example\n${more}`,
+                `[peer "a"]\nkind = operator\nrealms = ${realms('a')}\n${more}${own.b.conf ?? ''}`,
         });
         this.a = await Stack.start({
             ...common,
             namespace: a,
             realm: 'a.example',
-            users: { 'alice@a.example': 'wonderland' },
+            users: { 'alice@a.example': 'wonderland', ...own.a.users },
             files: certified('a.example', a),
             conf:
-                `[peer "b"]\nkind = operator\nrealms = b.example\nbackoff_max = 1\n` +
+                `[peer "b"]\nkind = operator\nrealms = ${realms('b')}\nbackoff_max = 1\n` +
                 `url = wss://${b.core}:${PORT}/eirtcw/v1\ntls_ca = ca.pem\n` +
-                `tls_certificate = peer.pem\ntls_key = peer.key\n${more}`,
+                `tls_certificate = peer.pem\ntls_key = peer.key\n${more}${own.a.conf ?? ''}`,
         });
         authority.remove();
         await this.linked();
