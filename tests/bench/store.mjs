@@ -139,7 +139,7 @@ for (let i = 0; i < CALLS; i++) {
     await call(wsf, clients[2 * i], clients[2 * i + 1]);
     wsf.wmcf.terminations.forEach((one) => (one.connected = true));
 }
-await wsf.until(async () => /store_waiting 0/.test(await (await fetch(`${wsf.base}/metrics`)).text()));
+await wsf.stored();
 await metrics(wsf, 'store_', 'registrations', 'sessions');
 wsf.process.kill('SIGKILL');
 await wsf.exited;

@@ -33,22 +33,6 @@ async function resume(wsf, former) {
 
 const cause = ({ auth }) => auth.problemDetails?.cause;
 
-async function metric(wsf, name) {
-    const text = await (await fetch(`${wsf.base}/metrics`)).text();
-    return Number(new RegExp(`^wsf_${name}(?:{[^}]*})? (\\S+)`, 'm').exec(text)?.[1] ?? 0);
-}
-
-/** What was said has reached the store. */
-function stored(wsf) {
-    return wsf.until(async () => (await metric(wsf, 'store_waiting')) === 0);
-}
-
-async function kill(wsf) {
-    await stored(wsf);
-    wsf.process.kill('SIGKILL');
-    await wsf.exited;
-}
-
 describe('registrations', () => {
     let wsf;
     before(async () => {
@@ -58,7 +42,7 @@ describe('registrations', () => {
 
     test('live on over a kill -9, credential and all', async () => {
         const alice = await wsf.register(ALICE);
-        await kill(wsf);
+        await wsf.kill();
         await alice.closed;
         await wsf.run();
         assert.match(wsf.log, /1 registrations and 0 calls restored/);
@@ -66,7 +50,7 @@ describe('registrations', () => {
         assert.equal(again.auth.instanceId, alice.auth.instanceId);
         assert.equal((await again.request('getinfo')).success, true);
         // The former credential is spent, here and in the store.
-        await kill(wsf);
+        await wsf.kill();
         await wsf.run();
         assert.equal(cause(await reauth(wsf, alice)), 'REAUTH_INVALID');
         const third = await resume(wsf, again);
@@ -74,14 +58,14 @@ describe('registrations', () => {
             instanceId: third.auth.instanceId, reAuthCredential: third.auth.reAuthCredential,
             expirationTime: 0 })).success, true);
         await third.closed;
-        await kill(wsf);
+        await wsf.kill();
         await wsf.run();
         assert.equal(cause(await reauth(wsf, third)), 'REAUTH_INVALID', 'deregistered is deregistered');
     });
 
     test('end when the time to live is over after the start', async () => {
         const bob = await wsf.register(BOB, { disconnectionTtl: 1 });
-        await kill(wsf);
+        await wsf.kill();
         await wsf.run();
         await wsf.until(() => /registration of bob@example.org ended: lost/.test(wsf.log));
         assert.equal(cause(await reauth(wsf, bob)), 'REAUTH_INVALID');
@@ -118,7 +102,7 @@ describe('calls', () => {
         return client;
     };
     const restart = async () => {
-        await kill(wsf);
+        await wsf.kill();
         await wsf.run();
     };
     const answer = (client, { mediaSessionId, sdpOffer, offerId }) =>
@@ -133,7 +117,7 @@ describe('calls', () => {
     afterEach(async () => {
         for (const client of open.splice(0)) await client.close();
         await wsf.until(() => wsf.wmcf.contexts.size === 0);
-        await wsf.until(async () => (await metric(wsf, 'sessions')) === 0);
+        await wsf.until(async () => (await wsf.metric('sessions')) === 0);
     });
 
     test('live on; both sides find them again, and either can hang up', async () => {
@@ -186,7 +170,7 @@ describe('calls', () => {
         assert.equal(end.mediaSessionId, b);
         assert.equal(end.cause, 'NORMAL');
         end.reply();
-        await stored(wsf);
+        await wsf.stored();
         await restart();
         assert.deepEqual(sessions(await back(again)), [], 'acknowledged, so not said once more');
     });
@@ -194,7 +178,7 @@ describe('calls', () => {
     test('a registration that expired meanwhile ends its call', async () => {
         const [alice, bob] = [await register(ALICE), await register(BOB, { expirationTime: 1 })];
         const { a } = await call(wsf, alice, bob);
-        await kill(wsf);
+        await wsf.kill();
         await new Promise((resolve) => setTimeout(resolve, 1000));
         await wsf.run();
         const again = await back(alice);
@@ -290,7 +274,7 @@ describe('calls', () => {
         const offer = await alice.expect('mupdate');
         offer.reply();
         await answer(alice, offer);
-        await kill(wsf);
+        await wsf.kill();
         for (const one of wsf.wmcf.terminations) one.connected = true; // tells nobody
         await wsf.run();
         await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
@@ -301,7 +285,7 @@ describe('calls', () => {
     test('media failed while nobody listened: the call ends', async () => {
         const [alice, bob] = [await register(ALICE), await register(BOB)];
         await call(wsf, alice, bob);
-        await kill(wsf);
+        await wsf.kill();
         Object.assign(wsf.wmcf.terminations[0], { state: 'failed', failure: 'the peer closed it' });
         await wsf.run();
         const end = await (await back(alice)).expect('mdisc');
@@ -361,7 +345,7 @@ describe('calls', () => {
         const recvonly = { ...offer, sdpOffer: offer.sdpOffer.replace(/a=sendonly/g, 'a=recvonly') };
         assert.equal((await answer(bob, recvonly)).success, true);
         await wsf.until(() => wsf.wmcf.requests('modify').some((one) => one.sdpOffer));
-        await kill(wsf);
+        await wsf.kill();
         wsf.wmcf.overrides = {};
         await wsf.run();
         const [alice2, bob2] = [await back(alice), await back(bob)];
@@ -381,7 +365,7 @@ describe('calls', () => {
     test('the media centre was restarted too: both sides are told', async () => {
         const [alice, bob] = [await register(ALICE), await register(BOB)];
         await call(wsf, alice, bob);
-        await kill(wsf);
+        await wsf.kill();
         await wsf.wmcf.stop({ forget: true });
         await wsf.wmcf.restart();
         await wsf.run();
@@ -395,7 +379,7 @@ describe('calls', () => {
     test('the media centre is not there: its calls end when the grace is over', async () => {
         const [alice, bob] = [await register(ALICE), await register(BOB)];
         await call(wsf, alice, bob);
-        await kill(wsf);
+        await wsf.kill();
         await wsf.wmcf.stop({ forget: true });
         wsf.settings.push('media.lost_grace=1');
         const { wmcf } = wsf;
@@ -413,7 +397,7 @@ describe('calls', () => {
     test('a record that cannot be read costs itself alone', async () => {
         const [alice, bob, carol] = [await register(ALICE), await register(BOB), await register(CAROL)];
         await call(wsf, alice, bob);
-        await kill(wsf);
+        await wsf.kill();
         const spoil =
             'import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute("UPDATE record ' +
             `SET value = '{}' WHERE kind = 'session'"); db.commit()`;
@@ -441,22 +425,22 @@ describe('a store that cannot be used', () => {
             assert.equal(spawnSync('prlimit', args).status, 0);
         };
         await wsf.register(ALICE);
-        await stored(wsf);
+        await wsf.stored();
         limit(statSync(`${file()}-wal`).size);
         const bob = await wsf.register(BOB);
-        await wsf.until(async () => (await metric(wsf, 'store_up')) === 0);
+        await wsf.until(async () => (await wsf.metric('store_up')) === 0);
         assert.equal((await bob.request('getinfo')).success, true);
         const told = wsf.log.match(/error.*the store .* cannot be used.*calls go on/g);
         assert.equal(told?.length, 1, wsf.log);
         limit('unlimited');
         await wsf.until(() => /the store is written again/.test(wsf.log));
-        await kill(wsf);
+        await wsf.kill();
         await wsf.run();
         await resume(wsf, bob);
     });
 
     test('damaged: refused with what to do, unless it is not required', async () => {
-        await kill(wsf);
+        await wsf.kill();
         // The log as well, which would heal the file.
         for (const name of [file(), `${file()}-wal`]) writeFileSync(name, Buffer.alloc(8192, 'x'));
         const start = (...more) =>
@@ -470,14 +454,14 @@ describe('a store that cannot be used', () => {
         wsf.settings = [...settings, 'store.required=false'];
         await wsf.run();
         assert.match(wsf.log, /is damaged.*; starting without a store/);
-        assert.equal(await metric(wsf, 'store_up'), 0);
+        assert.equal(await wsf.metric('store_up'), 0);
         await wsf.register(BOB);
         wsf.process.kill('SIGKILL');
         await wsf.exited;
         wsf.settings = settings;
         renameSync(file(), `${file()}.broken`);
         await wsf.run();
-        assert.equal(await metric(wsf, 'store_up'), 1);
+        assert.equal(await wsf.metric('store_up'), 1);
     });
 
     test('used by another process: refused', () => {

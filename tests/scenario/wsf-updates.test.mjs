@@ -424,8 +424,7 @@ describe('changes of a call', () => {
         await start();
         assert.equal((await offers(alice, a, describeOwn(holding(AUDIO), VIDEO))).success, true);
         await next(bob);
-        wsf.process.kill('SIGKILL');
-        await wsf.exited;
+        await wsf.kill();
         await Promise.all([alice.closed, bob.closed]);
         await wsf.run();
         [alice, bob] = [await resume(alice), await resume(bob)];

@@ -98,6 +98,24 @@ export class Wsf {
         }
     }
 
+    /** A figure of /metrics, without its prefix; 0 when it is not there. */
+    async metric(name) {
+        const text = await (await fetch(`${this.base}/metrics`)).text();
+        return Number(new RegExp(`^wsf_${name}(?:{[^}]*})? (\\S+)`, 'm').exec(text)?.[1] ?? 0);
+    }
+
+    /** What has happened so far has reached the store. */
+    stored() {
+        return this.until(async () => (await this.metric('store_waiting')) === 0);
+    }
+
+    /** Dies without a word, but not before the store has what has happened. */
+    async kill() {
+        await this.stored();
+        this.process.kill('SIGKILL');
+        await this.exited;
+    }
+
     async stop(signal = 'SIGTERM') {
         this.process.kill(signal);
         const how = await this.exited;
