@@ -223,7 +223,8 @@ export class OwnTarget {
         this.base = `http://127.0.0.1:${this.program.match[1]}`;
         this.webSocketBase = this.base.replace('http', 'ws');
         if (SECURE) {
-            const [, port] = await this.program.says(/https:\/\/127\.0\.0\.1:(\d+)/);
+            // In the line of this start: after a restart it is another port.
+            const [, port] = /https:\/\/127\.0\.0\.1:(\d+)/.exec(this.program.match.input);
             this.webSocketBase = `wss://127.0.0.1:${port}`;
         }
         const end = Date.now() + START_MS;
