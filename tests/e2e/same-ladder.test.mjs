@@ -4,22 +4,21 @@
 // method in which order, with which members and states.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
 import { scene } from '../support/calls.mjs';
-import { Endpoint } from '../support/eirtcw-client.mjs';
 import { USERS, until } from '../support/stack.mjs';
 import { run } from '../ladder/run.mjs';
-import { SdpIdentity, makeAnswer, makeOffer, readMedias } from '../ladder/lib/sdp.mjs';
 
 const NAMES = ['alice@example.org', 'bob@example.org'];
-const EXTENSIONS = ['trickle-ice', 'pre-offer-as-offer'];
 const things = scene();
 const traces = {};
 let read = 0;
+
+const serviceUrl = () => `${things.stack.url.replace('http', 'ws')}eirtcw/v1`;
 
 /** What the trace has now more than before, once both have signed out. */
 async function traced() {
@@ -109,87 +108,29 @@ async function byLibrary() {
     for (const page of [alice, bob]) await page.evaluate(() => client.close());
 }
 
-/** The same written down message by message. */
+/** The example of another maker's client, which writes every message itself. */
 async function byScript() {
-    const url = `${things.stack.url.replace('http', 'ws')}eirtcw/v1`;
-    const [a, b] = await Promise.all(
-        NAMES.map(async (webrtcId) => {
-            const endpoint = await Endpoint.connect(url);
-            const me = { webrtcId, instanceId: randomUUID(), supportedExtension: EXTENSIONS };
-            const authorization = `Basic ${btoa(`${webrtcId}:${USERS[webrtcId]}`)}`;
-            const { reAuthCredential } = await ok(
-                endpoint.request('auth', { authType: 'basic', ...me, authorization }),
-            );
-            const signOut = () =>
-                ok(
-                    endpoint.request('auth', {
-                        authType: 'reauth',
-                        ...me,
-                        reAuthCredential,
-                        expirationTime: 0,
-                    }),
-                );
-            return { endpoint, signOut, sdp: new SdpIdentity() };
-        }),
-    );
-    const offer = (who, direction = 'sendrecv') =>
-        makeOffer(who.sdp, readMedias(`audio opus ${direction}, video VP8 ${direction}`));
-    const { mediaSessionId } = await ok(
-        a.endpoint.request('msetup', {
-            resourceId: NAMES[1],
-            preOfferDescription: offer(a),
-            supportedExtension: EXTENSIONS,
-        }),
-    );
-    const invitation = await b.endpoint.expect('msetup');
-    const there = { mediaSessionId: invitation.mediaSessionId };
-    invitation.reply({ ...there, supportedExtension: EXTENSIONS });
-    await ok(b.endpoint.request('mupdate', { ...there, mediaSessionState: 'alerting' }));
-    (await a.endpoint.expect('mupdate')).reply({ mediaSessionId });
-    /** The network's offer, answered in a request of its own. */
-    const answer = async (who, { sdpOffer, offerId }, id) => {
-        const sdpAnswer = makeAnswer(who.sdp, sdpOffer);
-        await ok(
-            who.endpoint.request('mupdate', { ...id, sdpAnswer, ...(offerId ? { offerId } : {}) }),
-        );
-    };
-    await answer(b, invitation, there);
-    const connected = await a.endpoint.expect('mupdate'); // its pre-offer was an offer
-    assert.match(connected.sdpAnswer, /^v=0/);
-    connected.reply({ mediaSessionId });
-    for (const [offerId, direction] of [
-        ['1', 'inactive'],
-        ['2', 'sendrecv'],
-    ]) {
-        const sdpOffer = offer(a, direction);
-        await ok(a.endpoint.request('mupdate', { mediaSessionId, sdpOffer, offerId }));
-        const changed = await b.endpoint.expect('mupdate');
-        changed.reply(there);
-        await answer(b, changed, there);
-        const answered = await a.endpoint.expect('mupdate');
-        assert.equal(answered.offerId, offerId);
-        answered.reply({ mediaSessionId });
+    // Beside the tests' node_modules, where its one import is found.
+    const folder = mkdtempSync(new URL('script-', import.meta.url).pathname);
+    try {
+        const script = join(folder, 'call-by-hand.mjs');
+        copyFileSync(new URL('../../docs/examples/call-by-hand.mjs', import.meta.url), script);
+        const people = NAMES.flatMap((name) => [name, USERS[name]]);
+        const child = spawn(process.execPath, [script, serviceUrl(), ...people], {
+            stdio: ['ignore', 'ignore', 'inherit'],
+        });
+        const status = await new Promise((done) => child.on('exit', done));
+        assert.equal(status, 0);
+    } finally {
+        rmSync(folder, { recursive: true });
     }
-    await ok(a.endpoint.request('mdisc', { mediaSessionId, cause: 'NORMAL' }));
-    (await b.endpoint.expect('mdisc')).reply(there);
-    for (const { endpoint, signOut } of [a, b]) {
-        await signOut();
-        await endpoint.close();
-    }
-}
-
-async function ok(response) {
-    const { success, ...message } = await response;
-    assert.ok(success, JSON.stringify(message));
-    return message;
 }
 
 /** The same as another maker's engineer reads it. */
 async function byScenario() {
     const profile = join(things.stack.folder, 'profile.json');
     const users = NAMES.map((webrtcId) => ({ webrtcId, password: USERS[webrtcId] }));
-    const url = `${things.stack.url.replace('http', 'ws')}eirtcw/v1`;
-    writeFileSync(profile, JSON.stringify({ url, users }));
+    writeFileSync(profile, JSON.stringify({ url: serviceUrl(), users }));
     const said = [];
     const file = new URL('same.ladder', import.meta.url).pathname;
     const status = await run(['--profile', profile, file], (line) => said.push(line));

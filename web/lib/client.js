@@ -12,11 +12,15 @@ import { Registration } from './registration.js';
 import { Session } from './session.js';
 import { endOf } from './states.js';
 
+const SERVERS_FRESH_MS = 10 * 60_000;
+
 export class Client extends EventTarget {
     #registration;
     /** @type {import('./index.js').SessionHost} */
     #host;
     #asksForServers;
+    /** When the operator's ICE servers were asked for, in milliseconds. */
+    #serversAt = -Infinity;
     #directMedia;
     /** What the network can do, undefined as long as it has not said. @type {string[] | undefined} */
     #known;
@@ -59,6 +63,7 @@ export class Client extends EventTarget {
             media: { RTCPeerConnection, iceServers, gatheringTimeout },
             extensions,
             supports: this.#supports.bind(this),
+            servers: () => this.#freshServers(),
             connected: () => this.#registration.link !== null,
             request: this.request.bind(this),
             disconnect: this.#disconnect.bind(this),
@@ -344,10 +349,17 @@ export class Client extends EventTarget {
 
     /** STUN and TURN servers of the operator; most have none: the media centre is reachable. */
     async #takeServers() {
+        this.#serversAt = Date.now();
         const { iceServers } = await this.getInfo(['iceServers']).catch(() => ({
             iceServers: undefined,
         }));
         if (Array.isArray(iceServers)) this.#host.media.iceServers = iceServers;
+    }
+
+    /** Their credentials are for a limited time. */
+    async #freshServers() {
+        const old = Date.now() - this.#serversAt > SERVERS_FRESH_MS;
+        if (old && this.#asksForServers && this.#registration.link) await this.#takeServers();
     }
 
     #onLost() {

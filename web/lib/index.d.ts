@@ -394,6 +394,8 @@ export interface SessionHost {
     extensions: string[];
     /** What both sides can do. */
     supports(extension: string): boolean;
+    /** Resolves when the ICE servers' credentials are good for a call. */
+    servers(): Promise<void>;
     connected(): boolean;
     request(method: string, members?: Record<string, unknown>): Promise<Message>;
     disconnect(mediaSessionId: string, cause: string): void;

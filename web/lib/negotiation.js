@@ -193,6 +193,12 @@ export class Negotiation extends EventTarget {
         return true;
     }
 
+    /** Sends nothing from now on, whatever the other side says to it. */
+    async silence() {
+        for (const sender of this.#connection?.getSenders() ?? [])
+            if (sender.track) await sender.replaceTrack(null);
+    }
+
     close() {
         this.#closed = true;
         this.reset();

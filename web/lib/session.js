@@ -126,7 +126,7 @@ export class Session extends EventTarget {
         }
         this.#wants = choose(media, this.#wants);
         this.#willing = true;
-        void this.#exchange.answerWaiting();
+        void this.#host.servers().then(() => this.#exchange.answerWaiting());
     }
 
     /**
@@ -149,8 +149,9 @@ export class Session extends EventTarget {
     }
 
     /** Nothing is sent or received until resume(). Sending stops before the other side has agreed. */
-    hold() {
-        return this.change({ held: true });
+    async hold() {
+        if (this.#running) void this.#negotiation.silence().catch(() => {});
+        await this.change({ held: true });
     }
 
     resume() {
@@ -280,6 +281,8 @@ export class Session extends EventTarget {
             (name) => early || (name !== PRE_OFFER_AS_OFFER && name !== DIRECT_MEDIA),
         );
         try {
+            await this.#host.servers();
+            if (this._ended) return;
             const preOfferDescription = early
                 ? await this.#negotiation.earlyOffer(this.#wants, { trickle: this.#trickles() })
                 : await this.#negotiation.preOffer(this.#wants);

@@ -23,7 +23,7 @@ beforeEach(async () => {
     FakeConnection.made = [];
     FakeConnection.refuses = FakeConnection.gathers = false;
     nextId = 1;
-    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
     client = new Client({
         url: 'ws://x/',
         WebSocket: FakeSocket,
@@ -552,6 +552,18 @@ test('servers that the network names are used, unless the application names its 
     await settle();
     const { connection } = await established();
     assert.deepEqual(connection.configuration.iceServers, iceServers);
+});
+
+test('servers are asked for again before a call, when their credentials may have run out', async () => {
+    const asked = () => FakeSocket.last.sent.filter((m) => m.method === 'getinfo').length;
+    FakeSocket.last.answer('getinfo', { resources: { iceServers: [] } });
+    client.call('bob@example.org', { tracks: TRACKS });
+    await settle();
+    assert.equal(asked(), 1);
+    mock.timers.tick(601_000);
+    client.call('bob@example.org', { tracks: TRACKS });
+    await settle();
+    assert.equal(asked(), 2);
 });
 
 test('directions of an offer', () => {
