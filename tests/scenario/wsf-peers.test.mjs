@@ -10,7 +10,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { Authority } from '../support/certificates.mjs';
 import { Endpoint } from '../support/eirtcw-client.mjs';
 import { Proxy } from '../support/proxy.mjs';
-import { PASSWORD, Wsf, basic } from '../support/wsf.mjs';
+import { PASSWORD, Wsf, answerTo, basic } from '../support/wsf.mjs';
 
 const [A, B] = ['wsf@example.org', 'wsf@example.net'];
 const PROVIDER = 'games@provider.example';
@@ -342,5 +342,182 @@ describe('Rs-n with mutual TLS', () => {
         await up(a, 'b');
         await up(b, 'a');
         assert.equal(auths(a)[0].message.authType, 'tls');
+    });
+});
+
+describe('calls over several WSFs', () => {
+    // west and east are one network (Rs-i), north another operator (Rs-n) with a content provider.
+    let west, east, north, toEast, toNorth;
+    const open = [];
+    const register = async (wsf, who, members) => {
+        const client = await wsf.register(who, members);
+        open.push(client);
+        return client;
+    };
+    const dial = async (name, kind, url, more = '') => {
+        const proxy = await Proxy.start(url);
+        const through = url.replace(/:\d+/, `:${new URL(proxy.url).port}`);
+        const conf = `[peer "${name}"]\nkind = ${kind}\nbackoff_max = 1\npassword_file = secret\ndisconnection_ttl = 2\nurl = ${through}\n${more}`;
+        return [proxy, conf];
+    };
+    /** A call from one WSF's client to another's, up to open gates. */
+    const connect = async (caller, from, callee, to, resourceId = callee.webrtcId) => {
+        const asked = await caller.request('msetup', { resourceId });
+        assert.equal(asked.success, true, JSON.stringify(asked.problemDetails));
+        const invitation = await callee.expect('msetup');
+        invitation.reply({ mediaSessionId: invitation.mediaSessionId, mediaSessionState: 'alerting' });
+        const ringing = await caller.expect('mupdate');
+        assert.equal(ringing.mediaSessionState, 'alerting');
+        ringing.reply();
+        await callee.request('mupdate', {
+            mediaSessionId: invitation.mediaSessionId,
+            sdpAnswer: answerTo(invitation.sdpOffer),
+            offerId: invitation.offerId,
+        });
+        const offer = await caller.expect('mupdate');
+        offer.reply();
+        const answered = await caller.request('mupdate', {
+            mediaSessionId: asked.mediaSessionId,
+            sdpAnswer: answerTo(offer.sdpOffer),
+            offerId: offer.offerId,
+        });
+        assert.equal(answered.success, true, JSON.stringify(answered.problemDetails));
+        for (const wsf of [from, to]) await wsf.wmcf.connectAll();
+        for (const wsf of [from, to]) {
+            await wsf.until(() => wsf.wmcf.terminations.every(({ flowStatus }) => flowStatus === 'ENABLED'));
+        }
+        return { a: asked.mediaSessionId, b: invitation.mediaSessionId, invitation, ringing, offer };
+    };
+    const end = async (by, mediaSessionId, other) => {
+        assert.equal((await by.request('mdisc', { mediaSessionId })).success, true);
+        const ended = await other.expect('mdisc');
+        ended.reply();
+        return ended;
+    };
+    before(async () => {
+        north = await Wsf.start(['wsf.realm=example.net'], {
+            users: [A, 'zoe@example.net', PROVIDER],
+            conf: `[peer "org"]\nrealms = example.org\ndisconnection_ttl = 2\n[peer "games"]\nkind = provider\nrealms = provider.example\nwebrtc_id = ${PROVIDER}\n`,
+        });
+        east = await Wsf.start(['wsf.identity=wsf2@example.org'], {
+            users: [A, 'erin@example.org'],
+            conf: `[peer "west"]\nkind = wsf\nwebrtc_id = ${A}\ndisconnection_ttl = 2\n`,
+        });
+        const files = { secret: `${PASSWORD}\n` };
+        let more, others;
+        [toEast, more] = await dial('east', 'wsf', east.url, 'webrtc_id = wsf2@example.org\n');
+        [toNorth, others] = await dial('north', 'operator', north.url, 'realms = example.net, provider.example\n');
+        west = await Wsf.start([], { files, conf: more + others });
+        await up(west, 'east');
+        await up(west, 'north');
+    });
+    after(async () => {
+        for (const wsf of [west, east, north]) await wsf.stop();
+        for (const proxy of [toEast, toNorth]) await proxy.stop();
+    });
+    afterEach(async () => {
+        for (const client of open.splice(0)) await client.close();
+        for (const wsf of [west, east, north]) await wsf.until(() => wsf.wmcf.contexts.size === 0);
+    });
+
+    test('Rs-i: a user who is not here is found at the other WSF of the network, in both directions', async () => {
+        const [alice, erin] = [await register(west, 'alice@example.org'), await register(east, 'erin@example.org')];
+        const there = await connect(alice, west, erin, east);
+        assert.equal(there.invitation.assertedOriginatingId, 'alice@example.org');
+        assert.equal(there.ringing.assertedTerminatingId, 'erin@example.org');
+        assert.notEqual(there.a, there.b);
+        assert.equal((await end(erin, there.b, alice)).cause, 'NORMAL');
+        const back = await connect(erin, east, alice, west);
+        await end(erin, back.a, alice);
+    });
+
+    test('Rs-i: who is nowhere is asked for once', async () => {
+        const alice = await register(west, 'alice@example.org');
+        const { success, mediaSessionId } = await alice.request('msetup', { resourceId: 'nobody@example.org' });
+        assert.equal(success, true);
+        const ended = await alice.expect('mdisc');
+        assert.equal(ended.mediaSessionId, mediaSessionId);
+        assert.equal(ended.problemDetails.cause, 'USER_NOT_REGISTERED');
+        ended.reply();
+        const asked = west.readTrace().filter(
+            ({ direction, message }) => direction === 'received' && message.resourceId === 'nobody@example.org',
+        );
+        assert.equal(asked.length, 1, "the client's own request alone");
+    });
+
+    test('Rs-n: client to client, and to a content provider of the other operator', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        const call = await connect(alice, west, zoe, north);
+        assert.deepEqual(call.invitation.identityVerified, { authority: 'example.org' });
+        assert.equal(call.offer.assertedTerminatingId, 'zoe@example.net');
+        await end(alice, call.a, zoe);
+        const games = await register(north, PROVIDER);
+        const play = await connect(alice, west, games, north, 'chess/7@provider.example');
+        assert.equal(play.invitation.resourceId, 'chess/7@provider.example');
+        assert.equal(play.invitation.assertedOriginatingId, 'alice@example.org');
+        await end(games, play.b, alice);
+    });
+
+    test('the link is away for less than the time to live: the call lives and can be ended', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        const { a, b } = await connect(alice, west, zoe, north);
+        const times = states(west, 'north').filter((to) => to === 'registered').length;
+        toNorth.cut();
+        await west.until(() => states(west, 'north').filter((to) => to === 'registered').length > times);
+        for (const wsf of [west, north]) assert.equal(wsf.wmcf.terminations.length, 2);
+        await alice.request('mupdate', { mediaSessionId: a, userData: 'still here' });
+        const said = await zoe.expect('mupdate');
+        assert.equal(said.userData, 'still here');
+        said.reply();
+        assert.equal((await end(zoe, b, alice)).cause, 'NORMAL');
+    });
+
+    test('an end while the link is away is said when it is back', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        const { a } = await connect(alice, west, zoe, north);
+        toNorth.admits = false;
+        toNorth.cut();
+        await west.until(() => states(west, 'north').at(-1) === 'lost');
+        assert.equal((await alice.request('mdisc', { mediaSessionId: a })).success, true);
+        toNorth.admits = true;
+        const ended = await zoe.expect('mdisc');
+        assert.equal(ended.cause, 'NORMAL');
+        ended.reply();
+        await up(west, 'north');
+    });
+
+    test('the link is away for longer: both sides are told', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        await connect(alice, west, zoe, north);
+        toNorth.admits = false;
+        toNorth.cut();
+        for (const side of [alice, zoe]) {
+            const ended = await side.expect('mdisc');
+            assert.equal(ended.cause, 'PEER_LOST');
+            ended.reply();
+        }
+        const { problemDetails, retryAfter } = await alice.request('msetup', { resourceId: 'zoe@example.net' });
+        assert.equal(problemDetails.cause, 'PEER_WSF_ERROR');
+        assert.equal(retryAfter, 5);
+        toNorth.admits = true;
+        await up(west, 'north');
+    });
+
+    test('one side forgets while the link is away: the other ends what is not listed', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        await connect(alice, west, zoe, north);
+        toNorth.admits = false;
+        toNorth.cut();
+        await west.until(() => states(west, 'north').at(-1) === 'lost');
+        north.process.kill('SIGKILL');
+        await north.exited;
+        const port = new URL(north.url).port;
+        north.settings = [...north.settings, `listen "test".port=${port}`, 'store.kind=memory'];
+        await north.run();
+        toNorth.admits = true;
+        const ended = await alice.expect('mdisc');
+        assert.equal(ended.cause, 'PEER_LOST');
+        ended.reply();
+        north.wmcf.contexts.clear();
     });
 });
