@@ -175,7 +175,7 @@ async function byLibrary() {
     return pages;
 }
 
-test('another codec, and a message of the application', async () => {
+test('another codec, a message of the application, a change asked of the network', async () => {
     const [caller, called] = await byLibrary();
     await caller.evaluate(async () => {
         window.session = client.call('carol@example.org', { stream: media });
@@ -197,6 +197,17 @@ test('another codec, and a message of the application', async () => {
         const sent = rows.find((row) => row.type === 'outbound-rtp' && row.kind === 'video');
         return rows.find((row) => row.id === sent.codecId)?.mimeType === `video/${name}`;
     }, wanted);
+    await pictureMoves(called);
+
+    // The network makes the offer where it is asked to.
+    await caller.evaluate(() =>
+        session.change({ tracks: media.getAudioTracks() }, { byNetwork: true }),
+    );
+    const directions = await called.evaluate(() =>
+        session.connection.getTransceivers().map((one) => one.currentDirection),
+    );
+    assert.deepEqual(directions, ['sendrecv', 'sendonly']);
+    await caller.evaluate(() => session.change({ tracks: media.getTracks() }, { byNetwork: true }));
     await pictureMoves(called);
     await caller.evaluate(() => session.hangUp());
     await called.waitForFunction(() => session.state === 'terminated');
