@@ -5,6 +5,7 @@
 #include "wmcf/audit.h"
 
 #include "base/loop.h"
+#include "wmcf/pipeline-templates.h"
 #include "wmcf/pipeline-termination.h"
 
 #include <arpa/inet.h>
@@ -262,12 +263,18 @@ json_t *audit_context(const struct context *context)
 
 json_t *audit_capabilities(const struct wmcf *wmcf)
 {
+    json_t *templates = json_array();
+    g_auto(GStrv) folders = pipeline_template_folders(wmcf->conf);
+    g_auto(GStrv) names = pipeline_template_names((const char *const *)folders);
+    for (char **name = names; *name; name++)
+        json_array_append_new(templates, json_string(*name));
     return json_pack(
-        "{s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I}}",
-        "mediaTypes", "audio", "video", "codecs", "audio", "opus", "video", "VP8", "VP9", "H264",
-        "AV1", "iceModes", "lite", "full", "mediaPaths", "relay", "topologies", "explicit", "mesh",
-        "limits", "terminations", (json_int_t)conf_int(wmcf->conf, "limits", "terminations"),
-        "terminationsPerContext",
+        "{s:o, s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I, s:I}}",
+        "pipelineTemplates", templates, "mediaTypes", "audio", "video", "codecs", "audio", "opus",
+        "video", "VP8", "VP9", "H264", "AV1", "iceModes", "lite", "full", "mediaPaths", "relay",
+        "topologies", "explicit", "mesh", "limits", "terminations",
+        (json_int_t)conf_int(wmcf->conf, "limits", "terminations"), "terminationsPerContext",
         (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"), "maxSlots",
-        (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"));
+        (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"), "pipelines",
+        (json_int_t)conf_int(wmcf->conf, "limits", "pipelines"));
 }

@@ -200,6 +200,22 @@ static void print_downlink(const json_t *media, const json_t *negotiated)
                number_at(down, "gateDiscarded"));
 }
 
+static void print_pipeline(const json_t *p)
+{
+    printf("  pipeline of template %s, %s", text_at(p, "template"), text_at(p, "state"));
+    if (json_object_get(p, "startSeconds"))
+        printf("; its first packets came after %.0f ms", 1000 * real_at(p, "startSeconds"));
+    printf("; %lld key frames asked of it\n", number_at(p, "keyFrameRequests"));
+    if (number_at(p, "late"))
+        printf("  %lld packets came late: the machine or the encoder is too slow\n",
+               number_at(p, "late"));
+    if (number_at(p, "queueDropped"))
+        printf("  %lld packets were dropped: the packet path was behind\n",
+               number_at(p, "queueDropped"));
+    if (number_at(p, "refused"))
+        printf("  %lld packets could not be used\n", number_at(p, "refused"));
+}
+
 static void print_termination(const json_t *reply)
 {
     const json_t *t = json_object_get(reply, "termination");
@@ -210,8 +226,12 @@ static void print_termination(const json_t *reply)
         printf("  failed: %s\n", text_at(t, "failure"));
     if (true_at(t, "offerPending"))
         printf("  an offer of ours waits for the endpoint's answer\n");
-    print_ice(t);
-    print_dtls(t);
+    if (json_object_get(t, "pipeline")) {
+        print_pipeline(json_object_get(t, "pipeline"));
+    } else {
+        print_ice(t);
+        print_dtls(t);
+    }
     const json_t *transport = json_object_get(t, "transport");
     if (number_at(transport, "unvalidatedDropped"))
         printf("  dropped %lld packets from addresses that ICE has not validated\n",
@@ -233,7 +253,8 @@ static void print_termination(const json_t *reply)
             if (strcmp(text_at(statistics, "mid"), text_at(media, "mid")) != 0)
                 continue;
             print_uplink(statistics, strcmp(text_at(media, "mediaType"), "video") == 0);
-            print_downlink(statistics, media);
+            if (!json_object_get(t, "pipeline"))
+                print_downlink(statistics, media);
         }
     }
 }

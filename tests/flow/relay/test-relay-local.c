@@ -302,8 +302,10 @@ struct pusher {
 static void *push_on(void *data)
 {
     struct pusher *pusher = data;
-    while (!pusher->stop)
+    while (!pusher->stop) {
         push(&pusher->local, pusher->medium, 10, true, g_get_monotonic_time());
+        g_usleep(500);
+    }
     return NULL;
 }
 
@@ -322,7 +324,10 @@ static void test_threads(void)
         relay_route(local.leg, "p", local.to->leg, "1");
         endpoint_stats(local.to);
     }
-    WAIT_UNTIL(local.to, local.to->rtp.length > 200);
+    relay_leg_set_medias(local.leg, again, 2);
+    relay_route(local.leg, "p", local.to->leg, "1");
+    guint before = local.to->rtp.length;
+    WAIT_UNTIL(local.to, local.to->rtp.length > before + 200);
     for (guint i = 0; i < 2; i++) {
         pushers[i].stop = true;
         g_thread_join(threads[i]);
