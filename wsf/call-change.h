@@ -7,15 +7,19 @@
  *   far offer → far wait → far apply → near answer ─────────────────────→ routes → done
  *   (skipped when nothing changes there)  └→ near offer → near wait → near apply ┘
  *
+ * A change of the resource makes the new far side in the first steps, which becomes the far leg
+ * when the initiator has answered; `former` is the one that plays until then.
+ *
  * and from every step there is a way back that leaves the call as it was. What has already changed
  * on a side is brought back by an offer of the network with the former media (leg_need).
  * Threads: control. */
 #include "wsf/call.h"
 
 enum change_kind {
-    CHANGE_OFFER,   /* the initiator's sdpOffer (x.3.1, x.3.3) */
-    CHANGE_WISH,    /* its preOfferDescription: the network offers */
-    CHANGE_NETWORK, /* the network's own: ICE restart, or one side brought back */
+    CHANGE_OFFER,    /* the initiator's sdpOffer (x.3.1, x.3.3) */
+    CHANGE_WISH,     /* its preOfferDescription: the network offers */
+    CHANGE_RESOURCE, /* its resourceId: another far side takes the place of the present (x.3.4) */
+    CHANGE_NETWORK,  /* the network's own: ICE restart, or one side brought back */
 };
 
 #define CHANGE_STEPS(X)                                                                            \
@@ -53,6 +57,10 @@ struct call_change {
     struct change_memory near_before, far_before;
     bool far_changed, near_changed; /* an answer has been applied there */
     bool restart_ice;
+    struct leg *former;               /* CHANGE_RESOURCE: the far side that is replaced */
+    char *called;                     /* … the new resourceId */
+    guint policy;                     /* … the row that permits it */
+    struct link_transaction *request; /* … and the initiator's, until the offer is its response */
     bool near_void;    /* the initiator was lost: its offer does not exist any more */
     json_t *user_data; /* for the far side, then of the far side for the near one */
     GError *doom;      /* it has failed while in flight */
@@ -80,6 +88,19 @@ void change_offer(struct wsf *wsf, struct call_change *change, struct leg *leg);
 /* Ends the session's change, whatever it has come to; legs are established again. Begins what waits
  * for it. */
 void change_finish(struct wsf *wsf, struct session *session);
+
+/* A session's change as a whole is free to begin for this leg: INVALID_STATE or OFFER_GLARE. */
+bool change_may_begin(const struct leg *leg, GError **error);
+
+/* --- call-update-resource.c ----------------------------------------------------------------------
+ */
+
+/* The initiator has answered: the new far side is the winner from now on. */
+void change_switch(struct wsf *wsf, struct call_change *change);
+/* … and the routes lead there: the former one is over. */
+void change_switched(struct wsf *wsf, struct call_change *change);
+/* The change has failed: the former far side stays, the new one goes. */
+void change_switch_back(struct wsf *wsf, struct call_change *change, const GError *error);
 
 /* --- call-update-near.c --------------------------------------------------------------------------
  */

@@ -125,10 +125,10 @@ void leg_send_setup(struct wsf *wsf, struct leg *leg)
     if (!link)
         return; /* within its time to live: client_resumed() */
     g_autofree char *offer_id = leg_offer_id(leg);
-    json_t *members =
-        json_pack("{s:s, s:s, s:s, s:s, s:s}", "resourceId", session->called, "mediaSessionId",
-                  leg->media_session_id, "mediaSessionState", session_state_name(leg->state),
-                  "sdpOffer", leg->offer_sdp, "offerId", offer_id);
+    json_t *members = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s}", "resourceId", leg->called ? leg->called : session->called,
+        "mediaSessionId", leg->media_session_id, "mediaSessionState",
+        session_state_name(leg->state), "sdpOffer", leg->offer_sdp, "offerId", offer_id);
     identity_put(members, "assertedOriginatingId", session->asserted_caller,
                  session->caller_authority);
     if (session->user_data)

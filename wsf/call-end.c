@@ -177,6 +177,12 @@ void call_branch_end(struct wsf *wsf, struct leg *leg, enum disc_cause cause, co
     struct session *session = leg->session;
     if (!leg_is_live(leg) || session->phase == CALL_ENDED)
         return;
+    if (call_update_is_target(leg)) {
+        terminate_leg(wsf, leg, cause, error, !by_endpoint, NULL);
+        media_release(wsf, leg);
+        call_update_target_over(wsf, leg, error);
+        return;
+    }
     if (leg == session->winner || cause == DISC_DECLINED) {
         /* The winner is the call; and who declines declines for all endpoints of the person. */
         call_end(wsf, session, cause, error, by_endpoint ? leg : NULL, NULL);
@@ -216,7 +222,7 @@ void call_hang_up(struct wsf *wsf, struct leg *leg, enum disc_cause cause, const
     g_autoptr(GError) own = NULL;
     if (!error)
         problem_of_cause(cause, &own);
-    if (cause == DISC_DECLINED)
+    if (cause == DISC_DECLINED && !call_update_is_target(leg))
         call_end(wsf, session, cause, error ? error : own, leg, user_data);
     else
         call_branch_end(wsf, leg, cause, error ? error : own, true);

@@ -25,16 +25,25 @@ struct media_step *media_step_new(struct wsf *wsf, struct leg *leg, media_fn don
     step->session_id = g_strdup(leg->session->id);
     step->wmcf = g_strdup(leg->session->wmcf);
     step->leg_index = leg->index;
+    step->leg_serial = leg->serial;
     step->done = done;
     return step;
 }
 
-void media_step_finish(struct media_step *step, const char *sdp, const GError *error)
+/* The leg that a step was made for, while its call goes on and no other is in its place. */
+static struct leg *leg_of(const struct media_step *step)
 {
     struct session *session = session_table_find(step->wsf->sessions, step->session_id);
-    bool live = session && session->phase != CALL_ENDED;
-    step->session = live ? session : NULL;
-    step->leg = live ? session_leg(session, step->leg_index) : NULL;
+    struct leg *leg =
+        session && session->phase != CALL_ENDED ? session_leg(session, step->leg_index) : NULL;
+    return leg && leg->serial == step->leg_serial ? leg : NULL;
+}
+
+void media_step_finish(struct media_step *step, const char *sdp, const GError *error)
+{
+    struct leg *leg = leg_of(step);
+    step->session = leg ? leg->session : NULL;
+    step->leg = leg;
     step->sdp = sdp;
     step->error = error;
     step->done(step);
@@ -101,6 +110,10 @@ static void release_late(const struct media_step *step, const struct link_respon
         wmcf_pool_release(step->wsf->pool, step->wmcf, context_id);
 }
 
+static void on_orphan_gone(const struct link_response *response, void *user)
+{
+}
+
 static void read_added(struct media_step *step, const struct link_response *response)
 {
     struct session *session = session_table_find(step->wsf->sessions, step->session_id);
@@ -109,11 +122,16 @@ static void read_added(struct media_step *step, const struct link_response *resp
         json_string_value(json_object_get(response->message, "terminationId"));
     if (!session || session->phase == CALL_ENDED || !response->success)
         return;
-    struct leg *leg = session_leg(session, step->leg_index);
+    struct leg *leg = leg_of(step);
     if (context_id && !session->context_id)
         session_set_context(step->wsf->sessions, session, context_id);
-    if (termination_id && !leg->termination_id)
+    if (leg && termination_id && !leg->termination_id)
         leg->termination_id = g_strdup(termination_id);
+    if (!leg && termination_id && context_id) /* another leg is in its place meanwhile */
+        wmcf_pool_request(
+            step->wsf->pool, step->wmcf, "subtract",
+            json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
+            on_orphan_gone, NULL);
     session_changed(session);
 }
 

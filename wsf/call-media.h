@@ -28,7 +28,7 @@ struct media_step {
     guint number; /* anything that tells the asker whether it still cares */
     /* private */
     char *session_id, *wmcf;
-    guint leg_index;
+    guint leg_index, leg_serial;
     bool new_context;
     const char *sdp_member;
     media_fn done;

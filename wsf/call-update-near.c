@@ -46,6 +46,8 @@ static void on_routes_set(struct media_step *step)
                   media_policy(wsf, change->far));
         return;
     }
+    if (change->kind == CHANGE_RESOURCE)
+        change_switched(wsf, change);
     call_path_negotiated(wsf, change->near);
     if (change->kind == CHANGE_OFFER)
         finish_answered(wsf, change);

@@ -31,12 +31,16 @@ static void tell_initiator(struct wsf *wsf, struct call_change *change, const GE
     struct leg *near = change->near;
     if (change->kind == CHANGE_NETWORK)
         return;
+    if (near->state == SESSION_MODIFYING)
+        leg_set_state(wsf->sessions, near, SESSION_ESTABLISHED, "change failed");
+    if (change->request) {
+        leg_fail(near, g_steal_pointer(&change->request), error);
+        return;
+    }
     g_autofree char *offer_id = g_strdup(near->peer_offer_id);
     if (near->offer == OFFER_PEERS)
         leg_offer_done(near);
     call_candidates_void(near);
-    if (near->state == SESSION_MODIFYING)
-        leg_set_state(wsf->sessions, near, SESSION_ESTABLISHED, "change failed");
     if (!change->near_void)
         leg_send_refusal(wsf, near, error, offer_id);
 }
@@ -64,8 +68,11 @@ void change_fail(struct wsf *wsf, struct call_change *change, const GError *erro
         return;
     log_info(&ids, "a change of the call has failed (%s): %s", change_step_name(change->step),
              error->message);
+    if (change->kind == CHANGE_RESOURCE)
+        change_switch_back(wsf, change, error);
     struct leg *offered = offered_leg(change);
-    if (by != change->near && (change->kind == CHANGE_OFFER || offered != change->near))
+    if (by != change->near &&
+        (change->kind == CHANGE_OFFER || change->request || offered != change->near))
         tell_initiator(wsf, change, error);
     if (offered) {
         g_autofree char *offer_id = leg_offer_id(offered);

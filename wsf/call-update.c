@@ -64,6 +64,7 @@ void call_change_free(struct session *session)
     json_decref(change->user_data);
     json_decref(change->next_user_data);
     g_clear_error(&change->doom);
+    g_free(change->called);
     g_free(change->next_sdp);
     g_free(change->next_offer_id);
     g_free(change);
@@ -120,7 +121,7 @@ static bool set_glare(GError **error, const char *why)
     return false;
 }
 
-static bool may_change(const struct leg *leg, GError **error)
+bool change_may_begin(const struct leg *leg, GError **error)
 {
     const struct leg *far = leg_far(leg);
     const struct session *session = leg->session;
@@ -217,7 +218,7 @@ void call_update_offer(struct wsf *wsf, struct leg *leg, const char *sdp, const 
         yield_to(wsf, leg, sdp, offer_id, user_data, transaction);
         return;
     }
-    if (!wanted || !may_change(leg, &error)) {
+    if (!wanted || !change_may_begin(leg, &error)) {
         leg_fail(leg, transaction, error);
         offer_template_free(wanted);
         return;
@@ -234,7 +235,8 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
     g_autoptr(GError) error = NULL;
     offer_template_auto *wish =
         offer_template_parse(pre_offer, conf_int(wsf->conf, "call", "sdp_max"), &error);
-    if (!wish || !may_change(leg, &error) || !media_permit(wsf, leg->session, wish, &error)) {
+    if (!wish || !change_may_begin(leg, &error) ||
+        !media_permit(wsf, leg->session, wish, &error)) {
         leg_fail(leg, transaction, error);
         return;
     }
@@ -258,7 +260,7 @@ void change_finish(struct wsf *wsf, struct session *session)
     call_change_free(session);
     offer_template_auto *wanted = next ? read_offer(wsf, next, sdp, NULL) : NULL;
     g_autoptr(GError) error = NULL;
-    if (next && wanted && may_change(next, &error)) {
+    if (next && wanted && change_may_begin(next, &error)) {
         begin_offer(wsf, next, g_steal_pointer(&wanted), sdp, offer_id, user_data);
         return;
     }
@@ -292,12 +294,18 @@ static void on_offer_made(struct media_step *step)
     change_set_step(change, near ? CHANGE_NEAR_WAIT : CHANGE_FAR_WAIT);
     if (change_is_doomed(wsf, change))
         return;
-    if (!leg->session->change_deadline)
+    if (!leg->session->change_deadline || change->request)
         leg->session->change_deadline =
             loop_now() + conf_int(wsf->conf, "call", "offer_time") * G_USEC_PER_SEC;
     leg_set_state(wsf->sessions, leg, SESSION_MODIFYING, "is offered a change");
-    leg_send_offer(wsf, leg, change->user_data);
     wsf_schedule_sessions(wsf);
+    if (change->request) { /* 6.3.2.6.x.3.4 step 2: the response carries the offer */
+        g_autofree char *offer_id = leg_offer_id(leg);
+        leg_succeed(leg, g_steal_pointer(&change->request),
+                    json_pack("{s:s, s:s}", "sdpOffer", leg->offer_sdp, "offerId", offer_id));
+        return;
+    }
+    leg_send_offer(wsf, leg, change->user_data);
 }
 
 void change_offer(struct wsf *wsf, struct call_change *change, struct leg *leg)
@@ -361,6 +369,8 @@ static void on_answer_applied(struct media_step *step)
     }
     if (change_is_doomed(wsf, change))
         return;
+    if (near && change->kind == CHANGE_RESOURCE)
+        change_switch(wsf, change);
     if (near)
         change_set_routes(wsf, change);
     else

@@ -321,6 +321,8 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
         call_update_answer(wsf, leg, sdp, user_data, transaction);
         return;
     }
+    if (call_update_target_answer(wsf, leg, sdp, transaction))
+        return;
     if (!may_answer(leg, &error)) {
         leg_fail(leg, transaction, error);
         return;

@@ -82,6 +82,17 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
 void call_update_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t *user_data,
                         struct link_transaction *transaction);
 void call_update_refused(struct wsf *wsf, struct leg *leg, const GError *error);
+/* The endpoint asks for another media resource (6.3.2.6.x.3.4). Consumes the transaction; the
+ * response carries the offer. */
+void call_update_resource(struct wsf *wsf, struct leg *leg, const char *resource_id,
+                          const json_t *user_data, struct link_transaction *transaction);
+/* Whether the leg is to be the new resource of a change in progress. */
+bool call_update_is_target(const struct leg *leg);
+/* Its answer; false: it is no such leg, and nothing is consumed. */
+bool call_update_target_answer(struct wsf *wsf, struct leg *leg, const char *sdp,
+                               struct link_transaction *transaction);
+/* Its end: the change has failed. */
+void call_update_target_over(struct wsf *wsf, struct leg *leg, const GError *error);
 /* Nobody has answered our offer in time. */
 void call_update_time_out(struct wsf *wsf, struct session *session);
 /* The endpoint of a leg is lost, or back; true when a change in progress sees to the leg. */

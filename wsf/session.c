@@ -159,6 +159,7 @@ static void leg_free(struct leg *leg)
     g_free(leg->asserted);
     g_free(leg->authority);
     g_free(leg->offer_sdp);
+    g_free(leg->called);
     g_free(leg->peer_offer);
     g_free(leg->peer_offer_id);
     g_free(leg->our_answer);
@@ -230,7 +231,9 @@ static void forget_leg(struct session_table *table, struct leg *leg)
 static struct leg *leg_new(struct session *session, guint index, const char *media_session_id,
                            const char *webrtc_id, guint64 endpoint)
 {
+    static guint serials;
     struct leg *leg = g_new0(struct leg, 1);
+    leg->serial = ++serials;
     leg->session = session;
     leg->index = index;
     leg->media_session_id = media_session_id ? g_strdup(media_session_id) : id_uuid();
@@ -262,6 +265,17 @@ struct session *session_new(struct session_table *table, const char *media_sessi
     return session;
 }
 
+void session_set_called(struct session_table *table, struct session *session, const char *called)
+{
+    bool own = strcmp(session->subject, session->called) == 0;
+    count_identity(table, session->called, own ? 0 : -1);
+    g_free(session->called);
+    session->called = g_strdup(called);
+    own = strcmp(session->subject, session->called) == 0;
+    count_identity(table, session->called, own ? 0 : 1);
+    session_changed(session);
+}
+
 void session_set_subject(struct session_table *table, struct session *session, const char *subject)
 {
     bool own = strcmp(session->subject, session->called) == 0;
@@ -278,6 +292,24 @@ struct leg *session_add_branch(struct session_table *table, struct session *sess
     struct leg *leg = session_restore_branch(table, session, NULL, webrtc_id, endpoint);
     session_changed(session);
     return leg;
+}
+
+struct leg *session_reuse_branch(struct session_table *table, struct session *session,
+                                 const char *webrtc_id, guint64 endpoint)
+{
+    for (guint i = 0; i < session->branches->len; i++) {
+        struct leg *former = g_ptr_array_index(session->branches, i);
+        if (leg_is_live(former) || former == session->winner)
+            continue;
+        struct leg *leg = leg_new(session, former->index, NULL, webrtc_id, endpoint);
+        forget_leg(table, former);
+        leg_free(former);
+        session->branches->pdata[i] = leg;
+        index_leg(table, leg);
+        session_changed(session);
+        return leg;
+    }
+    return session_add_branch(table, session, webrtc_id, endpoint);
 }
 
 struct leg *session_restore_branch(struct session_table *table, struct session *session,

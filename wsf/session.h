@@ -99,9 +99,11 @@ enum offer_side { OFFER_NONE, OFFER_OURS, OFFER_PEERS }; /* whose offer is outst
  * numbers are of one process. */
 struct leg {
     struct session *session; /* up */
+    guint serial;            /* unique in the process: a late step does not find a successor */
     guint index;             /* [durable] 0 = caller, then the branches; stable */
     bool caller;             /* [durable] index == 0 */
     char *media_session_id;  /* [durable] */
+    char *called;            /* what its msetup asks for; NULL: the session's `called` */
     char *webrtc_id;         /* [durable] of a local resource its resourceId */
     char *asserted;          /* [durable] who has been reached, as the far side is told, or NULL */
     char *authority;         /* [durable] who has verified that, or NULL */
@@ -229,6 +231,12 @@ void session_set_context(struct session_table *table, struct session *session,
                          const char *context_id);
 /* Whoever changes a durable field directly says so. */
 void session_changed(const struct session *session);
+/* The same in the place of a branch that has ended, when there is one: a call whose resource
+ * changes often does not grow. */
+struct leg *session_reuse_branch(struct session_table *table, struct session *session,
+                                 const char *webrtc_id, guint64 endpoint);
+/* Another resource is the called one from now on. */
+void session_set_called(struct session_table *table, struct session *session, const char *called);
 /* Gives a leg whose msetup was void a new mediaSessionId (UUID). */
 void leg_renew_id(struct session_table *table, struct leg *leg);
 

@@ -24,7 +24,8 @@ static const char *flaw(const struct wsf *wsf, const struct session *session)
         return "its media centre is not configured any more";
     for (guint i = 0; i <= session->branches->len; i++) {
         const struct leg *leg = session_leg(session, i);
-        if (!leg_is_live(leg) || leg_is_established(leg))
+        bool aside = session->phase >= CALL_CONNECTING && !leg->caller && leg != session->winner;
+        if (!leg_is_live(leg) || leg_is_established(leg) || aside)
             continue;
         /* What the far side has said is not kept, and nobody makes a resource's part anew. */
         if (leg->media->passes_descriptions || leg->endpoint == 0)
@@ -92,6 +93,11 @@ static void settle_answered(struct wsf *wsf, struct session *session)
     } else {
         leg_offer_done(caller);
         offer_when_back(caller, winner->negotiated);
+    }
+    for (guint i = 0; i < session->branches->len; i++) { /* a new resource that was to come */
+        struct leg *leg = g_ptr_array_index(session->branches, i);
+        if (leg != winner)
+            call_branch_end(wsf, leg, DISC_MEDIA_FAILURE, NULL, false);
     }
     session->gates_asked = caller->gate_open && winner->gate_open;
     if (session->phase == CALL_CONNECTING && leg_is_established(caller))

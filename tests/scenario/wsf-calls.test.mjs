@@ -142,7 +142,7 @@ describe('calls', () => {
         const [alice, bob] = await both();
         const { a } = await call(wsf, alice, bob);
         for (const [members, cause] of [
-            [{ resourceId: 'media/rain@example.org' }, 'METHOD_NOT_SUPPORTED'],
+            [{ resourceId: 'media/rain@example.org' }, 'INVALID_STATE'],
             [{ candidates: [] }, 'INVALID_MESSAGE'],
             [{ sdpAnswer: PRE_OFFER }, 'INVALID_STATE'],
             [{ problemDetails: {} }, 'INVALID_STATE'],

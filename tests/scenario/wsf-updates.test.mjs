@@ -23,6 +23,12 @@ const answerFor = (sdp) =>
     answerTo(sdp).replace(/a=(sendonly|recvonly)/g, (_, direction) => `a=${reversed[direction]}`);
 const REFUSAL = { status: 422, cause: 'SDP_NOT_ACCEPTABLE', title: 'not acceptable', detail: 'no, thanks' };
 
+/** No change is in progress: then this is refused for what it asks. */
+const isFree = async (side, mediaSessionId) => {
+    const { problemDetails } = await side.request('mupdate', { mediaSessionId, resourceId: BOB });
+    return problemDetails.cause !== 'OFFER_GLARE';
+};
+
 describe('changes of a call', () => {
     let wsf, alice, bob, a, b;
     const open = [];
@@ -72,6 +78,7 @@ describe('changes of a call', () => {
         return next(alice);
     };
     const stands = async () => {
+        await wsf.until(() => isFree(alice, a));
         for (const [side, id] of [[alice, a], [bob, b]]) {
             const { resources } = await side.request('getinfo', { resources: ['mediaSessions'] });
             assert.deepEqual(resources.mediaSessions, [
@@ -85,7 +92,7 @@ describe('changes of a call', () => {
             conf: '[store]\nfile = wsf.db\n',
         });
     });
-    after(() => { if (process.env.SHOW) console.log(wsf.log); return wsf.stop(); });
+    after(() => wsf.stop());
     afterEach(async () => {
         wsf.wmcf.overrides = {};
         for (const client of open.splice(0)) await client.close();
@@ -481,5 +488,138 @@ describe('changes of a call', () => {
         await answers(bob, offer);
         await wsf.wmcf.notify(legB(), 'iceConnected');
         await stands();
+    });
+});
+
+describe('x.3.4: change of the media resource', () => {
+    const PROVIDER = 'cinema@provider.example';
+    let wsf, alice, cinema, a, first;
+    before(async () => {
+        wsf = await Wsf.start(['call.offer_time=1', 'limits.response_time=1'], {
+            users: [ALICE, BOB, PROVIDER],
+            conf: '[peer "cinema"]\nkind = provider\nrealms = provider.example\nwebrtc_id = cinema@provider.example\nauth = basic\n',
+        });
+    });
+    after(() => wsf.stop());
+    afterEach(async () => {
+        wsf.wmcf.overrides = {};
+        for (const client of [alice, cinema]) await client?.close();
+        await wsf.until(() => wsf.wmcf.contexts.size === 0);
+    });
+    const tell = (side, mediaSessionId, members) => side.request('mupdate', { mediaSessionId, ...members });
+    const start = async () => {
+        alice = await wsf.register(ALICE);
+        cinema = await wsf.register(PROVIDER);
+        const asked = await alice.request('msetup', { resourceId: 'film/1@provider.example', preOfferDescription: PRE_OFFER });
+        assert.equal(asked.success, true, JSON.stringify(asked));
+        a = asked.mediaSessionId;
+        first = await cinema.expect('msetup');
+        first.reply({ mediaSessionId: first.mediaSessionId, sdpAnswer: plays(first) });
+        const offer = await alice.expect('mupdate');
+        offer.reply({ sdpAnswer: answerFor(offer.sdpOffer) });
+        await wsf.until(() => wsf.wmcf.terminations[1]?.answer);
+        await wsf.wmcf.connectAll();
+        await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+    };
+    const plays = ({ sdpOffer }) => answerTo(sdpOffer).replace(/a=sendrecv/g, 'a=sendonly');
+    const changes = () => tell(alice, a, { resourceId: 'film/2@provider.example', userData: 'the second one' });
+    const leaves = async (side, cause = 'NORMAL') => {
+        const end = await side.expect('mdisc');
+        end.reply();
+        assert.equal(end.cause, cause);
+        return end;
+    };
+
+    test('the response carries the offer, the old one plays until the answer is applied', async () => {
+        await start();
+        assert.equal(wsf.wmcf.terminations[0].iceMode, 'full');
+        const [former, own] = wsf.wmcf.terminations;
+        for (let round = 0; round < 3; round++) {
+            const asked = changes();
+            const second = await cinema.expect('msetup');
+            assert.equal(second.resourceId, 'film/2@provider.example');
+            assert.equal(second.userData, 'the second one');
+            second.reply({ mediaSessionId: second.mediaSessionId, sdpAnswer: plays(second) });
+            const response = await asked;
+            assert.equal(response.success, true, JSON.stringify(response));
+            assert.equal(response.mediaSessionState, 'modifying');
+            assert.deepEqual(directions(response.sdpOffer), ['sendonly', 'sendonly']);
+            await cinema.expectNothing(50);
+            const answered = await tell(alice, a, { sdpAnswer: answerFor(response.sdpOffer), offerId: response.offerId });
+            assert.equal(answered.mediaSessionState, 'established');
+            const end = await leaves(cinema);
+            assert.equal(end.mediaSessionId, first.mediaSessionId);
+            first = second;
+            await wsf.until(() => wsf.wmcf.terminations.length === 2);
+            assert.ok(!wsf.wmcf.terminations.includes(former));
+            const now = wsf.wmcf.terminations.find((one) => one !== own);
+            assert.equal(now.flowStatus, 'ENABLED');
+            assert.ok(own.routes.every(({ from, to }) => from.terminationId === now.terminationId && to.terminationId === own.terminationId));
+        }
+        assert.equal((await alice.request('mdisc', { mediaSessionId: a })).success, true);
+        assert.equal((await leaves(cinema)).mediaSessionId, first.mediaSessionId);
+        assert.match(wsf.log, /call record: alice@example\.org -> film\/2@provider\.example/);
+    });
+
+    test('refused, ended, too late, not answered: the old one stays', async () => {
+        await start();
+        const fails = async (happen, cause) => {
+            const asked = changes();
+            const second = await cinema.expect('msetup');
+            await happen(second);
+            const response = await asked;
+            assert.equal(response.success, false);
+            assert.equal(response.problemDetails.cause, cause);
+            assert.equal(response.mediaSessionState, 'established');
+            await wsf.until(() => wsf.wmcf.terminations.length === 2);
+        };
+        await fails((second) => second.fail(404, 'RESOURCE_NOT_FOUND'), 'RESOURCE_NOT_FOUND');
+        await fails(async (second) => {
+            second.reply();
+            await cinema.request('mdisc', { mediaSessionId: second.mediaSessionId, cause: 'DECLINED' });
+        }, 'DECLINED');
+        await fails(async (second) => {
+            second.reply();
+            await leaves(cinema);
+        }, 'PEER_TIMEOUT');
+        // … and by the initiator itself.
+        let asked = changes();
+        let second = await cinema.expect('msetup');
+        second.reply({ sdpAnswer: plays(second) });
+        let response = await asked;
+        await tell(alice, a, { problemDetails: REFUSAL, offerId: response.offerId });
+        await leaves(cinema);
+        await wsf.until(() => isFree(alice, a));
+        // … that never answers.
+        asked = changes();
+        second = await cinema.expect('msetup');
+        second.reply({ sdpAnswer: plays(second) });
+        response = await asked;
+        const withdrawn = await alice.expect('mupdate');
+        withdrawn.reply();
+        assert.equal(withdrawn.problemDetails.status, 504);
+        assert.equal(withdrawn.offerId, response.offerId);
+        await leaves(cinema);
+        await wsf.until(() => isFree(alice, a));
+        assert.equal(wsf.wmcf.terminations.length, 2);
+        assert.ok(wsf.wmcf.terminations.every(({ offer }) => !offer));
+        assert.equal((await tell(alice, a, { sdpOffer: describeOwn(AUDIO, VIDEO) })).success, true);
+    });
+
+    test('what is no resource, and who has none', async () => {
+        await start();
+        const bob = await wsf.register(BOB);
+        const person = await tell(alice, a, { resourceId: BOB });
+        assert.equal(person.problemDetails.status, 403);
+        const nowhere = await tell(alice, a, { resourceId: 'x@nowhere.example' });
+        assert.equal(nowhere.problemDetails.cause, 'RESOURCE_NOT_FOUND');
+        const theirs = await tell(cinema, first.mediaSessionId, { resourceId: 'film/2@provider.example' });
+        assert.equal(theirs.problemDetails.cause, 'INVALID_STATE');
+        await alice.request('mdisc', { mediaSessionId: a });
+        await leaves(cinema);
+        ({ a } = await call(wsf, alice, bob, {}));
+        const users = await tell(alice, a, { resourceId: 'film/2@provider.example' });
+        assert.equal(users.problemDetails.cause, 'INVALID_STATE');
+        await bob.close();
     });
 });

@@ -90,17 +90,6 @@ static bool read_update(struct client *client, const json_t *message, struct upd
            read_candidates(client, message, update, error) && check_members(message, update, error);
 }
 
-/* What changes a running call. */
-static bool check_supported(const struct leg *leg, const struct update *update, GError **error)
-{
-    if (update->resource_id) {
-        problem_set(error, PROBLEM_METHOD_NOT_SUPPORTED,
-                    "a call between users has no resource to change; the call stays as it was");
-        return false;
-    }
-    return true;
-}
-
 static void refuse_offer(struct client *client, struct leg *leg, const struct update *update,
                          struct link_transaction *txn)
 {
@@ -163,6 +152,8 @@ static void handle_update(struct client *client, struct leg *leg, const struct u
                           txn);
     } else if (update->pre_offer) {
         call_update_wish(client->wsf, leg, update->pre_offer, update->user_data, txn);
+    } else if (update->resource_id) {
+        call_update_resource(client->wsf, leg, update->resource_id, update->user_data, txn);
     } else if (update->answer) {
         call_answer(client->wsf, leg, update->answer, update->user_data, txn);
     } else if (update->problem) {
@@ -181,7 +172,7 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     struct leg *leg = method_leg(client, message, &error);
     const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
     if (!leg || !read_update(client, message, &update, &error) ||
-        !check_supported(leg, &update, &error) || !read_identities(client, leg, message, &error)) {
+        !read_identities(client, leg, message, &error)) {
         method_fail(client, txn, error, id);
         return;
     }
@@ -189,7 +180,8 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
         leg->acknowledged = true;
         session_changed(leg->session);
     }
-    bool alone = !update.offer && !update.answer && !update.pre_offer && !update.problem;
+    bool alone = !update.offer && !update.answer && !update.pre_offer && !update.problem &&
+                 !update.resource_id;
     if (!update.candidates && !update.end_of_candidates) {
         handle_update(client, leg, &update, txn);
     } else if (alone) {
