@@ -121,7 +121,6 @@ async function main(args, say) {
     const { ladders, procedures } = readAll(ladderFiles(positionals));
     const name = ({ ladder, title }) => `${ladder.clause}: ${title}`;
     const scenarios = ladders.flatMap((ladder) => ladder.scenarios)
-        .filter(({ needs }) => !needs.includes('http/1.1') || process.env.EIRTCW_TRANSPORT !== 'h2')
         .filter((one) => !values.only || `${name(one)} ${one.at}`.includes(values.only));
     if (values.list) {
         for (const one of scenarios) say(`${one.at}  ${name(one)}`);

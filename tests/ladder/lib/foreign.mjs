@@ -13,7 +13,7 @@ export class Foreign {
     constructor(procedures, profile) {
         this.procedures = procedures;
         this.profile = profile;
-        this.features = new Set(['http/1.1', ...(profile.features ?? ['basic'])]);
+        this.features = new Set(profile.features ?? ['basic']);
         const realm = profile.realm ?? profile.users[0].webrtcId.split('@')[1];
         this.variables = {
             realm,
@@ -70,9 +70,14 @@ export class Foreign {
         return { authType, webrtcId: id, authorization };
     }
 
+    certificate({ id, certificate, key }) {
+        if (!certificate || !key) throw new Error(`the profile has no certificate of ${id}`);
+        return { cert: readFileSync(certificate), key: readFileSync(key) };
+    }
+
     open(party, path, options) {
         const url = path ? new URL(path, this.profile.url).href : this.profile.url;
-        return Connection.open(url, { ...options, tls: this.tls });
+        return Connection.open(url, { ...options, tls: { ...this.tls, ...options.certificate } });
     }
 
     async fetch(path) {

@@ -34,6 +34,16 @@ const IDENTITIES = {
     controller: (index) => `script-${index}@${REALM}`,
 };
 
+const SETTING = /^([a-z_]+)\.([a-z_]+)=(.*)$/;
+
+function asSection(setting) {
+    const [, section, key, value] = SETTING.exec(setting);
+    return `[${section}]\n${key} = ${value}`;
+}
+
+/** What a `configured` line "C section.key=value" says to the media centre, or undefined. */
+const ofCentre = (line) => /^C (.*)$/.exec(line)?.[1];
+
 /** A program of ours in a folder of its own. */
 class Program {
     log = '';
@@ -117,7 +127,8 @@ function jwt(claims) {
 }
 
 class MediaCentre extends Program {
-    static async start(parent, identities) {
+    /** `configured`: "section.key=value". */
+    static async start(parent, identities, configured = []) {
         const folder = mkdtempSync(join(parent, 'wmcf-'));
         const centre = new MediaCentre('wmcf', folder, /in service[^\n]*/);
         writeFileSync(join(folder, 'token'), `${TOKEN}\n`, { mode: 0o600 });
@@ -128,7 +139,9 @@ class MediaCentre extends Program {
             '[control]\nport = 0\ntrace_file = trace.jsonl',
             '[media]\nport = 0',
             `[admin]\nsocket = ${folder}/wmcf.sock`,
-            '[log]\nformat = text\n',
+            '[log]\nformat = text',
+            ...configured.map(asSection),
+            '',
         ].join('\n'));
         await centre.start();
         return centre;
@@ -148,7 +161,7 @@ export class OwnTarget {
     tidies = false;
     /** How many of each kind have been handed out. */
     #handed = { user: 0, provider: 0, operator: 0, wsf: 0, controller: 0 };
-    features = new Set(['basic', 'bearer', 'token-claims', 'http/1.1', 'media', 'configuration', 'control']);
+    features = new Set(['basic', 'bearer', 'certificate', 'token-claims', 'media', 'configuration', 'control']);
 
     constructor(set, name, configured) {
         this.set = set;
@@ -167,20 +180,17 @@ export class OwnTarget {
         file('token', `${TOKEN}\n`);
         file('password', `${PASSWORD}\n`);
         file('jwks.json', JSON.stringify({ keys: [jwk] }));
-        if (SECURE) {
-            const { certificate, key } = this.set.certificate();
-            file('server.pem', certificate);
-            file('server.key', key);
-        }
-        const lines = this.configured.filter((line) => !/^[a-z_]+\.[a-z_]+=/.test(line));
-        const settings = this.configured.filter((line) => /^[a-z_]+\.[a-z_]+=/.test(line)).map((line) => {
-            const [, section, key, value] = /^([a-z_]+)\.([a-z_]+)=(.*)$/.exec(line);
-            return `[${section}]\n${key} = ${value}`;
-        });
+        const { ca, certificate, key } = this.set.certificate();
+        file('ca.pem', ca);
+        file('server.pem', certificate);
+        file('server.key', key);
+        const own = this.configured.filter((line) => !ofCentre(line));
+        const lines = own.filter((line) => !SETTING.test(line));
+        const settings = own.filter((line) => SETTING.test(line)).map(asSection);
         file('wsf.conf', [
             `[wsf]\nrealm = ${REALM}\nidentity = ${this.name}@${REALM}\ntrace_file = trace.jsonl`,
             '[listen "ladders"]\nport = 0',
-            ...(SECURE ? ['[listen "secure"]\nport = 0\ntls_certificate = server.pem\ntls_key = server.key'] : []),
+            '[listen "secure"]\nport = 0\ntls_certificate = server.pem\ntls_key = server.key\ntls_client_ca = ca.pem',
             '[auth]\ncredentials_file = users\njwk_set_file = jwks.json\n' +
                 'issuer = https://login.example.org\naudience = wsf\n' +
                 'failures_free_identity = 100\nfailures_free_address = 1000',
@@ -221,12 +231,10 @@ export class OwnTarget {
     async #run() {
         await this.program.start();
         this.base = `http://127.0.0.1:${this.program.match[1]}`;
-        this.webSocketBase = this.base.replace('http', 'ws');
-        if (SECURE) {
-            // In the line of this start: after a restart it is another port.
-            const [, port] = /https:\/\/127\.0\.0\.1:(\d+)/.exec(this.program.match.input);
-            this.webSocketBase = `wss://127.0.0.1:${port}`;
-        }
+        // In the line of this start: after a restart it is another port.
+        const [, port] = /https:\/\/127\.0\.0\.1:(\d+)/.exec(this.program.match.input);
+        this.secureBase = `wss://127.0.0.1:${port}`;
+        this.webSocketBase = SECURE ? this.secureBase : this.base.replace('http', 'ws');
         const end = Date.now() + START_MS;
         while ((await fetch(`${this.base}/readyz`)).status !== 200) {
             if (Date.now() > end) throw new Error(`wsf is not ready\n${this.program.log.slice(-4000)}`);
@@ -256,11 +264,17 @@ export class OwnTarget {
         return { authType: 'bearer', webrtcId: user.id, authorization: `Bearer ${this.token(user, {})}` };
     }
 
+    /** { cert, key } that names the user. */
+    certificate({ id }) {
+        const { certificate, key } = this.set.issue(`email:${id}`);
+        return { cert: certificate, key };
+    }
+
     open({ kind }, path, options) {
         const [base, own] = kind === 'controller'
             ? [this.centre.url, '/eirtcw-mc/v1']
-            : [this.webSocketBase, '/eirtcw/v1'];
-        const tls = base.startsWith('wss:') ? { ca: this.set.certificate().ca } : {};
+            : [options.certificate ? this.secureBase : this.webSocketBase, '/eirtcw/v1'];
+        const tls = base.startsWith('wss:') ? { ca: this.set.certificate().ca, ...options.certificate } : {};
         return Connection.open(new URL(path ?? own, base).href, { ...options, tls });
     }
 
@@ -310,17 +324,19 @@ export class OwnPrograms {
         this.names = Array.from({ length: SETUPS }, (_, index) => `wsf-${index}`);
     }
 
-    /** Of all wsf that listen with TLS. */
+    /** Of all wsf. */
     certificate() {
-        if (!this.#certificate) {
-            const authority = new Authority();
-            this.#certificate = { ca: authority.ca, ...authority.issue('IP:127.0.0.1') };
-            authority.remove();
-        }
+        this.#certificate ??= { ...this.issue('IP:127.0.0.1'), ca: this.#authority.ca };
         return this.#certificate;
     }
 
+    issue(names) {
+        this.#authority ??= new Authority();
+        return this.#authority.issue(names);
+    }
+
     #certificate;
+    #authority;
 
     /** Why a scenario cannot run here, or undefined. */
     lacks() {
@@ -337,8 +353,10 @@ export class OwnPrograms {
     async #start(configured, ownCentre) {
         const name = this.names[this.#count++];
         const target = new OwnTarget(this, name, configured);
-        if (!ownCentre) this.#centre ??= MediaCentre.start(this.folder, this.#identities());
-        await target.start(ownCentre ? await this.#ownCentre() : await this.#centre);
+        const ofIts = configured.map(ofCentre).filter(Boolean);
+        const shares = !ownCentre && !ofIts.length;
+        if (shares) this.#centre ??= MediaCentre.start(this.folder, this.#identities());
+        await target.start(shares ? await this.#centre : await this.#ownCentre(ofIts));
         return target;
     }
 
@@ -350,8 +368,8 @@ export class OwnPrograms {
         return [...this.names, ...scripts];
     }
 
-    async #ownCentre() {
-        const centre = await MediaCentre.start(this.folder, this.#identities());
+    async #ownCentre(configured) {
+        const centre = await MediaCentre.start(this.folder, this.#identities(), configured);
         this.#centres.push(centre);
         return centre;
     }
@@ -361,6 +379,7 @@ export class OwnPrograms {
         const faults = (await Promise.all(targets.filter(({ value }) => value).map(({ value }) => value.stop()))).flat();
         const shared = await this.#centre?.catch(() => undefined);
         for (const centre of [shared, ...this.#centres].filter(Boolean)) faults.push(...(await centre.end()));
+        this.#authority?.remove();
         if (!process.env.LADDER_KEEP) rmSync(this.folder, { recursive: true, force: true });
         return faults;
     }

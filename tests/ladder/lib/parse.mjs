@@ -124,9 +124,10 @@ const FORMS = [
     [pattern(`${PARTY} -> ${PARTY} ${METHOD}(?: (ok|refused (\\d{3}) (\\w+)))?((?: .+)?)`), readMessage],
     [pattern(`${PARTY} connects to ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
         ({ kind: 'connected', who, whom, ...readOptions(options ?? '', at) })],
-    [pattern(`${PARTY} connects(?: to (/\\S*))?(?: with subprotocols? (.+))?(?: (without pongs))?`),
-        ([, who, path, offered, mute]) =>
-            ({ kind: 'connect', who, path, subprotocols: offered?.split(/,?\s+/), mute: Boolean(mute) })],
+    [pattern(`${PARTY} connects(?: to (/\\S*))?(?: with subprotocols? (.+?))?(?: (without pongs))?` +
+        `(?: with the certificate of ${PARTY})?`),
+        ([, who, path, offered, mute, certified]) =>
+            ({ kind: 'connect', who, path, subprotocols: offered?.split(/,?\s+/), mute: Boolean(mute), certified })],
     [pattern(`${PARTY} registers`), ([, who], node) => ({ kind: 'register', who, members: readMembers(node) })],
     [pattern(`${PARTY} closes ${PARTY}(?: (\\d{4}))?(?: (.+))?`), ([, who, whom, code, options], { at }) =>
         ({ kind: 'close', who, whom, code: code && Number(code), ...readOptions(options ?? '', at) })],
@@ -138,6 +139,7 @@ const FORMS = [
     [pattern(`${PARTY} pings ${PARTY}(?: (.+))?`), ([, who, whom, options], { at }) =>
         ({ kind: 'pinged', who, whom, ...readOptions(options ?? '', at) })],
     [pattern(`${PARTY} takes (.+)`), ([, who, value]) => ({ kind: 'takes', who, value: readValue(value).value })],
+    [pattern(`${PARTY} (withdraws its consent|consents again)`), ([, who, what]) => ({ kind: 'consent', who, what })],
     [pattern(`${PARTY} and ${PARTY} exchange media`), ([, one, other]) => ({ kind: 'media', one, other })],
     [pattern(`${PARTY} (is killed|drains|ends for a restart|starts|reads its configuration again)`), ([, who, what]) =>
         ({ kind: 'control', who, what })],

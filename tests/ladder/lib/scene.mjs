@@ -157,7 +157,11 @@ export class Scene {
             case 'silence':
                 return this.#silence(this.party(step.who));
             case 'takes':
-                return void (await this.party(step.who).leg.setAnswer(evaluate(step.value, this)));
+                return void (await this.#leg(this.party(step.who)).setAnswer(evaluate(step.value, this)));
+            case 'consent': {
+                const faults = step.what === 'consents again' ? [] : ['noConsent'];
+                return void (await this.#leg(this.party(step.who)).command('faults', { faults }));
+            }
             case 'media':
                 return this.#media(this.party(step.one), this.party(step.other));
             case 'control':
@@ -233,9 +237,11 @@ export class Scene {
         connection.sendRaw(octets, { binary: step.type === 'binary', fragments: step.fragments });
     }
 
-    async #connect({ who, path, subprotocols, mute }) {
+    async #connect({ who, path, subprotocols, mute, certified }) {
         const party = this.party(who);
-        const options = { protocol: party.protocol, subprotocols, mute, tell: (text) => this.#tell(`${who} ${text}`) };
+        const certificate = certified && this.target.certificate(this.party(certified).user);
+        const tell = (text) => this.#tell(`${who} ${text}`);
+        const options = { protocol: party.protocol, subprotocols, mute, certificate, tell };
         const opened = await this.target.open(party, path, options);
         party.refused = opened.refused;
         party.connection = opened.refused ? undefined : opened;
@@ -456,11 +462,13 @@ export class Scene {
         }
     }
 
+    #leg({ leg, name }) {
+        if (!leg) throw new Error(`${name} has no media: give it a live-answer()`);
+        return leg;
+    }
+
     async #media(one, other) {
-        const legs = [one, other].map((party) => {
-            if (!party.leg) throw new Error(`${party.name} has no media: give it a live-answer()`);
-            return party.leg;
-        });
+        const legs = [one, other].map((party) => this.#leg(party));
         const packets = ({ receive }) => receive.map(({ packets: count }) => count);
         await Promise.all(legs.map(async (leg) => {
             const before = packets(await leg.stats());
