@@ -147,6 +147,16 @@ test('a browser changes its connection in every way', { timeout: 120_000 }, asyn
   });
   await Promise.all([a.flows('audio', 'video'), b.flows('audio', 'video')]);
 
+  // Another codec.
+  for (const codecs of [['VP9'], ['VP8']]) {
+    for (const one of [a, b]) {
+      const { medias } = await one.reoffer({ offerTemplate: { bundle: true, medias: [
+        { mid: '0', mediaType: 'audio' }, { mid: '1', mediaType: 'video', codecs }] } });
+      assert.deepEqual(medias[1].codecs, codecs);
+    }
+    await Promise.all([a.flows('audio', 'video'), b.flows('audio', 'video')]);
+  }
+
   // ICE restarts, twice from either side, on both kinds of terminations.
   for (const one of [a, b]) {
     for (let n = 2; n < 4; n++) {

@@ -181,6 +181,25 @@ test('video is added, stopped, and its m-line used again', { timeout: 30000 }, a
   await end(legs);
 });
 
+test('an m-line that the endpoint rejects is used again', { timeout: 30000 }, async () => {
+  const legs = await connected();
+  const [a, b] = legs;
+  const medias = (video) => ({ bundle: true, medias: [{ mid: '0', mediaType: 'audio' }, video] });
+  const rejected = await reoffer(a,
+    { offerTemplate: medias({ mid: '1', mediaType: 'video', codecs: ['H264'] }) });
+  assert.match(rejected.sdpAnswer, /^m=video 0 /m);
+  assert.deepEqual(directions(rejected), ['sendrecv', 'inactive']);
+  await Promise.all([stops(a, 'video'), stops(b, 'video'), flows(a, 'audio'), flows(b, 'audio')]);
+  await refused(a, 'SDP_NOT_ACCEPTABLE',
+    { offerTemplate: medias({ mid: '1', mediaType: 'video', codecs: ['VP8'] }) });
+  const again = await reoffer(a,
+    { offerTemplate: medias({ mid: 'again', mediaType: 'video', codecs: ['VP8'] }) },
+    { routes: [route(a, 'again', b, '1'), route(b, '1', a, 'again')] });
+  assert.equal(mLines(again.sdpOffer).length, 2);
+  await Promise.all([flows(a, 'video'), flows(b, 'video')]);
+  await end(legs);
+});
+
 test('what is refused leaves everything as it was', { timeout: 30000 }, async () => {
   const legs = await connected();
   const [a, b] = legs;

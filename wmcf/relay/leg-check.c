@@ -168,6 +168,7 @@ bool worker_leg_check_answered(struct worker_leg *leg, struct media_socket *sock
         answer = ICE_ANSWER_REFUSED; /* the address is another leg's */
     bool use = ice_checklist_answered(&leg->checks, pair, answer, now);
     if (path) {
+        leg->last_stun = now;
         path->proven = true;
         path->last_answer = now;
         path->generation = leg->ice->generation;

@@ -109,6 +109,8 @@ bool worker_leg_answered(struct worker_leg *leg, struct media_socket *socket,
     leg->paths[i].proven = true;
     leg->paths[i].last_answer = now;
     leg->paths[i].asked = 0;
+    if (worker_leg_checks(leg))
+        leg->last_stun = now;
     return true;
 }
 
