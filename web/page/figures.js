@@ -73,13 +73,15 @@ export class Figures {
     }
 
     #call() {
-        const { session, client } = { session: this.#session, client: this.#client };
-        const hold = [session.held && 'here', session.heldByPeer && 'there'].filter(Boolean);
+        const session = this.#session;
+        const hold = [session.held && 'by you', session.heldByPeer && 'by the other side'].filter(
+            Boolean,
+        );
         return figure('Call', session.state, [
             ['With', session.peer],
             ['On hold', hold.join(' and ')],
             ['Session', session.mediaSessionId],
-            ['Service', client.state],
+            ['Service', this.#client.state],
             ['Transport', transport()],
         ]);
     }

@@ -434,6 +434,18 @@ test('the same while the answer is to come later, and the call is gone afterward
     assert.equal(session.end.cause, 'SESSION_LOST');
 });
 
+test('on hold without a connection: silent at once, agreed afterwards', async () => {
+    await inCall();
+    await net.lose();
+    const held = outcome(session.hold());
+    await settle();
+    assert.deepEqual(tracks(), [null, null]);
+    await net.resume([['m-1', 'established']]);
+    assert.equal(offered(), 'offer audio inactive, video inactive');
+    net.answer('mupdate', { sdpAnswer: 'x' });
+    assert.equal(await held, 'agreed');
+});
+
 test('a path that fails without a connection is mended after the resumption', async () => {
     await inCall();
     await net.lose();
