@@ -25,9 +25,9 @@ struct media_resource {
     gint64 asked, started; /* monotonic µs */
 
     GstElement *made;            /* borrowed: for its own threads */
-    GstElement *pipeline;        /* from `built` to the reaper */
+    GstElement *pipeline;        /* from `built` until it is taken down */
     struct media_sinks sinks;    /* from `built` to the end */
-    bool built, taken, down;     /* the making is over; given to the reaper; gone */
+    bool built, taken, down;     /* the making is over; being taken down; gone */
     bool closing;                /* `stopped` is to be told */
     _Atomic guint waiting;       /* sinks without a packet; streaming threads */
     _Atomic bool broken, at_end; /* told once; streaming threads */
@@ -75,7 +75,7 @@ static void on_down(void *data)
         r->ops->stopped(r->user);
 }
 
-/* The reaper's thread. */
+/* Blocks. */
 static void reap(void *data)
 {
     struct media_resource *r = data;
@@ -86,14 +86,26 @@ static void reap(void *data)
     loop_post("pipeline down", on_down, r);
 }
 
-/* As soon as it is built; from then on the pipeline is the reaper's. */
+static void *end(void *data)
+{
+    reap(data);
+    return NULL;
+}
+
+/* As soon as it is built, on a thread of its own: what hangs while it stops holds up nobody else,
+ * and least of all the legs, which the reaper takes down. */
 static void take_down(struct media_resource *r)
 {
     if (!r->built || r->taken)
         return;
     r->taken = true;
-    reaper_expect();
-    reaper_take(reap, r);
+    GThread *thread = g_thread_try_new("pipeline-end", end, r, NULL);
+    if (thread) {
+        g_thread_unref(thread);
+    } else {
+        reaper_expect();
+        reaper_take(reap, r);
+    }
 }
 
 /* Takes the error. */
@@ -157,8 +169,8 @@ static void report_error(struct media_resource *r, GstMessage *message)
     loop_post("pipeline error", on_error, report);
 }
 
-/* Takes the lock of state changes, which the reaper may hold while it waits for the thread that
- * told of the new latency: so on one of GStreamer's own pool. */
+/* Takes the lock of state changes, which whoever stops the pipeline may hold while it waits for the
+ * thread that told of the new latency: so on one of GStreamer's own pool. */
 static void recalculate_latency(GstElement *pipeline, gpointer user)
 {
     gst_bin_recalculate_latency(GST_BIN(pipeline));

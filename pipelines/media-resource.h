@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* A media resource: a running pipeline made of a template, whose wmcfsink elements hand RTP to
- * whoever asked for it. Everything that may block has a thread of its own: a pipeline is built and
- * started on one made for it, and stopped on the reaper's.
+ * whoever asked for it. A template may contain elements that block, so a pipeline is built and
+ * started on a thread of its own, and stopped on another one.
  *
  * Life: media_resource_new() → started, or failed → … → media_resource_close() → stopped →
  * media_resource_free().

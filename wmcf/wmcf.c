@@ -14,9 +14,12 @@
 #include "wmcf/pipeline-templates.h"
 #include "wmcf/termination.h"
 
+#include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CLOSING_US G_USEC_PER_SEC
+#define RELEASE_US (5 * G_USEC_PER_SEC)
 
 static struct relay *make_relay(struct conf *conf, GError **error)
 {
@@ -244,17 +247,20 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     return wmcf;
 }
 
-static void wait_for_releases(struct wmcf *wmcf)
+/* Workers let go within a moment; a pipeline whose elements hang may never do. */
+static void wait_for_releases(struct wmcf *wmcf, gint64 most)
 {
-    while (g_hash_table_size(wmcf->releasing))
-        g_main_context_iteration(NULL, TRUE);
+    gint64 end = g_get_monotonic_time() + most;
+    while (g_hash_table_size(wmcf->releasing) && g_get_monotonic_time() < end)
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(1000);
 }
 
 /* The WSFs are told (1001) while everything is still there to answer them, after the answers that
  * wait for a leg's last statistics; one that does not let go within the second is cut off. */
 static void close_links(struct wmcf *wmcf)
 {
-    wait_for_releases(wmcf);
+    wait_for_releases(wmcf, CLOSING_US);
     gint64 end = g_get_monotonic_time() + CLOSING_US;
     link_listener_close(wmcf->listener);
     controllers_close(wmcf);
@@ -291,7 +297,12 @@ void wmcf_free(struct wmcf *wmcf)
             break;
         context_free(value);
     }
-    wait_for_releases(wmcf);
+    wait_for_releases(wmcf, RELEASE_US);
+    if (g_hash_table_size(wmcf->releasing)) {
+        /* Their threads still look at what would be freed here. */
+        log_error(NULL, "%u pipelines do not stop; ending without them", media_resources_count());
+        _exit(EXIT_SUCCESS);
+    }
     http_server_free(wmcf->http);
     relay_free(wmcf->relay);
     loop_timer_free(wmcf->load_timer);

@@ -257,6 +257,30 @@ test('limits hold', async () => {
   await Promise.all([first, ...good].map((m) => subtract(m.contextId)));
 });
 
+test('a pipeline that hangs holds up nobody', { timeout: 30000 }, async () => {
+  const stuck = await Wmcf.start([`pipelines.folder=${templates}`, 'pipelines.start_timeout=1',
+    'limits.pipelines=2']);
+  const fifo = path.join(templates, 'fifo');
+  await run('mkfifo', [fifo]);
+  template('hangs', `filesrc location=${fifo} ! matroskademux ! wmcfsink mid=video\n`);
+  const other = await ControlLink.open(stuck.url);
+  const add = (name) => other.request('add', { pipeline: { template: name } });
+  const refused = await add('hangs');
+  assert.match(refused.problemDetails.detail, /no packet came within 1000 ms/);
+  // It still counts, because its thread is still there.
+  const good = await add('test');
+  assert.ok(good.success, JSON.stringify(good));
+  assert.match((await add('test')).problemDetails.detail, /limits.pipelines/);
+  assert.ok((await other.request('subtract', { contextId: good.contextId })).success);
+  for (let tries = 0; (await stuck.ctl('status')).mediaResources > 1; tries++) {
+    assert.ok(tries < 200, 'the good one does not end');
+    await sleep(20);
+  }
+  await other.close();
+  assert.equal(await stuck.stop(), 0);
+  assert.match(stuck.log, /1 pipelines do not stop/);
+});
+
 test('subtracted while it starts; many come and go and leave nothing', { timeout: 60000 }, async () => {
   const settled = async () => {
     for (const deadline = Date.now() + 10000; ; await sleep(20)) {
