@@ -167,7 +167,7 @@ test('what cannot be is refused, and the rest of the context is untouched', asyn
   const stats = await leg.stats();
   for (const r of stats.receive) {
     assert.equal(r.lost, 0, JSON.stringify(r));
-    assert.ok(r.longestSilenceUs < 500000, JSON.stringify(r));
+    assert.ok(r.longestSilenceUs < 2000000, JSON.stringify(r));
   }
   // A context that was made for a request that fails goes with it.
   const { contexts } = await link.request('audit');
