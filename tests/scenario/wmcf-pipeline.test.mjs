@@ -22,7 +22,7 @@ function template(name, text) {
 }
 before(async () => {
   templates = mkdtempSync(path.join(tmpdir(), 'templates-'));
-  wmcf = await Wmcf.start([`pipelines.folder=${templates}`, 'pipelines.start_timeout=4',
+  wmcf = await Wmcf.start([`pipelines.folder=${templates}`, 'pipelines.start_timeout=3',
     'limits.pipelines=6', 'limits.pipelines_per_context=2']);
   link = await ControlLink.open(wmcf.url);
 });
@@ -150,7 +150,7 @@ test('what cannot be is refused, and the rest of the context is untouched', asyn
   await refused('nothing', {}, 502, 'WMCF_ERROR', /nothing\.pipeline:1: .*wmcfsink/);
   await refused('missing', {}, 502, 'WMCF_ERROR', /filesrc0: .*\/nonexistent\/film/);
   const began = Date.now();
-  await refused('silent', {}, 502, 'WMCF_ERROR', /no packet came at audio within 4000 ms/);
+  await refused('silent', {}, 502, 'WMCF_ERROR', /no packet came at audio within 3000 ms/);
   assert.ok(Date.now() - began < 8000);
   const bad = await link.request('add', { contextId, pipeline: { template: 'test' },
     offerTemplate: { medias: [{ mediaType: 'audio' }] } });
