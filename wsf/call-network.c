@@ -27,7 +27,8 @@ static void begin(struct wsf *wsf, struct leg *leg)
     change->near_wanted = offer_template_copy(leg->told);
     leg->need = LEG_NEEDS_NOTHING;
     log_info(&ids, "the network offers %s to %s",
-             change->restart_ice ? "an ICE restart" : "what the call has", leg->webrtc_id);
+             change->restart_ice ? "an ICE restart" : "what the call has",
+             identity_log(leg->webrtc_id));
     if (leg->unheard)
         media_rollback(change_step_new(wsf, change, leg, on_rolled_back));
     else

@@ -186,7 +186,7 @@ describe('application methods between two operators', () => {
     let a, b, alice, bob;
     const up = (wsf) => wsf.until(async () => /operator \w+ registered/.test(await (await fetch(`${wsf.base}/readyz`)).text()));
     before(async () => {
-        b = await Wsf.start(['wsf.realm=example.net'], {
+        b = await Wsf.start(['wsf.realm=example.net', 'limits.response_time=1'], {
             users: [A, 'bob@example.net'],
             conf: '[peer "a"]\nrealms = example.org\n[policy "chat"]\nto = bob@*\napplication_methods = true\n',
         });
@@ -228,6 +228,14 @@ describe('application methods between two operators', () => {
         assert.equal(await cause({ resourceId: 'nobody@example.net' }), 'NOT_AUTHORIZED', "the far operator's policy");
         assert.equal(await cause({}), 'MISSING_PARAMETER');
         assert.equal(await cause({ resourceId: 'bob@example.net', userData: 'x'.repeat(5000) }), 'MESSAGE_TOO_LARGE');
+    });
+
+    test('who does not answer is a time-out, told by the last WSF', async () => {
+        const asked = alice.request('sleep.app.example', { resourceId: 'bob@example.net' });
+        await bob.expect('sleep.app.example');
+        const { problemDetails } = await asked;
+        assert.equal(problemDetails.cause, 'PEER_TIMEOUT');
+        assert.equal(problemDetails.status, 504);
     });
 
     test('within a session: over both networks to the far end', async () => {

@@ -222,18 +222,18 @@ describe('a content provider that dials us', () => {
     before(async () => {
         a = await Wsf.start(['limits.request_rate=5', 'limits.request_burst=5'], {
             users: ['alice@example.org', PROVIDER, 'other@provider.example'],
-            conf: `[peer "games"]\nkind = provider\nrealms = provider.example\nwebrtc_id = ${PROVIDER}\nauth = basic\ndisconnection_ttl = 7\nkeepalive = 11\nexpiration = 100\n`,
+            conf: `[peer "games"]\nkind = provider\nrealms = provider.example\nwebrtc_id = ${PROVIDER}\nauth = basic\nrequest_rate = 50\ndisconnection_ttl = 7\nkeepalive = 11\nexpiration = 100\n`,
         });
     });
     after(() => a.stop());
 
-    test('it is registered with its own times; many requests are not refused', async () => {
+    test('it is registered with its own times; too many requests are read later, not refused', async () => {
         const games = await a.register(PROVIDER, { disconnectionTtl: 300, expirationTime: 5000 });
         assert.equal(games.auth.disconnectionTtl, 7);
         assert.equal(games.auth.keepAliveInterval, 11);
         assert.equal(games.auth.expirationTime, 100);
         const answers = await Promise.all(
-            Array.from({ length: 100 }, () => games.request('getinfo', { resources: ['serverInfo'] })),
+            Array.from({ length: 150 }, () => games.request('getinfo', { resources: ['serverInfo'] })),
         );
         assert.ok(answers.every(({ success }) => success));
         await games.close();
@@ -407,7 +407,7 @@ describe('calls over several WSFs', () => {
         let more, others;
         [toEast, more] = await dial('east', 'wsf', east.url, 'webrtc_id = wsf2@example.org\n');
         [toNorth, others] = await dial('north', 'operator', north.url, 'realms = example.net, provider.example\n');
-        west = await Wsf.start([], { files, conf: more + others });
+        west = await Wsf.start([], { files, conf: `${more}${others}[store]\nfile = wsf.db\n` });
         await up(west, 'east');
         await up(west, 'north');
     });
@@ -501,6 +501,34 @@ describe('calls over several WSFs', () => {
         assert.equal(retryAfter, 5);
         toNorth.admits = true;
         await up(west, 'north');
+    });
+
+    test('the WSF that dials is killed and back: the call lives on both sides', async () => {
+        const [alice, zoe] = [await register(west, 'alice@example.org'), await register(north, 'zoe@example.net')];
+        const { a, b } = await connect(alice, west, zoe, north);
+        west.process.kill('SIGKILL');
+        await west.exited;
+        const from = west.log.length;
+        await west.run();
+        await west.until(() => / -> registered .*link=north/.test(west.log.slice(from)));
+        const again = await west.connect();
+        open.push(again);
+        const { instanceId, reAuthCredential } = alice.auth;
+        const resumed = await again.request('auth', {
+            authType: 'reauth',
+            webrtcId: 'alice@example.org',
+            instanceId,
+            reAuthCredential,
+        });
+        assert.deepEqual(
+            resumed.mediaSessions.map(({ mediaSessionId, mediaSessionState }) => [mediaSessionId, mediaSessionState]),
+            [[a, 'established']],
+        );
+        await again.request('mupdate', { mediaSessionId: a, userData: 'back' });
+        const said = await zoe.expect('mupdate');
+        assert.equal(said.userData, 'back');
+        said.reply();
+        assert.equal((await end(zoe, b, again)).cause, 'NORMAL');
     });
 
     test('one side forgets while the link is away: the other ends what is not listed', async () => {
