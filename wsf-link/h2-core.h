@@ -38,6 +38,7 @@ struct h2_stream {
     struct loop_timer *deadline; /* of the request, the answer, the end */
     bool resetting;              /* told the peer; the next deadline ends the connection */
     struct h2_request request;
+    bool requested; /* its header is whole */
     /* a link */
     struct link *link; /* NULL before it is open and after it is lost */
     bool counted;

@@ -304,7 +304,7 @@ static void on_events(void *data, guint events)
  */
 
 void h2_server_take(struct link_listener *listener, struct rate_address *address, const char *peer,
-                    int fd)
+                    int fd, guint left_ms)
 {
     struct h2_connection *connection = g_new0(struct h2_connection, 1);
     ws_account_open(&connection->account, listener, address, peer);
@@ -312,7 +312,7 @@ void h2_server_take(struct link_listener *listener, struct rate_address *address
     connection->out = g_byte_array_new();
     g_queue_init(&connection->streams);
     connection->deadline = loop_timer_new("handshake deadline", on_deadline, connection);
-    loop_timer_start(connection->deadline, listener->handshake_ms);
+    loop_timer_start(connection->deadline, left_ms);
     if (listener->tls) {
         connection->ssl = SSL_new(listener->tls);
         SSL_set_fd(connection->ssl, fd);

@@ -5,9 +5,9 @@
 
 struct h2_connection;
 
-/* Takes the socket, whatever comes of it. */
+/* Takes the socket, whatever comes of it; its first request has so long. */
 void h2_server_take(struct link_listener *listener, struct rate_address *address, const char *peer,
-                    int fd);
+                    int fd, guint left_ms);
 /* An empty set of struct h2_connection. Transfer full. */
 GHashTable *h2_server_connections_new(void);
 /* No new streams; those that live go on (RFC 9113 6.8). */

@@ -19,8 +19,8 @@ static void on_deadline(void *data)
 {
     struct h2_stream *stream = data;
     struct log_ids ids = {.link = stream->connection->account.peer};
-    if (stream->resetting) {
-        log_debug(&ids, "does not take what it is sent, closed");
+    if (stream->resetting || !stream->requested) { /* half a header blocks the whole connection */
+        log_debug(&ids, "does not take what it is sent, or sends half a request; closed");
         h2_connection_drop(stream->connection);
         return;
     }
@@ -121,6 +121,7 @@ void h2_stream_header(struct h2_stream *stream, const char *name, gsize name_len
 void h2_stream_request(struct h2_stream *stream)
 {
     struct h2_request *request = &stream->request;
+    stream->requested = true;
     if (request->too_long || !request->method)
         h2_page_refuse(stream, 400);
     else if (!strcmp(request->method, "CONNECT") && request->protocol)

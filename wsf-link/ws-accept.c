@@ -28,6 +28,7 @@ struct newcomer {
     int fd;
     struct ws_watch *watch;
     struct loop_timer *deadline;
+    gint64 ends_at; /* of the deadline */
 };
 
 /* --- newcomers ----------------------------------------------------------------------------------
@@ -64,13 +65,15 @@ static void hand_over(struct newcomer *newcomer, bool http2)
     char peer[sizeof newcomer->account.peer];
     g_strlcpy(peer, newcomer->account.peer, sizeof peer);
     int fd = newcomer->fd;
+    gint64 left = (newcomer->ends_at - g_get_monotonic_time()) / 1000;
+    guint left_ms = (guint)MAX(left, 1);
     newcomer->fd = -1;
     /* Before it is closed, so that nobody else has the number meanwhile. */
     leave(newcomer);
     if (http2)
-        h2_server_take(listener, address, peer, fd);
+        h2_server_take(listener, address, peer, fd, left_ms);
     else
-        ws_server_take(listener, address, peer, fd);
+        ws_server_take(listener, address, peer, fd, left_ms);
 }
 
 static void on_first_octets(void *data, guint events)
@@ -97,6 +100,7 @@ static void welcome(struct link_listener *listener, struct rate_address *address
     ws_account_open(&newcomer->account, listener, address, peer);
     newcomer->fd = fd;
     newcomer->deadline = loop_timer_new("handshake deadline", on_deadline, newcomer);
+    newcomer->ends_at = g_get_monotonic_time() + (gint64)listener->handshake_ms * 1000;
     loop_timer_start(newcomer->deadline, listener->handshake_ms);
     g_hash_table_add(listener->newcomers, newcomer);
     /* By edges: what is not enough to tell stays unread. */

@@ -42,7 +42,7 @@ GHashTable *ws_server_connections_new(void)
 }
 
 bool ws_server_take(struct link_listener *listener, struct rate_address *address, const char *peer,
-                    int fd)
+                    int fd, guint left_ms)
 {
     struct ws_part *part = ws_listener_part(listener);
     if (!part) {
@@ -55,7 +55,7 @@ bool ws_server_take(struct link_listener *listener, struct rate_address *address
     part->loop->connections++;
     connection->wire.admit = admit_request;
     connection->deadline = loop_timer_new("handshake deadline", on_deadline, connection);
-    loop_timer_start(connection->deadline, listener->handshake_ms);
+    loop_timer_start(connection->deadline, left_ms);
     g_hash_table_add(listener->http1, connection);
     lws_adopt_desc_t adoption = {
         .vh = part->vhost,

@@ -106,9 +106,9 @@ struct ws_connection {
     struct ws_http http;
 };
 
-/* Takes the socket, whatever comes of it; false: closed. */
+/* Takes the socket, whatever comes of it; its first request has so long. False: closed. */
 bool ws_server_take(struct link_listener *listener, struct rate_address *address, const char *peer,
-                    int fd);
+                    int fd, guint left_ms);
 /* An empty set of struct ws_connection. Transfer full. */
 GHashTable *ws_server_connections_new(void);
 int ws_server_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
