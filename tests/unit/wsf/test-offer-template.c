@@ -200,6 +200,98 @@ static void test_mutations(void)
         }
 }
 
+/* "0 sendrecv opus; 1 recvonly VP8 H264": m-lines as short as can be; a mid with v is a video. */
+static struct offer_template *lines(const char *text)
+{
+    g_autoptr(GString) sdp = g_string_new(HEAD);
+    g_auto(GStrv) parts = g_strsplit(text, "; ", 0);
+    for (guint i = 0; parts[i]; i++) {
+        g_auto(GStrv) words = g_strsplit(parts[i], " ", 0);
+        g_string_append_printf(sdp, "m=%s 9 RTP/SAVPF 96 97 98\r\na=mid:%s\r\na=%s\r\n",
+                               strchr(words[0], 'v') ? "video" : "audio", words[0], words[1]);
+        for (guint c = 2; words[c]; c++)
+            g_string_append_printf(sdp, "a=rtpmap:%u %s/90000\r\n", 94 + c, words[c]);
+    }
+    return parse(sdp->str);
+}
+
+static char *text_of(const struct offer_template *offer)
+{
+    GString *text = g_string_new(NULL);
+    char codecs[100];
+    for (guint i = 0; i < offer->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(offer->medias, i);
+        g_string_append_printf(text, "%s%s %s %s", i ? "; " : "", media->mid,
+                               media_direction_name(media->direction),
+                               joined(media, codecs, sizeof codecs));
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void assert_text(const struct offer_template *offer, const char *expected)
+{
+    g_autofree char *text = text_of(offer);
+    g_assert_cmpstr(text, ==, expected);
+}
+
+/* Whether the far side is asked: what it was told, what it agreed to, what is wanted now. */
+static void test_asks(void)
+{
+    static const struct {
+        const char *told, *agreed, *wanted;
+        bool asks;
+    } rows[] = {
+        {"0 sendrecv opus", "0 sendrecv opus", "0 sendrecv opus", false},
+        {"0 sendrecv opus", "0 sendrecv opus", "0 sendonly opus", true}, /* hold */
+        {"0 sendonly opus", "0 recvonly opus", "0 sendonly opus", false},
+        {"0 sendonly opus", "0 recvonly opus", "0 sendrecv opus", true}, /* resume */
+        {"0 sendrecv opus", "0 sendrecv opus", "0 sendrecv opus; 1v sendrecv VP8", true},
+        {"0 sendrecv opus", "0 sendrecv opus", "0 sendrecv opus; 1v inactive VP8", false},
+        {"0 sendrecv opus; 1v sendrecv VP8", "0 sendrecv opus; 1v sendrecv VP8", "0 sendrecv opus",
+         true}, /* taken away */
+        {"0 sendrecv opus; 1v inactive VP8", "0 sendrecv opus; 1v inactive VP8", "0 sendrecv opus",
+         false},
+        {"0 sendrecv opus; 1v sendrecv VP8", "0 sendrecv opus", "0 sendrecv opus; 1v sendrecv VP8",
+         true}, /* refused once, wanted again */
+        /* It offers all that it knows, as browsers do: what is in use goes on. */
+        {"1v sendrecv VP8", "1v sendrecv VP8", "1v sendrecv VP8 H264", false},
+        {"1v sendrecv VP8", "1v sendrecv VP8", "1v sendrecv H264 VP8", true},
+        {"1v sendrecv H264 VP8", "1v sendrecv VP8", "1v sendrecv H264 VP8",
+         false}, /* knows it not */
+        {"1v sendrecv VP8 H264", "1v sendrecv VP8 H264", "1v sendrecv H264", true},
+        {"1v sendrecv VP8 H264", "1v sendrecv VP8 H264", "1v sendrecv H264 VP8", false},
+        {"0 sendrecv opus", "0 sendrecv opus", "0v sendrecv VP8",
+         true}, /* another mid is another */
+    };
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        offer_template_auto *told = lines(rows[i].told), *agreed = lines(rows[i].agreed),
+                            *wanted = lines(rows[i].wanted);
+        g_test_message("row %zu", i);
+        g_assert_cmpint(offer_template_asks(wanted, told, agreed), ==, rows[i].asks);
+    }
+}
+
+static void test_modifications(void)
+{
+    offer_template_auto *told = lines("0 sendrecv opus; 1v sendonly VP8 H264");
+    offer_template_auto *wanted = lines("0 sendonly opus; 2v sendrecv VP8");
+    offer_template_auto *towards = offer_template_towards(wanted, told);
+    assert_text(towards, "0 sendonly opus; 2v sendrecv VP8; 1v inactive VP8 H264");
+    offer_template_auto *mirror = offer_template_mirror(told);
+    assert_text(mirror, "0 sendrecv opus; 1v recvonly VP8 H264");
+    offer_template_auto *back = offer_template_mirror(mirror);
+    assert_text(back, "0 sendrecv opus; 1v sendonly VP8 H264");
+    offer_template_auto *limit = offer_template_limit(wanted, told);
+    assert_text(limit, "0 sendrecv opus");
+    /* By kind and order, whatever the mids of a throw-away connection are. */
+    offer_template_auto *pre_offer =
+        lines("a sendrecv opus; v recvonly VP8; vv sendonly VP8; b sendonly opus");
+    offer_template_auto *placed = offer_template_place(pre_offer, told, wanted);
+    assert_text(placed, "0 sendrecv opus; 1v recvonly VP8; 1 sendonly VP8; 2 sendonly opus");
+    offer_template_auto *own = offer_template_own(pre_offer, NULL);
+    assert_text(own, "a sendrecv opus; v recvonly VP8; vv sendonly VP8; b sendonly opus");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -210,5 +302,7 @@ int main(int argc, char **argv)
     g_test_add_func("/offer-template/refused", test_refused);
     g_test_add_func("/offer-template/bounds", test_bounds);
     g_test_add_func("/offer-template/mutations", test_mutations);
+    g_test_add_func("/offer-template/asks", test_asks);
+    g_test_add_func("/offer-template/modifications", test_modifications);
     return g_test_run();
 }

@@ -194,6 +194,41 @@ static void test_far_side(struct fixture *f, gconstpointer data)
     g_assert_null(session_leg(f->session, 3));
 }
 
+static void test_changes(struct fixture *f, gconstpointer data)
+{
+    struct leg *next = NULL;
+    gint64 at = -1;
+    g_assert_false(leg_is_established(f->caller));
+    leg_take_offer(f->caller, "theirs", "7");
+    g_assert_cmpstr(leg_offer_pending(f->caller), ==, "local");
+    g_assert_false(leg_offer(f->caller, "ours", 0, NULL));
+    leg_keep_our_answer(f->caller, "answer");
+    leg_offer_done(f->caller);
+    g_assert_null(f->caller->peer_offer);
+    g_assert_null(f->caller->our_answer);
+    f->session->change_deadline = 5 * S;
+    f->session->retry_deadline = 7 * S;
+    g_assert_cmpint(session_due(f->session, 4 * S, &next, &at), ==, SESSION_NO_TIMEOUT);
+    g_assert_cmpint(at, ==, 5 * S);
+    g_assert_cmpint(session_due(f->session, 5 * S, &next, &at), ==, SESSION_CHANGE);
+    f->session->change_deadline = 0;
+    g_assert_cmpint(session_due(f->session, 7 * S, &next, &at), ==, SESSION_RETRY);
+    /* The place of a branch that has ended is taken, that of a live one is not. */
+    guint index = f->two->index, serial = f->two->serial;
+    leg_set_state(f->table, f->two, SESSION_TERMINATED, "over");
+    struct leg *third = session_reuse_branch(f->table, f->session, "film/2@example.net", 0);
+    g_assert_cmpuint(third->index, ==, index);
+    g_assert_cmpuint(third->serial, !=, serial);
+    g_assert_true(session_leg(f->session, index) == third);
+    g_assert_true(session_table_leg(f->table, third->media_session_id) == third);
+    g_assert_cmpuint(session_reuse_branch(f->table, f->session, BOB, 4)->index, ==, 3);
+    session_set_called(f->table, f->session, "film/2@example.net");
+    g_assert_cmpuint(session_table_count_identity(f->table, BOB), ==, 0);
+    g_assert_cmpuint(session_table_count_identity(f->table, "film/2@example.net"), ==, 1);
+    session_free(f->table, f->session);
+    g_assert_cmpuint(session_table_count_identity(f->table, "film/2@example.net"), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -204,5 +239,6 @@ int main(int argc, char **argv)
     ADD("offers", test_offers);
     ADD("deadlines", test_deadlines);
     ADD("far-side", test_far_side);
+    ADD("changes", test_changes);
     return g_test_run();
 }
