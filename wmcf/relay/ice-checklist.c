@@ -258,6 +258,12 @@ void ice_checklist_conclude(struct ice_checklist *list)
             fail(&list->pairs[i]);
 }
 
+void ice_checklist_refill(struct ice_checklist *list)
+{
+    if (list->concluded && list->checks_left < list->checks_max)
+        list->checks_left++;
+}
+
 void ice_checklist_lose(struct ice_checklist *list)
 {
     for (unsigned i = 0; i < list->n; i++)

@@ -69,6 +69,8 @@ bool ice_checklist_request(struct ice_checklist *list, struct media_socket *sock
                            uint32_t remote_priority, bool use_candidate, int64_t now);
 /* A pair is in use: the others need not be asked (RFC 8445 8.1.1). */
 void ice_checklist_conclude(struct ice_checklist *list);
+/* A second of use has passed: one question more may be asked of those who ask us. */
+void ice_checklist_refill(struct ice_checklist *list);
 /* The pair in use is lost: nobody is asked until the endpoint asks (RFC 7675 5.1). */
 void ice_checklist_lose(struct ice_checklist *list);
 /* True once: every candidate was asked in vain, or the limit of questions is reached. */

@@ -183,7 +183,10 @@ bool worker_leg_check_answered(struct worker_leg *leg, struct media_socket *sock
 void worker_leg_ask_consent(struct worker_leg *leg, int64_t now)
 {
     struct ice_path *path = worker_leg_nominated(leg);
-    if (!path || !worker_leg_checks(leg) || now < leg->consent_due)
+    if (!path || !worker_leg_checks(leg))
+        return;
+    ice_checklist_refill(&leg->checks);
+    if (now < leg->consent_due)
         return;
     struct send_batch *batch = worker_batch(leg->worker, path->socket);
     struct ice_question question = {

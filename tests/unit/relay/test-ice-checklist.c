@@ -206,6 +206,12 @@ static void test_limits(void)
     g_assert_cmpuint(n, ==, 10);
     g_assert_true(ice_checklist_exhausted(&f.list));
     g_assert_false(ice_checklist_active(&f.list));
+    ice_checklist_refill(&f.list); /* not before it is connected */
+    g_assert_cmpuint(f.list.checks_left, ==, 0);
+    ice_checklist_conclude(&f.list);
+    for (guint i = 0; i < 20; i++)
+        ice_checklist_refill(&f.list);
+    g_assert_cmpuint(f.list.checks_left, ==, 10);
     ice_checklist_reset(&f.list, true); /* a restart */
     add(&f, 0, 1);
     g_assert_cmpint(next(&f), ==, 0);

@@ -344,6 +344,25 @@ static void test_any_octets(void)
             reply(&f, PASSWORD);
         ice_server_handle(f.server, copy, f.length, &f.source, false, SECOND, &f.request);
     }
+    /* and in answers: what was changed is not believed */
+    strcpy(f.credentials.remote_pwd, PASSWORD);
+    ask(&f, (struct question){"ours:theirs", PASSWORD}, true, 5 * SECOND);
+    g_assert_cmpint(
+        ice_server_judge(f.server, &f.credentials, f.request.reply, f.request.reply_length), ==,
+        ICE_ANSWER_GOOD);
+    for (unsigned i = 0; i < 20000; i++) {
+        struct ice_request request;
+        g_autofree uint8_t *copy = g_memdup2(f.request.reply, f.request.reply_length);
+        size_t at = g_random_int() % (f.request.reply_length - 8);
+        copy[at] ^= (uint8_t)(1 + g_random_int() % 255);
+        ice_server_handle(f.server, copy, f.request.reply_length, &f.source, false, SECOND,
+                          &request);
+        /* the transaction is the asker's to compare */
+        if (request.response && (at < 8 || at >= 20))
+            g_assert_cmpint(
+                ice_server_judge(f.server, &f.credentials, copy, f.request.reply_length), !=,
+                ICE_ANSWER_GOOD);
+    }
     tear_down(&f);
 }
 
