@@ -102,16 +102,28 @@ static bool check_attempts(struct wsf *wsf, const struct admission_request *requ
                    "too many calls are made to this user at the moment", error);
 }
 
-static bool check_server(const struct wsf *wsf, const struct endpoint *caller, GError **error)
+static bool has_room(const struct wsf *wsf, const struct endpoint *endpoint)
 {
-    const struct peer *peer = peer_of(wsf, caller);
+    const struct peer *peer = peer_of(wsf, endpoint);
     if (!peer)
         return true;
-    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, caller->number);
-    if (legs->len < peer->calls_max)
+    g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
+    return legs->len < peer->calls_max;
+}
+
+/* The servers at both ends; of several that may know the callee one is enough. */
+static bool check_servers(const struct wsf *wsf, const struct admission_request *request,
+                          GError **error)
+{
+    const struct route *route = request->route;
+    bool there = route->kind != ROUTE_SERVER;
+    for (guint i = 0; !there && i < route->endpoints->len; i++)
+        there = has_room(wsf, g_ptr_array_index(route->endpoints, i));
+    if (there && has_room(wsf, request->caller))
         return true;
     problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 10,
-                      "there are %u calls with your server, which is the limit", legs->len);
+                      "there are as many calls with %s server as are agreed",
+                      there ? "your" : "the callee's");
     return false;
 }
 
@@ -129,7 +141,6 @@ bool admission_check(struct wsf *wsf, const struct admission_request *request, g
         .per_caller = limits->calls_per_caller,
         .per_called = limits->calls_per_callee,
     };
-    return check_attempts(wsf, request, many, now, error) &&
-           check_server(wsf, request->caller, error) &&
+    return check_attempts(wsf, request, many, now, error) && check_servers(wsf, request, error) &&
            session_table_admit(wsf->sessions, &counts, error);
 }

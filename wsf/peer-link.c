@@ -176,7 +176,8 @@ static void refused(struct peer_link *link, const GError *error)
     struct client *client = link_data(link->wire);
     if (client->endpoint) {
         log_warning(&ids, "refresh of our registration refused: %s, trying again", error->message);
-        loop_timer_start(link->refresh_timer, REFRESH_RETRY_MS);
+        loop_timer_start(link->refresh_timer,
+                         MAX(problem_retry_after(error) * 1000, REFRESH_RETRY_MS));
         return;
     }
     if (!link->told_failure)

@@ -167,6 +167,7 @@ calls_max = 1
         assert.equal(await cause(b, from(CAROL)), 'NOT_AUTHORIZED');
         assert.equal((await b.request('msetup', from(BOB))).success, true);
         assert.equal(await cause(b, from(BOB)), 'RESOURCES_UNAVAILABLE');
+        assert.equal(await cause(carol, { resourceId: 'zoe@example.net' }), 'RESOURCES_UNAVAILABLE', 'both directions');
         await bob.drain();
         await carol.expectNothing(10);
     });
