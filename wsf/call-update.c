@@ -235,8 +235,7 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
     g_autoptr(GError) error = NULL;
     offer_template_auto *wish =
         offer_template_parse(pre_offer, conf_int(wsf->conf, "call", "sdp_max"), &error);
-    if (!wish || !change_may_begin(leg, &error) ||
-        !media_permit(wsf, leg->session, wish, &error)) {
+    if (!wish || !change_may_begin(leg, &error) || !media_permit(wsf, leg->session, wish, &error)) {
         leg_fail(leg, transaction, error);
         return;
     }
