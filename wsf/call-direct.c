@@ -51,13 +51,16 @@ static void pass_on(struct media_step *step, const char *source)
 
 static void forward(struct wsf *wsf, struct leg *to, const json_t *candidates, bool end)
 {
-    json_t *members = json_pack("{s:O}", "candidates", candidates);
+    json_t *members = json_object();
+    if (candidates)
+        json_object_set(members, "candidates", (json_t *)candidates);
     if (end)
         json_object_set_new(members, "endOfCandidates", json_true());
     leg_send_update(wsf, to, members);
 }
 
-/* A called endpoint's addresses are nobody's business before it has answered (A7). */
+/* A called endpoint's addresses are nobody's business before it has answered (A7), and of no use
+ * before the answer is there. */
 static bool hold(const struct wsf *wsf, struct leg *leg, const json_t *candidates, bool end,
                  GError **error)
 {
@@ -74,20 +77,12 @@ static bool hold(const struct wsf *wsf, struct leg *leg, const json_t *candidate
     return true;
 }
 
-static void forward_held(struct wsf *wsf, struct leg *leg)
-{
-    if (!leg->held_candidates)
-        return;
-    forward(wsf, leg->session->caller, leg->held_candidates, leg->held_end);
-    g_clear_pointer(&leg->held_candidates, json_decref);
-}
-
 static void direct_candidates(struct media_step *step, const json_t *candidates, bool end)
 {
     struct leg *leg = step->leg, *far = leg_far(leg);
     const struct session *session = leg->session;
     GError *error = NULL;
-    if (far)
+    if (far && (leg->caller || leg_is_established(far)))
         forward(step->wsf, far, candidates, end);
     else if (!leg->caller)
         hold(step->wsf, leg, candidates, end, &error);
@@ -112,8 +107,6 @@ static void direct_accept(struct media_step *step, const char *answer, json_t *r
 {
     json_decref(routes);
     step->leg->ice_connected = true;
-    if (step->leg == step->session->winner)
-        forward_held(step->wsf, step->leg);
     finish_later(step, NULL, NULL);
 }
 

@@ -65,9 +65,9 @@ void call_candidates(struct wsf *wsf, struct leg *leg, const json_t *candidates,
         leg_fail(leg, transaction, error);
         return;
     }
-    if (end && leg->offer == OFFER_NONE)
-        leg->trickles = false;
     if (leg->media->passes_descriptions || !must_wait(leg)) {
+        if (end && leg->offer != OFFER_OURS)
+            leg->trickles = false;
         struct media_step *step = media_step_new(wsf, leg, on_taken);
         step->transaction = transaction;
         media_candidates(step, candidates, end);
@@ -80,15 +80,28 @@ void call_candidates(struct wsf *wsf, struct leg *leg, const json_t *candidates,
     leg_succeed(leg, transaction, NULL);
 }
 
-void call_candidates_ready(struct wsf *wsf, struct leg *leg)
+static void release(struct wsf *wsf, struct leg *leg)
 {
-    if (leg->media->passes_descriptions || !leg->held_candidates)
+    if (!leg->held_candidates)
         return;
     json_auto_t *held = g_steal_pointer(&leg->held_candidates);
-    media_candidates(media_step_new(wsf, leg, on_taken), held, leg->held_end);
+    media_candidates(media_step_new(wsf, leg, on_taken), json_array_size(held) ? held : NULL,
+                     leg->held_end);
     if (leg->held_end)
         leg->trickles = false;
     leg->held_end = false;
+}
+
+void call_candidates_ready(struct wsf *wsf, struct leg *leg)
+{
+    if (!leg->media->passes_descriptions)
+        release(wsf, leg);
+}
+
+void call_candidates_passed(struct wsf *wsf, struct leg *leg)
+{
+    if (leg->media->passes_descriptions)
+        release(wsf, leg);
 }
 
 void call_candidates_void(struct leg *leg)

@@ -174,6 +174,7 @@ static void on_caller_routed(struct media_step *step)
     }
     caller_settled(step->wsf, step->leg);
     leg_send_answer(step->wsf, step->leg, step->user_data);
+    call_candidates_passed(step->wsf, step->session->winner);
     call_check_connected(step->wsf, step->session);
 }
 

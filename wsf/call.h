@@ -118,6 +118,8 @@ void call_candidates(struct wsf *wsf, struct leg *leg, const json_t *candidates,
                      struct link_transaction *transaction);
 /* The endpoint's last description is in force: what has waited for it follows. */
 void call_candidates_ready(struct wsf *wsf, struct leg *leg);
+/* … has passed to the other endpoint as it is, in direct media: what has waited follows. */
+void call_candidates_passed(struct wsf *wsf, struct leg *leg);
 /* … is void: so is what has waited. */
 void call_candidates_void(struct leg *leg);
 /* The endpoint has made a description, which tells whether candidates may follow. */

@@ -6,6 +6,13 @@ import { makeAnswer, makeOffer, readMedias } from './sdp.mjs';
 
 const fold = (base64) => base64.replace(/=+$/, '');
 
+/** The party's part of descriptions; takes the word "trickle" from its arguments. */
+function trickling({ sdp }, medias) {
+    sdp.trickles = medias[0] === 'trickle';
+    if (sdp.trickles) medias.shift();
+    return sdp;
+}
+
 export const FUNCTIONS = {
     uuid: () => randomUUID(),
 
@@ -24,9 +31,9 @@ export const FUNCTIONS = {
     /** credentials(A): of the kind that $A.authType tells. */
     credentials: (scene, [party]) => scene.target.credentials(scene.party(party)).authorization,
 
-    /** offer(A, audio opus, video VP8 recvonly); offer(A, new ice, …) after an ICE restart */
+    /** offer(A, audio opus, video VP8 recvonly); offer(A, new ice, …) after an ICE restart; offer(A, trickle, …) */
     offer(scene, [party, ...medias]) {
-        const { sdp } = scene.party(party);
+        const sdp = trickling(scene.party(party), medias);
         if (medias[0] === 'new ice') {
             sdp.restart();
             medias.shift();
@@ -34,9 +41,16 @@ export const FUNCTIONS = {
         return makeOffer(sdp, readMedias(medias));
     },
 
-    /** answer(A, $A.offer) or answer(A, $A.offer, audio, video rejected) */
+    /** answer(A, $A.offer) or answer(A, $A.offer, audio, video rejected) or answer(A, $A.offer, trickle) */
     answer(scene, [party, offer, ...medias], evaluate) {
-        return makeAnswer(scene.party(party).sdp, evaluate(offer), readMedias(medias));
+        const sdp = trickling(scene.party(party), medias);
+        return makeAnswer(sdp, evaluate(offer), readMedias(medias));
+    },
+
+    /** candidates(A): those that its description has without "trickle" */
+    candidates(scene, [party]) {
+        const { candidate, ufrag } = scene.party(party).sdp;
+        return [{ candidate, sdpMid: '0', usernameFragment: ufrag }];
     },
 
     /** live-answer(A, $A.offer): of a generated peer that sends and receives media */

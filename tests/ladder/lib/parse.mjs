@@ -140,7 +140,8 @@ const FORMS = [
         ({ kind: 'pinged', who, whom, ...readOptions(options ?? '', at) })],
     [pattern(`${PARTY} takes (.+)`), ([, who, value]) => ({ kind: 'takes', who, value: readValue(value).value })],
     [pattern(`${PARTY} (withdraws its consent|consents again)`), ([, who, what]) => ({ kind: 'consent', who, what })],
-    [pattern(`${PARTY} and ${PARTY} exchange media`), ([, one, other]) => ({ kind: 'media', one, other })],
+    [pattern(`${PARTY} and ${PARTY} exchange media`), ([, ...parties]) => ({ kind: 'media', parties })],
+    [pattern(`${PARTY} receives media`), ([, who]) => ({ kind: 'media', parties: [who] })],
     [pattern(`${PARTY} (is killed|drains|ends for a restart|starts|reads its configuration again)`), ([, who, what]) =>
         ({ kind: 'control', who, what })],
     [pattern(`${PARTY} serves (/\\S*) (\\d{3})`), ([, who, path, status], node) =>

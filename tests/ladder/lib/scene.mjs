@@ -163,7 +163,7 @@ export class Scene {
                 return void (await this.#leg(this.party(step.who)).command('faults', { faults }));
             }
             case 'media':
-                return this.#media(this.party(step.one), this.party(step.other));
+                return this.#media(step.parties.map((name) => this.#leg(this.party(name))));
             case 'control':
                 return this.target.control(step.who, step.what);
             case 'serve':
@@ -467,8 +467,7 @@ export class Scene {
         return leg;
     }
 
-    async #media(one, other) {
-        const legs = [one, other].map((party) => this.#leg(party));
+    async #media(legs) {
         const packets = ({ receive }) => receive.map(({ packets: count }) => count);
         await Promise.all(legs.map(async (leg) => {
             const before = packets(await leg.stats());

@@ -36,6 +36,8 @@ export function readMedias(text) {
 export class SdpIdentity {
     #session = randomBytes(6).readUIntBE(0, 6);
     #version = 0;
+    /** Candidates follow the next description (RFC 8838) instead of being in it. */
+    trickles = false;
     fingerprint = [...randomBytes(32)].map((octet) => octet.toString(16).padStart(2, '0').toUpperCase()).join(':');
 
     /** An address of documentation (RFC 5737): nobody answers there. */
@@ -56,6 +58,10 @@ export class SdpIdentity {
         this.port = 20000 + (randomBytes(2).readUInt16BE() % 20000);
     }
 
+    get candidate() {
+        return `candidate:1 1 udp 2130706431 ${this.address} ${this.port} typ host`;
+    }
+
     head(mids) {
         return [
             'v=0',
@@ -74,8 +80,7 @@ export class SdpIdentity {
             'a=ice-options:trickle',
             `a=fingerprint:sha-256 ${this.fingerprint}`,
             `a=setup:${setup}`,
-            `a=candidate:1 1 udp 2130706431 ${this.address} ${this.port} typ host`,
-            'a=end-of-candidates',
+            ...(this.trickles ? [] : [`a=${this.candidate}`, 'a=end-of-candidates']),
         ];
     }
 }
