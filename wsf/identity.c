@@ -36,7 +36,17 @@ void identity_put(json_t *members, const char *name, const char *asserted, const
 /* --- reading -------------------------------------------------------------------------------------
  */
 
-static bool read_id(const json_t *message, const char *name, char **ret, GError **error)
+static char *normalise(const char *text, bool resource)
+{
+    g_autofree char *realm = NULL;
+    if (!id_is_address(text, resource, &realm))
+        return NULL;
+    return g_strdup_printf("%.*s@%s", (int)strcspn(text, "@"), text, realm);
+}
+
+/* `resource`: it may be one; who has been reached is not always a person (A5). */
+static bool read_id(const json_t *message, const char *name, bool resource, char **ret,
+                    GError **error)
 {
     const char *text = NULL;
     g_autofree char *pointer = g_strconcat("/", name, NULL);
@@ -44,7 +54,7 @@ static bool read_id(const json_t *message, const char *name, char **ret, GError 
         return false;
     if (!text)
         return true;
-    *ret = registrar_normalise(text);
+    *ret = normalise(text, resource);
     if (!*ret)
         problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer, "an identity is user@realm");
     return *ret != NULL;
@@ -142,7 +152,7 @@ static bool of_server(const struct wsf *wsf, const struct endpoint *caller, cons
 {
     const struct peer *peer = peer_of(wsf, caller);
     g_autofree char *asserted = NULL;
-    if (!read_id(message, "assertedOriginatingId", &asserted, error))
+    if (!read_id(message, "assertedOriginatingId", false, &asserted, error))
         return false;
     /* 6.3.2.6.x.2.3 knows the preferred one alone. */
     const char *claimed = asserted ? asserted : id->preferred;
@@ -171,7 +181,7 @@ bool identity_originating(const struct wsf *wsf, const struct endpoint *caller,
                           const json_t *message, struct caller_id *ret, GError **error)
 {
     *ret = (struct caller_id){0};
-    if (!read_id(message, "preferredOriginatingId", &ret->preferred, error))
+    if (!read_id(message, "preferredOriginatingId", false, &ret->preferred, error))
         return false;
     return endpoint_is_server(caller) ? of_server(wsf, caller, message, ret, error)
                                       : of_client(wsf, caller, ret, error);
@@ -192,7 +202,7 @@ bool identity_terminating(const struct wsf *wsf, struct leg *leg, const json_t *
         leg->endpoint ? registrar_endpoint(wsf->registrar, leg->endpoint) : NULL;
     const struct peer *peer = endpoint ? peer_of(wsf, endpoint) : NULL;
     g_autofree char *claimed = NULL, *asserted = NULL, *authority = NULL;
-    if (peer && message && !read_id(message, "assertedTerminatingId", &claimed, error))
+    if (peer && message && !read_id(message, "assertedTerminatingId", true, &claimed, error))
         return false;
     if (claimed) {
         if (!of_peer(wsf, peer, claimed, "/assertedTerminatingId", message, &asserted, &authority,

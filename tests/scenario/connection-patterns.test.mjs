@@ -20,6 +20,7 @@ const CINEMA = 'server@cinema.example'; // … and of b, which a reaches through
 const PASSWORD = 'correct horse';
 /** Where all legs are: the host between those of the operators. */
 const LEGS = '203.0.113.1';
+const INACTIVE = 0;
 const RECVONLY = 2;
 const resources = `
 [resource "test"]
@@ -129,6 +130,19 @@ class Party {
     return asked;
   }
 
+  /** Another direction of an m-line, by an offer of its own. */
+  async change(index, direction) {
+    await this.leg.command('direction', { index, direction });
+    const sdpOffer = await this.leg.offer();
+    let changed = await this.request('mupdate', { mediaSessionId: this.session, sdpOffer });
+    while (!changed.sdpAnswer) {
+      changed = await this.link.expect('mupdate');
+      changed.reply();
+      assert.equal(changed.problemDetails, undefined, JSON.stringify(changed));
+    }
+    await this.leg.setAnswer(changed.sdpAnswer);
+  }
+
   hangUp() {
     return this.request('mdisc', { mediaSessionId: this.session, cause: 'NORMAL' });
   }
@@ -228,6 +242,9 @@ test('client – other operator\'s resource', async () => {
   assert.equal(toB.split(':')[0], b.address);
   const [toA, pipeline] = paths(b);
   assert.deepEqual([toA.split(':')[0], pipeline], [a.address, 'pipeline']);
+  await alice.change(1, INACTIVE);
+  await alice.change(1, RECVONLY);
+  await alice.receives(80);
   await alice.hangUp();
   await empty();
 

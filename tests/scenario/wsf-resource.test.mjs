@@ -133,6 +133,38 @@ test('a pre-offer that may be answered is', async () => {
   assert.ok((await client.request('mdisc', { mediaSessionId: asked.mediaSessionId, cause: 'NORMAL' })).success);
 });
 
+test('the client puts the picture away and takes it again', async () => {
+  const client = await register();
+  const asked = await ask(client, 'test', { preOfferDescription: preOffer() });
+  const leg = newLeg();
+  await answer(client, asked, leg);
+  await leg.until((s) => video(s)?.frames > 5 && audio(s)?.packets > 5);
+  const change = async (direction) => {
+    await leg.command('direction', { index: 1, direction });
+    const { sdp } = await leg.command('offer');
+    const changed = await client.request('mupdate', { mediaSessionId: asked.mediaSessionId, sdpOffer: sdp });
+    assert.ok(changed.success, JSON.stringify(changed));
+    let { sdpAnswer } = changed;
+    if (!sdpAnswer) {
+      const update = await client.expect('mupdate');
+      update.reply();
+      ({ sdpAnswer } = update);
+    }
+    await leg.setAnswer(sdpAnswer);
+    return directions(sdpAnswer);
+  };
+  assert.deepEqual(await change(0), ['sendonly', 'inactive']);
+  const still = await leg.stats();
+  const sound = audio(still).packets;
+  await leg.until((s) => audio(s).packets > sound + 40);
+  assert.ok(video(await leg.stats()).packets <= video(still).packets + 5);
+  assert.deepEqual(await change(2), ['sendonly', 'sendonly']);
+  const before = video(await leg.stats());
+  const after = video(await leg.until((s) => video(s).frames > before.frames + 20));
+  assert.ok(after.keyFrames > before.keyFrames);
+  assert.ok((await client.request('mdisc', { mediaSessionId: asked.mediaSessionId, cause: 'NORMAL' })).success);
+});
+
 test('only what the client can receive is offered; nothing in common is 422', async () => {
   const client = await register();
   const asked = await ask(client, 'test', { preOfferDescription: preOffer('H264') });
