@@ -245,36 +245,30 @@ static void test_trickle(void)
     end(&b);
 }
 
-/* Nobody answers: told, once; and when somebody does after all, that is told too. */
+/* Nobody there knows us: told, once; and when somebody does after all, that is told too. */
 static void test_failure(void)
 {
-    struct side a, b;
+    struct side a, b, stranger;
     begin(&a, "127.0.0.1", true);
     begin(&b, "127.0.0.1", true);
-    struct relay_candidate nobody[100];
-    for (guint i = 0; i < 100; i++) {
-        nobody[i] = (struct relay_candidate){.priority = i};
-        struct sockaddr_in *in = (struct sockaddr_in *)&nobody[i].address;
-        *in = (struct sockaddr_in){.sin_family = AF_INET,
-                                   .sin_port = htons((guint16)(1 + i)),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    }
+    begin(&stranger, "127.0.0.1", true);
+    struct relay_candidate candidate = candidate_of(&stranger);
     struct relay_remote_ice remote = {.ufrag = b.ufrag,
                                       .pwd = b.pwd,
                                       .role = RELAY_ICE_CONTROLLED,
-                                      .candidates = nobody,
-                                      .n_candidates = 2,
-                                      .complete = true};
+                                      .candidates = &candidate,
+                                      .n_candidates = 1};
     relay_leg_set_remote_ice(a.leg, &remote);
-    gint64 deadline = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
-    while (!a.failed && g_get_monotonic_time() < deadline)
-        endpoints_wait(NULL, NULL, NULL, 10);
-    g_assert_cmpuint(a.failed, ==, 1);
+    endpoints_wait(NULL, NULL, NULL, 100);
+    g_assert_cmpuint(a.failed, ==, 0); /* candidates may follow */
+    relay_leg_add_candidates(a.leg, NULL, 0, true);
+    UNTIL(a.failed == 1);
     tell(&b, &a, RELAY_ICE_CONTROLLING, true);
     UNTIL(a.connected == 1 && b.connected == 1);
     g_assert_cmpuint(a.failed, ==, 1);
     end(&a);
     end(&b);
+    end(&stranger);
 }
 
 #define MANY 20
@@ -360,7 +354,8 @@ static void test_restart(void)
         tell(&b, &a, roles[i][1], true);
         tell(&a, &b, roles[i][0], true);
         check_joined(&a, &b);
-        for (guint round = 2; round < 5; round++) {
+        for (guint round = 2; round < 4; round++) {
+            endpoints_wait(NULL, NULL, NULL, 110); /* sooner it would be told a second later */
             restart(&a); /* it offers; b answers and may check at once */
             restart(&b);
             tell(&b, &a, roles[i][1], true);
@@ -418,7 +413,7 @@ static void test_consent(void)
     tell(&b, &a, RELAY_ICE_CONTROLLED, true);
     tell(&a, &b, RELAY_ICE_CONTROLLING, true);
     check_joined(&a, &b);
-    endpoints_wait(NULL, NULL, NULL, 4500);
+    endpoints_wait(NULL, NULL, NULL, 3500);
     g_assert_cmpuint(a.expired + b.expired, ==, 0);
     release(&b);
     gint64 deadline = g_get_monotonic_time() + 15 * G_USEC_PER_SEC;
