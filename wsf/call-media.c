@@ -48,6 +48,7 @@ void media_step_finish(struct media_step *step, const char *sdp, const GError *e
     step->error = error;
     step->done(step);
     json_decref(step->user_data);
+    json_decref(step->gates);
     g_free(step->session_id);
     g_free(step->wmcf);
     g_free(step);
@@ -234,14 +235,55 @@ static void anchored_rollback(struct media_step *step)
     send_step(step, "modify", members);
 }
 
+/* The policy without what only an enforcement level can hold. */
+static json_t *gates_of(const json_t *policy)
+{
+    json_t *gates = json_deep_copy(policy);
+    size_t i;
+    json_t *item;
+    json_array_foreach(gates, i, item)
+    {
+        json_object_del(item, "policing");
+        json_object_del(item, "marking");
+    }
+    return gates;
+}
+
+static void on_policy_set(const struct link_response *response, void *user)
+{
+    struct media_step *step = user;
+    const struct leg *leg = leg_of(step);
+    g_autoptr(GError) error = NULL;
+    if (response->success || problem_code(response->error) != PROBLEM_ENFORCEMENT_UNAVAILABLE) {
+        on_response(response, step);
+        return;
+    }
+    struct log_ids ids = {.session = step->session_id};
+    if (leg && step->gates) {
+        /* A refused policy has changed nothing, so the whole is asked again. */
+        log_warning(&ids, "policy not held by the media centre, continuing with gates alone: %s",
+                    response->error->message);
+        send_step(step, "modify", g_steal_pointer(&step->gates));
+        return;
+    }
+    problem_set(&error, PROBLEM_QOS_RESOURCES_UNAVAILABLE,
+                "no media centre can hold the quality of service of this call");
+    media_step_finish(step, NULL, error);
+}
+
 static void anchored_set(struct media_step *step, json_t *routes, json_t *policy)
 {
+    const struct session *session = step->leg->session;
     json_t *members = address_of(step->leg);
     if (routes)
         json_object_set_new(members, "routes", routes);
+    if (policy && policy_best_effort(step->wsf->policy, session->policy)) {
+        step->gates = json_copy(members);
+        json_object_set_new(step->gates, "mediaPolicy", gates_of(policy));
+    }
     if (policy)
         json_object_set_new(members, "mediaPolicy", policy);
-    send_step(step, "modify", members);
+    wmcf_pool_request(step->wsf->pool, step->wmcf, "modify", members, on_policy_set, step);
 }
 
 static void anchored_candidates(struct media_step *step, const json_t *candidates, bool end)

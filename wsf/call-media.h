@@ -31,6 +31,7 @@ struct media_step {
     guint leg_index, leg_serial;
     bool new_context;
     const char *sdp_member;
+    json_t *gates; /* what is asked instead of a policy that cannot be held */
     media_fn done;
 };
 

@@ -389,7 +389,9 @@ static void on_gate(struct media_step *step)
     if (!session)
         return;
     if (step->error) {
-        call_end(step->wsf, session, DISC_MEDIA_FAILURE, step->error, NULL, NULL);
+        bool quality = problem_code(step->error) == PROBLEM_QOS_RESOURCES_UNAVAILABLE;
+        call_end(step->wsf, session, quality ? DISC_QOS_LOST : DISC_MEDIA_FAILURE, step->error,
+                 NULL, NULL);
         return;
     }
     step->leg->gate_open = true;

@@ -18,7 +18,7 @@ struct policy_row {
     char *name; /* of the section, as it stands in the file */
     struct party from, to;
     guint media; /* bits of enum media_kind; 0: the call, and all of them */
-    bool permit, direct_media, application;
+    bool permit, direct_media, application, best_effort;
     const char *flow_status;
     gint64 sdr, mbs, pdr, dvt; /* policing; 0 = not */
     const char *tagging;       /* "mark", "copy" or NULL */
@@ -156,6 +156,7 @@ static bool add_row(struct policy *policy, const struct conf *conf, const char *
     row.media = read_media(conf, section, &media_error);
     row.permit = conf_bool(conf, section, "permit");
     row.direct_media = conf_bool(conf, section, "direct_media");
+    row.best_effort = strcmp(conf_string(conf, section, "enforcement"), "best-effort") == 0;
     row.application = conf_bool(conf, section, "application_methods");
     row.media_max = conf_int(conf, section, "media_max");
     row.limits = (struct policy_limits){
@@ -327,6 +328,11 @@ const char *policy_flow_status(const struct policy *policy, guint row)
 bool policy_direct_media(const struct policy *policy, guint row)
 {
     return get_row(policy, row)->direct_media;
+}
+
+bool policy_best_effort(const struct policy *policy, guint row)
+{
+    return get_row(policy, row)->best_effort;
 }
 
 bool policy_application(const struct policy *policy, guint row)

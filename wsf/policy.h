@@ -47,6 +47,8 @@ json_t *policy_media_json(const struct policy *policy, const struct policy_calle
 const char *policy_flow_status(const struct policy *policy, guint row);
 /* Whether media of the call may pass from client to client without a media centre. */
 bool policy_direct_media(const struct policy *policy, guint row);
+/* Whether a call goes on without the policing and marking that a media centre cannot hold. */
+bool policy_best_effort(const struct policy *policy, guint row);
 /* Whether application methods are relayed outside of a media session. */
 bool policy_application(const struct policy *policy, guint row);
 const struct policy_limits *policy_limits(const struct policy *policy, guint row);

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { describe as describeSdp } from '../support/fake-wmcf.mjs';
-import { USERS, Wsf, call } from '../support/wsf.mjs';
+import { USERS, Wsf, answerTo, call, invite } from '../support/wsf.mjs';
 
 const [ALICE, BOB, CAROL] = USERS;
 const [DAVE, ERIN] = ['dave@example.org', 'erin@example.org'];
@@ -87,16 +87,20 @@ calls_max = 1
     });
 
     test('a medium that is not permitted is not offered; a limit of media', async () => {
-        const offered = () => wsf.wmcf.requests('add').at(-1).offerTemplate.medias.map(({ mediaType }) => mediaType);
+        const before = wsf.wmcf.requests('add').length;
+        const offered = async (nth) => {
+            await wsf.until(() => wsf.wmcf.requests('add').length >= before + nth);
+            return wsf.wmcf.requests('add').at(-1).offerTemplate.medias.map(({ mediaType }) => mediaType);
+        };
         const alice = await register(ALICE);
         const dave = await register(DAVE);
         await attempt(alice, { resourceId: DAVE });
-        assert.deepEqual(offered(), ['audio']);
+        assert.deepEqual(await offered(1), ['audio']);
         const bob = await register(BOB);
         await attempt(bob, { resourceId: ALICE });
-        assert.deepEqual(offered(), ['audio', 'video']);
+        assert.deepEqual(await offered(2), ['audio', 'video']);
         await attempt(dave, { resourceId: ALICE });
-        assert.deepEqual(offered(), ['audio']);
+        assert.deepEqual(await offered(3), ['audio']);
         const video = {
             bundle: true,
             medias: [{ mid: '0', mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] }],
@@ -171,4 +175,39 @@ calls_max = 1
         await bob.drain();
         await carol.expectNothing(10);
     });
+});
+
+describe('a policy that the media centre cannot hold', () => {
+    for (const enforcement of ['required', 'best-effort']) {
+        test(enforcement, async () => {
+            const wsf = await Wsf.start([], {
+                conf: `[policy "all"]\npolice_rate = 12000\npolice_burst = 6000\ntagging = mark\ndscp = 46\nenforcement = ${enforcement}\n`,
+            });
+            const [alice, bob] = [await wsf.register(ALICE), await wsf.register(BOB)];
+            wsf.wmcf.overrides.modify = (message, own) => {
+                if (message.mediaPolicy?.some(({ policing }) => policing)) {
+                    throw wsf.wmcf.constructor.problem(503, 'ENFORCEMENT_UNAVAILABLE');
+                }
+                return own();
+            };
+            if (enforcement === 'best-effort') {
+                await call(wsf, alice, bob);
+                assert.match(wsf.log, /warning wsf\/call: policy not held by the media centre/);
+            } else {
+                const [a, [invitation]] = await invite(alice, BOB, [bob]);
+                const { mediaSessionId } = invitation;
+                await bob.request('mupdate', { mediaSessionId, sdpAnswer: answerTo(invitation.sdpOffer) });
+                const { sdpOffer, reply } = await alice.expect('mupdate');
+                reply({ mediaSessionId: a, sdpAnswer: answerTo(sdpOffer) });
+                await wsf.until(() => wsf.wmcf.terminations.every(({ answer }) => answer));
+                await wsf.wmcf.connectAll();
+                assert.equal((await bob.expect('mdisc')).cause, 'QOS_LOST');
+                const end = await alice.expect('mdisc');
+                assert.equal(end.problemDetails.cause, 'QOS_RESOURCES_UNAVAILABLE');
+            }
+            await alice.close();
+            await bob.close();
+            await wsf.stop();
+        });
+    }
 });
