@@ -46,12 +46,14 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
     ids.termination = leg->termination_id;
     log_debug(&ids, "event %s", event);
     if (strcmp(event, "iceConnected") == 0) {
+        bool news = !leg->ice_connected || leg->need == LEG_NEEDS_RESTART;
         leg->ice_connected = true;
         leg->failure = NULL;
         leg->failure_deadline = 0;
         if (leg->need == LEG_NEEDS_RESTART)
             leg->need = LEG_NEEDS_NOTHING;
-        session_changed(leg->session);
+        if (news)
+            session_changed(leg->session);
         call_check_connected(wsf, leg->session);
         return;
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Takes batches of changes to the backend's thread and their outcome back. The thread has a queue
- * that never holds more than one batch and the order to end: what changes meanwhile stays with the
- * caller, who knows best how to merge it. */
+ * that never holds more than one batch, and a last one at the end: what changes meanwhile stays
+ * with the caller, who knows best how to merge it. */
 #include "wsf/store.h"
 
 #include "base/loop.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 struct store {
@@ -13,8 +14,11 @@ struct store {
     void *self;
     store_done_fn done;
     void *user;
-    GPtrArray *batch; /* struct store_change, owned */
-    GAsyncQueue *orders;
+    GPtrArray *batch;     /* struct store_change, owned */
+    pthread_mutex_t lock; /* of the two below; pthread's, which the thread sanitizer knows */
+    pthread_cond_t ordered;
+    GQueue orders; /* struct outcome */
+    bool ending;
     GThread *thread;
     struct outcome *pending; /* of the batch on its way, NULL: none */
 };
@@ -25,8 +29,6 @@ struct outcome {
     GPtrArray *changes;
     GError *error; /* the store's thread, then the loop */
 };
-
-static struct outcome end_order;
 
 static void change_free(void *data)
 {
@@ -55,12 +57,23 @@ static void on_outcome(void *data)
     outcome_free(outcome);
 }
 
+/* NULL: nothing is left to do. */
+static struct outcome *do_wait(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    while (g_queue_is_empty(&store->orders) && !store->ending)
+        pthread_cond_wait(&store->ordered, &store->lock);
+    struct outcome *outcome = g_queue_pop_head(&store->orders);
+    pthread_mutex_unlock(&store->lock);
+    return outcome;
+}
+
 static gpointer do_write(gpointer data)
 {
     struct store *store = data;
     for (;;) {
-        struct outcome *outcome = g_async_queue_pop(store->orders);
-        if (outcome == &end_order)
+        struct outcome *outcome = do_wait(store);
+        if (!outcome)
             return NULL;
         store->backend->write(store->self, outcome->changes, &outcome->error);
         loop_post("store", on_outcome, outcome);
@@ -76,7 +89,9 @@ struct store *store_new(const struct store_backend *backend, void *self, store_d
     store->done = done;
     store->user = user;
     store->batch = g_ptr_array_new_with_free_func(change_free);
-    store->orders = g_async_queue_new();
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->ordered, NULL);
+    g_queue_init(&store->orders);
     store->thread = g_thread_new("store", do_write, store);
     return store;
 }
@@ -87,7 +102,10 @@ static struct outcome *hand_over(struct store *store)
     outcome->store = store;
     outcome->changes = store->batch;
     store->batch = g_ptr_array_new_with_free_func(change_free);
-    g_async_queue_push(store->orders, outcome);
+    pthread_mutex_lock(&store->lock);
+    g_queue_push_tail(&store->orders, outcome);
+    pthread_cond_signal(&store->ordered);
+    pthread_mutex_unlock(&store->lock);
     return outcome;
 }
 
@@ -98,7 +116,10 @@ bool store_close(struct store *store, GError **error)
     if (store->pending)
         store->pending->store = NULL;
     struct outcome *last = store->batch->len > 0 ? hand_over(store) : NULL;
-    g_async_queue_push(store->orders, &end_order);
+    pthread_mutex_lock(&store->lock);
+    store->ending = true;
+    pthread_cond_signal(&store->ordered);
+    pthread_mutex_unlock(&store->lock);
     g_thread_join(store->thread);
     /* Still there: only the loop frees outcomes, and we are on it. */
     bool good = !last || !last->error;
@@ -107,7 +128,8 @@ bool store_close(struct store *store, GError **error)
     if (last)
         last->store = NULL;
     store->backend->close(store->self);
-    g_async_queue_unref(store->orders);
+    pthread_cond_destroy(&store->ordered);
+    pthread_mutex_destroy(&store->lock);
     g_ptr_array_unref(store->batch);
     g_free(store);
     return good;
