@@ -8,7 +8,7 @@
 #include "wsf/store.h"
 
 #define STORE_RETRY_MS 2000
-#define STORE_BATCH_MAX 256 /* records; some 10 ms of the control thread at most */
+#define STORE_BATCH_MAX 64 /* records; a few ms of the control thread at most */
 
 /* One kind of record. */
 struct store_kind {
