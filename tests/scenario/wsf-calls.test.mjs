@@ -133,7 +133,9 @@ describe('calls', () => {
         const unknown = alice.request('dance.example.org', { mediaSessionId: a });
         (await bob.expect('dance.example.org')).fail(501, 'METHOD_NOT_SUPPORTED');
         assert.equal((await unknown).problemDetails.cause, 'APP_METHOD_UNKNOWN');
-        assert.equal((await alice.request('dance.example.org')).problemDetails.cause, 'NOT_AUTHORIZED');
+        const outside = alice.request('dance.example.org', { resourceId: 'bob@example.org' });
+        assert.equal((await outside).problemDetails.cause, 'NOT_AUTHORIZED');
+        assert.equal((await alice.request('dance.example.org')).problemDetails.cause, 'MISSING_PARAMETER');
         await bob.request('mdisc', { mediaSessionId: b });
         assert.equal((await alice.expect('mdisc')).cause, 'NORMAL');
     });
