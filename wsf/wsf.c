@@ -218,10 +218,21 @@ struct wsf *wsf_new(struct conf *conf, GError **error)
     return wsf;
 }
 
+static void close_clients(const struct wsf *wsf, enum link_close code, const char *reason)
+{
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, wsf->clients);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        link_close(((struct client *)value)->link, code, reason);
+}
+
 void wsf_free(struct wsf *wsf)
 {
     if (!wsf)
         return;
+    /* Or the servers that we have dialled would hear 1000, which is the end of a registration. */
+    close_clients(wsf, LINK_CLOSE_DRAINING, "the server has ended");
     auth_free(wsf->auth);
     wmcf_pool_free(wsf->pool);
     server_free(wsf->server);
@@ -266,15 +277,6 @@ struct drain {
     bool keep; /* calls stay in the store */
     bool said_goodbye;
 };
-
-static void close_clients(const struct wsf *wsf, enum link_close code, const char *reason)
-{
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init(&iter, wsf->clients);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        link_close(((struct client *)value)->link, code, reason);
-}
 
 static void say_goodbye(struct drain *drain)
 {
