@@ -127,6 +127,63 @@ describe('a call between two operators', () => {
     });
 });
 
+describe("a content provider's resource", () => {
+    const PROVIDER = 'cinema@provider.example';
+    let wsf;
+    before(async () => {
+        wsf = await Wsf.start(['limits.response_time=5'], {
+            users: ['alice@example.org', PROVIDER],
+            conf: `${STORE}[peer "cinema"]\nkind = provider\nrealms = provider.example\nwebrtc_id = ${PROVIDER}\nauth = basic\n`,
+        });
+    });
+    after(() => wsf?.stop());
+    const plays = ({ sdpOffer }) => answerTo(sdpOffer).replace(/a=sendrecv/g, 'a=sendonly');
+    const settles = async (side, mediaSessionId, how = answerTo) => {
+        const { sdpOffer, offerId, ...offer } = await side.expect('mupdate');
+        assert.equal(offer.mediaSessionId, mediaSessionId);
+        offer.reply();
+        const sdpAnswer = how(sdpOffer);
+        const taken = await side.request('mupdate', { mediaSessionId, offerId, sdpAnswer });
+        assert.equal(taken.success, true, JSON.stringify(taken));
+    };
+
+    test('killed while another one is asked for: the call stays with the former', async () => {
+        const alice = await wsf.register('alice@example.org');
+        const cinema = await wsf.register(PROVIDER);
+        const asked = await alice.request('msetup', { resourceId: 'film/1@provider.example' });
+        const a = asked.mediaSessionId;
+        const first = await cinema.expect('msetup');
+        first.reply({ mediaSessionId: first.mediaSessionId, sdpAnswer: plays(first) });
+        await settles(alice, a, (sdp) => answerTo(sdp).replace(/a=sendonly/g, 'a=recvonly'));
+        await wsf.wmcf.connectAll();
+        await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
+        const before_ = wsf.wmcf.terminations.map(({ terminationId }) => terminationId);
+        alice.request('mupdate', { mediaSessionId: a, resourceId: 'film/2@provider.example' }).catch(() => {});
+        const second = await cinema.expect('msetup');
+        second.reply({ mediaSessionId: second.mediaSessionId });
+        assert.equal(wsf.wmcf.terminations.length, 3);
+        await wsf.kill();
+        await wsf.run();
+        const [alice2, cinema2] = [await resume(wsf.connect(), alice), await resume(wsf.connect(), cinema)];
+        assert.deepEqual(alice2.auth.mediaSessions, [{ mediaSessionId: a, ...ESTABLISHED }]);
+        const end = await cinema2.expect('mdisc');
+        end.reply();
+        assert.equal(end.mediaSessionId, second.mediaSessionId);
+        await wsf.until(() => wsf.wmcf.terminations.length === 2);
+        assert.deepEqual(
+            wsf.wmcf.terminations.map(({ terminationId }) => terminationId),
+            before_,
+        );
+        await settles(alice2, a, (sdp) => answerTo(sdp).replace(/a=sendonly/g, 'a=recvonly'));
+        assert.equal((await alice2.request('mdisc', { mediaSessionId: a })).success, true);
+        const over = await cinema2.expect('mdisc');
+        over.reply();
+        assert.equal(over.mediaSessionId, first.mediaSessionId);
+        await wsf.until(() => wsf.wmcf.contexts.size === 0);
+        await Promise.all([alice2.close(), cinema2.close()]);
+    });
+});
+
 describe('direct media', () => {
     const EXTENSIONS = ['direct-media', 'pre-offer-as-offer', 'trickle-ice'];
     const members = { supportedExtension: EXTENSIONS };
