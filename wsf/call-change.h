@@ -65,6 +65,7 @@ struct call_change {
     json_t *user_data; /* for the far side, then of the far side for the near one */
     GError *doom;      /* it has failed while in flight */
     const struct leg *doomed_by;
+    GError *refusal; /* what the initiator hears when all is rolled back: it may try again then */
     /* Glare that the initiator lost: the other's offer, taken when this one is undone. */
     struct leg *next;
     char *next_sdp, *next_offer_id;

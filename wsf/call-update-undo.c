@@ -5,16 +5,6 @@
 #define LOG_CATEGORY "update"
 #include "wsf/call-change.h"
 
-static void on_rolled_back(struct media_step *step)
-{
-    struct call_change *change = change_of(step);
-    if (!change)
-        return;
-    if (step->unheard)
-        step->leg->unheard = true;
-    change_finish(step->wsf, step->session);
-}
-
 static void bring_back(struct leg *leg, struct change_memory *before, bool changed)
 {
     if (!leg)
@@ -45,6 +35,18 @@ static void tell_initiator(struct wsf *wsf, struct call_change *change, const GE
         leg_send_refusal(wsf, near, error, offer_id);
 }
 
+static void on_rolled_back(struct media_step *step)
+{
+    struct call_change *change = change_of(step);
+    if (!change)
+        return;
+    if (step->unheard)
+        step->leg->unheard = true;
+    if (change->refusal)
+        tell_initiator(step->wsf, change, change->refusal);
+    change_finish(step->wsf, step->session);
+}
+
 static struct leg *offered_leg(const struct call_change *change)
 {
     if (change->far && change->far->offer == OFFER_OURS)
@@ -73,7 +75,7 @@ void change_fail(struct wsf *wsf, struct call_change *change, const GError *erro
     struct leg *offered = offered_leg(change);
     if (by != change->near &&
         (change->kind == CHANGE_OFFER || change->request || offered != change->near))
-        tell_initiator(wsf, change, error);
+        change->refusal = g_error_copy(error);
     if (offered) {
         g_autofree char *offer_id = leg_offer_id(offered);
         leg_offer_done(offered);
@@ -86,10 +88,13 @@ void change_fail(struct wsf *wsf, struct call_change *change, const GError *erro
     bring_back(change->near, &change->near_before, change->near_changed);
     bring_back(change->far, &change->far_before, change->far_changed);
     change_set_step(change, CHANGE_UNDO);
-    if (offered)
+    if (offered) {
         media_rollback(change_step_new(wsf, change, offered, on_rolled_back));
-    else
-        change_finish(wsf, session);
+        return;
+    }
+    if (change->refusal)
+        tell_initiator(wsf, change, change->refusal);
+    change_finish(wsf, session);
 }
 
 void change_fail_step(struct wsf *wsf, struct call_change *change, const struct media_step *step)

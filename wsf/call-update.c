@@ -56,6 +56,8 @@ void call_change_free(struct session *session)
     if (!change)
         return;
     session_changed(session);
+    if (change->request) /* the call is over */
+        leg_fail_gone(change->request);
     offer_template_free(change->wanted);
     offer_template_free(change->far_wanted);
     offer_template_free(change->near_wanted);
@@ -64,6 +66,7 @@ void call_change_free(struct session *session)
     json_decref(change->user_data);
     json_decref(change->next_user_data);
     g_clear_error(&change->doom);
+    g_clear_error(&change->refusal);
     g_free(change->called);
     g_free(change->next_sdp);
     g_free(change->next_offer_id);

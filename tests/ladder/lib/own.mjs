@@ -136,7 +136,7 @@ class MediaCentre extends Program {
             `[wsf "${name}"]\nwebrtc_id = ${name}@${REALM}\ntoken_file = token`);
         writeFileSync(join(folder, 'wmcf.conf'), [
             ...rows,
-            '[control]\nport = 0\ntrace_file = trace.jsonl',
+            '[control]\nport = 0\ntrace_file = trace.jsonl\nconnections_max = 300\nconnections_per_address = 300',
             '[media]\nport = 0',
             `[admin]\nsocket = ${folder}/wmcf.sock`,
             '[log]\nformat = text',
