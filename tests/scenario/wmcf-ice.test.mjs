@@ -96,6 +96,16 @@ async function call(options) {
   return { ...sdp, details: told[0].details };
 }
 
+/** `from` restarts ICE between the two. */
+async function restart(from, to) {
+  const told = [from, to].map((centre) => centre.link.events.length);
+  const { sdpOffer } = await from.modify(from.trunk, { restartIce: true });
+  const { sdpAnswer } = await to.modify(to.trunk, { sdpOffer });
+  await from.modify(from.trunk, { sdpAnswer });
+  await Promise.all([from, to].map((centre, i) => centre.event(centre.trunk, 'iceConnected',
+    (m) => centre.link.events.indexOf(m) >= told[i])));
+}
+
 async function checkMedia() {
   for (const centre of [a, b]) {
     const had = video(await centre.peer.stats())?.frames ?? 0;
@@ -112,12 +122,19 @@ test('two full ends connect; media passes both', { timeout: 30000 }, async () =>
   await checkMedia();
   const [one] = (await a.request('audit', { contextId: a.contextId, terminationId: a.trunk })).terminations;
   assert.equal(one.ice.mode, 'full');
+  for (const [from, to] of [[a, b], [b, a], [a, b]]) {
+    await restart(from, to);
+    await checkMedia();
+  }
   await Promise.all([a.end(), b.end()]);
 });
 
 test('a full end connects to a lite one, whichever offers', { timeout: 30000 }, async () => {
   const offered = await call({ modeA: 'full', modeB: 'lite' });
   assert.match(offered.sdpAnswer, /a=ice-lite/);
+  await checkMedia();
+  await restart(b, a);
+  await restart(a, b);
   await checkMedia();
   await Promise.all([a.end(), b.end()]);
   const answered = await call({});
@@ -163,5 +180,10 @@ test('candidates that nobody answers at: iceFailed says so', { timeout: 30000 },
     .replace(/a=ice-pwd:.*/g, 'a=ice-pwd:notthepasswordofthisone') });
   const failed = await a.event(offered.terminationId, 'iceFailed');
   assert.match(failed.details.reason, /answered/);
+  // The termination lives: a restart with the right one heals it.
+  a.trunk = offered.terminationId;
+  b.trunk = answered.terminationId;
+  await restart(a, b);
+  await Promise.all([a.event(a.trunk, 'dtlsConnected'), b.event(b.trunk, 'dtlsConnected')]);
   await Promise.all([a.end(), b.end()]);
 });
