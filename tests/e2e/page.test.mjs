@@ -41,7 +41,7 @@ afterEach(async (t) => {
     const complaints = log.filter(
         (line) =>
             /^(error|warning):/.test(line) &&
-            !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(line),
+            !/WebSocket connection|ERR_CONNECTION_(REFUSED|RESET)/.test(line),
     );
     assert.deepEqual(complaints, [], t.name);
 });
