@@ -6,6 +6,7 @@
 #include "wsf/store-restore.h"
 
 #include "base/log.h"
+#include "wsf/identity.h"
 #include "wsf/session-record.h"
 #include "wsf/store-keeper.h"
 
@@ -76,8 +77,11 @@ struct restoring {
 /* A bad record costs itself: it is told and forgotten. */
 static void drop_record(struct restoring *restoring, const char *id, const GError *error)
 {
+    g_autofree char *identity = g_strndup(id, strcspn(id, " "));
+    bool names_user = strchr(identity, '@') != NULL;
     log_warning(NULL, "%s record %s is not good and is dropped: %s, continuing",
-                restoring->kind->name, id, error->message);
+                restoring->kind->name, names_user ? identity_log(identity) : identity,
+                error->message);
     g_ptr_array_add(restoring->bad, g_strdup(id));
 }
 
