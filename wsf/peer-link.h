@@ -10,7 +10,7 @@
 struct peer_link *peer_link_new(struct wsf *wsf, struct peer *peer, GError **error);
 /* Says goodbye (1000) without a callback. NULL allowed. */
 void peer_link_free(struct peer_link *link);
-/* Dials again after the peer had forbidden it. */
+/* Dials at once, whatever the peer has said or the back-off was; not while connected. */
 void peer_link_retry(struct peer_link *link);
 /* The peer's registration is over: nothing is at stake any more. */
 void peer_link_unhurry(struct peer_link *link);

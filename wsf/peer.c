@@ -378,7 +378,7 @@ void peer_table_reload(struct peer_table *table)
 {
     for (guint i = 0; i < table->peers->len; i++) {
         struct peer *peer = g_ptr_array_index(table->peers, i);
-        if (peer->link && peer->state == PEER_STOPPED)
+        if (peer->link && peer->state != PEER_UP && peer->state != PEER_CONNECTED)
             peer_link_retry(peer->link);
     }
 }

@@ -53,7 +53,7 @@ struct peer_table *peer_table_new(struct wsf *wsf, const char *identity, GError 
 void peer_table_free(struct peer_table *table);
 /* Begins to dial. */
 bool peer_table_start(struct peer_table *table, GError **error);
-/* Dials those again that had forbidden it. */
+/* Dials now whom we are not connected to, also those who had forbidden it. */
 void peer_table_reload(struct peer_table *table);
 /* All peers in the order of the configuration: struct peer. Borrowed. */
 const GPtrArray *peer_table_all(const struct peer_table *table);

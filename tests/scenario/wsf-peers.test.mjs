@@ -116,11 +116,11 @@ describe('how a WSF that dials behaves', () => {
         await a.until(() => connections.length > 0);
         return connections.shift();
     };
-    const run = async (conf = '', files = {}) => {
+    const run = async (conf = '', files = {}, backoff = 1) => {
         a = await Wsf.start([], {
             wmcf: false,
             files: { token: 'a.b.c\n', ...files },
-            conf: `[peer "b"]\nkind = wsf\nwebrtc_id = wsf2@example.org\nbackoff_max = 1\n${conf}\nurl = ws://127.0.0.1:${server.address().port}/eirtcw/v1\n`,
+            conf: `[peer "b"]\nkind = wsf\nwebrtc_id = wsf2@example.org\nbackoff_max = ${backoff}\n${conf}\nurl = ws://127.0.0.1:${server.address().port}/eirtcw/v1\n`,
         });
     };
     before(async () => {
@@ -169,6 +169,22 @@ describe('how a WSF that dials behaves', () => {
         a.process.kill('SIGHUP');
         const again = await next();
         assert.equal((await again.expect('auth')).authType, 'reauth');
+    });
+
+    test('a reload tries at once what was refused', async () => {
+        await run('token_file = mine\nexpiration = 77', { mine: 'one.two.three\n' }, 60);
+        const link = await next();
+        const first = await link.expect('auth');
+        assert.equal(first.expirationTime, 77);
+        first.fail(403, 'AUTHENTICATION_FAILED');
+        await a.until(() => a.log.includes('the peer refuses our registration'));
+        await link.closed;
+        a.file('mine', 'four.five.six\n');
+        a.process.kill('SIGHUP');
+        const again = await (await next()).expect('auth');
+        assert.equal(again.authorization, 'Bearer four.five.six');
+        again.reply(granted());
+        await up(a, 'b');
     });
 
     test('an invalid credential leads to full authentication; a refusal is told once and tried again', async () => {
