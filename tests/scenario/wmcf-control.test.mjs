@@ -249,6 +249,18 @@ test('the end of the process is told with 1001', async () => {
   assert.equal(await ended, 0);
 });
 
+test('SIGHUP reads the TLS files again and ends nothing', async () => {
+  const other = await Wmcf.start();
+  const wsf = await ControlLink.open(other.url);
+  other.process.kill('SIGHUP');
+  while (!other.log.includes('TLS certificates and keys read again')) {
+    assert.equal(other.process.exitCode ?? other.process.signalCode, null);
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  assert.equal((await wsf.request('audit')).success, true);
+  await other.stop();
+});
+
 test('SIGTERM drains: no new contexts, the end with the last one', async () => {
   const other = await Wmcf.start();
   const wsf = await ControlLink.open(other.url);
