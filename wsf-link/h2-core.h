@@ -16,6 +16,7 @@ struct h2_connection {
     SSL *ssl; /* NULL: cleartext */
     bool handshaking;
     bool dead; /* freed in the next round */
+    bool more; /* to read, whatever the descriptor says */
     struct ws_watch *watch;
     struct loop_timer *deadline; /* while there is no stream */
     nghttp2_session *session;

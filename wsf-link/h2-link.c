@@ -10,7 +10,8 @@
 
 #define PIECE_MAX 8192
 #define READ_STEP 4096 /* then a pause is looked for */
-#define END_MS 1000    /* for the peer to end a stream whose link has closed */
+#define BUFFER_KEEP 4096
+#define END_MS 1000 /* for the peer to end a stream whose link has closed */
 
 /* --- what the link asks -------------------------------------------------------------------------
  */
@@ -88,6 +89,17 @@ void h2_link_ended(struct h2_stream *stream)
         end(stream);
 }
 
+/* Empties a buffer; what one large message took is given back. */
+static void clear(GByteArray **buffer)
+{
+    if ((*buffer)->len <= BUFFER_KEEP) {
+        g_byte_array_set_size(*buffer, 0);
+        return;
+    }
+    g_byte_array_unref(*buffer);
+    *buffer = g_byte_array_new();
+}
+
 /* --- frames of ours -----------------------------------------------------------------------------
  */
 
@@ -149,7 +161,7 @@ static gssize read_frames(nghttp2_session *session, int32_t id, uint8_t *buffer,
     stream->frames_at += part;
     if (stream->frames_at < stream->frames->len)
         return (gssize)part;
-    g_byte_array_set_size(stream->frames, 0);
+    clear(&stream->frames);
     stream->frames_at = 0;
     if (stream->ending)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -231,13 +243,16 @@ void h2_link_received(struct h2_stream *stream, const guint8 *data, gsize length
 
 static void take_up(struct h2_stream *stream)
 {
-    while (stream->held->len && (!stream->paused || !stream->link)) {
-        guint8 data[READ_STEP];
-        guint part = MIN(stream->held->len, READ_STEP);
-        memcpy(data, stream->held->data, part);
-        g_byte_array_remove_range(stream->held, 0, part);
-        read_step(stream, data, part);
+    gsize at = 0;
+    while (at < stream->held->len && (!stream->paused || !stream->link)) {
+        gsize part = MIN(stream->held->len - at, READ_STEP);
+        read_step(stream, stream->held->data + at, part);
+        at += part;
     }
+    if (at == stream->held->len)
+        clear(&stream->held);
+    else if (at)
+        g_byte_array_remove_range(stream->held, 0, (guint)at);
 }
 
 void h2_link_work(struct h2_stream *stream)

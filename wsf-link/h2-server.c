@@ -244,6 +244,7 @@ static void write_out(struct h2_connection *connection)
 static void read_in(struct h2_connection *connection)
 {
     guint8 data[READ_PIECE];
+    connection->more = false;
     for (guint i = 0; i < READS_PER_ROUND && !connection->dead; i++) {
         gssize got = socket_read(connection, data, sizeof data);
         if (got < 0)
@@ -258,6 +259,7 @@ static void read_in(struct h2_connection *connection)
         }
     }
     /* What OpenSSL has already read shows on no descriptor. */
+    connection->more = true;
     h2_connection_wake(connection);
 }
 
@@ -271,6 +273,7 @@ static bool shake_hands(struct h2_connection *connection)
     int error = SSL_get_error(connection->ssl, result);
     if (result == 1) {
         connection->handshaking = false;
+        connection->more = true;
         return true;
     }
     if (error == SSL_ERROR_WANT_WRITE)
@@ -287,7 +290,7 @@ static void on_events(void *data, guint events)
     struct h2_connection *connection = data;
     loop_mark("websocket server");
     if (!connection->dead && shake_hands(connection)) {
-        if (!(events & EPOLLOUT) || events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        if (connection->more || events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             read_in(connection);
         for (GList *at = connection->streams.head; at; at = at->next)
             h2_link_work(at->data);
