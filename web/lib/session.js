@@ -11,12 +11,12 @@ import { Negotiation } from './negotiation.js';
 import { PathWatch } from './path.js';
 import { ProblemError, problemOf } from './problem.js';
 import { END_CAUSES, goneProblem, isRunning, mayBecome } from './states.js';
+import { checkUpdate } from './update.js';
 import { NOTHING, choose } from './wants.js';
 
 /** @typedef {import('./index.js').SessionState} State */
 
 const OFFER_TIMEOUT_MS = 35_000;
-const EXCLUSIVE = ['sdpOffer', 'sdpAnswer', 'preOfferDescription', 'resourceId', 'problemDetails'];
 
 export class Session extends EventTarget {
     #host;
@@ -360,14 +360,7 @@ export class Session extends EventTarget {
      * @internal
      */
     async _onUpdate(message, respond) {
-        const exclusive = EXCLUSIVE.filter((key) => message[key] !== undefined);
-        if (exclusive.length > 1 || !isText(message.sdpOffer) || !isText(message.sdpAnswer)) {
-            throw new ProblemError({
-                status: 400,
-                cause: 'INVALID_MESSAGE',
-                detail: exclusive.join(', '),
-            });
-        }
+        checkUpdate(message);
         if (message.sdpAnswer !== undefined) {
             if (this.#negotiation.early) await this.#acceptEarly(message);
             else await this.#exchange.answered(message);
@@ -612,9 +605,4 @@ export class Session extends EventTarget {
     #emit(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
-}
-
-/** @param {unknown} value */
-function isText(value) {
-    return value === undefined || typeof value === 'string';
 }
