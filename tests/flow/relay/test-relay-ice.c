@@ -356,7 +356,7 @@ static void test_restart(void)
         check_joined(&a, &b);
         for (guint round = 2; round < 4; round++) {
             endpoints_wait(NULL, NULL, NULL, 110); /* sooner it would be told a second later */
-            restart(&a); /* it offers; b answers and may check at once */
+            restart(&a);                           /* it offers; b answers and may check at once */
             restart(&b);
             tell(&b, &a, roles[i][1], true);
             check_dtls(&a, &b); /* the old path carries on */
