@@ -5,7 +5,10 @@
 // what it is told is part of what is checked.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { WebSocketServer } from 'ws';
+import { Endpoint } from '../support/eirtcw-client.mjs';
 import { describe as sdpOf, medias } from '../support/fake-wmcf.mjs';
 import { Wsf, answerTo, call } from '../support/wsf.mjs';
 
@@ -621,5 +624,118 @@ describe('x.3.4: change of the media resource', () => {
         const users = await tell(alice, a, { resourceId: 'film/2@provider.example' });
         assert.equal(users.problemDetails.cause, 'INVALID_STATE');
         await bob.close();
+    });
+});
+
+describe('x.3.3: with a WSF that we have dialled, so that its offers win', () => {
+    let wsf, server, link, alice, a, b;
+    before(async () => {
+        server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+        const connected = new Promise((resolve) => {
+            server.once('connection', (socket) => resolve(new Endpoint(socket, 1)));
+        });
+        await new Promise((resolve) => server.once('listening', resolve));
+        wsf = await Wsf.start([], {
+            files: { secret: 'a.b.c\n' },
+            conf: `[peer "b"]\nkind = operator\nrealms = example.net\ntoken_file = secret\nurl = ws://127.0.0.1:${server.address().port}/eirtcw/v1\n`,
+        });
+        link = await connected;
+        const asked = await link.expect('auth');
+        asked.reply({
+            expirationTime: 3600,
+            reAuthCredential: 'again-0123456789abcdef',
+            disconnectionTtl: 30,
+            keepAliveInterval: 20,
+            webrtcId: asked.webrtcId,
+            instanceId: asked.instanceId,
+            mediaSessions: [],
+        });
+        alice = await wsf.register(ALICE);
+        await wsf.until(() => /peer: operator \w+ -> registered/.test(wsf.log));
+    });
+    after(async () => {
+        await alice.close();
+        await wsf.stop();
+        server.close();
+    });
+    afterEach(async () => {
+        await alice.request('mdisc', { mediaSessionId: a });
+        (await link.expect('mdisc')).reply();
+        await wsf.until(() => wsf.wmcf.contexts.size === 0);
+    });
+    const settle = async () => {
+        await wsf.until(() => wsf.wmcf.terminations.length === 2);
+        await wsf.wmcf.connectAll();
+        await wsf.until(() => wsf.wmcf.terminations.every(({ flowStatus }) => flowStatus === 'ENABLED'));
+    };
+    const callOut = async () => {
+        const asked = await alice.request('msetup', { resourceId: 'bob@example.net', preOfferDescription: PRE_OFFER });
+        assert.equal(asked.success, true, JSON.stringify(asked));
+        a = asked.mediaSessionId;
+        const invitation = await link.expect('msetup');
+        b = invitation.mediaSessionId;
+        assert.equal(invitation.hopLimit, 15);
+        assert.equal(invitation.assertedOriginatingId, ALICE);
+        assert.equal(invitation.preOfferDescription, PRE_OFFER);
+        invitation.reply({ mediaSessionId: b });
+        const taken = await link.request('mupdate', { mediaSessionId: b, sdpAnswer: answerFor(invitation.sdpOffer) });
+        assert.equal(taken.success, true, JSON.stringify(taken));
+        const offer = await alice.expect('mupdate');
+        offer.reply({ sdpAnswer: answerFor(offer.sdpOffer) });
+        await wsf.until(() => wsf.wmcf.terminations[1]?.answer);
+        await settle();
+    };
+
+    test('our offer yields: the one on whose behalf it was made hears of the glare', async () => {
+        await callOut();
+        assert.equal((await alice.request('mupdate', { mediaSessionId: a, sdpOffer: describeOwn(holding(AUDIO), VIDEO), offerId: 'mine' })).success, true);
+        const ours = await link.expect('mupdate');
+        const theirs = await link.request('mupdate', { mediaSessionId: b, sdpOffer: describeOwn(AUDIO, holding(VIDEO)), offerId: 'theirs' });
+        assert.equal(theirs.success, true, JSON.stringify(theirs));
+        ours.fail(409, 'OFFER_GLARE');
+        const glare = await alice.expect('mupdate');
+        glare.reply();
+        assert.equal(glare.problemDetails.cause, 'OFFER_GLARE');
+        assert.equal(glare.retryAfter, 1);
+        assert.equal(glare.offerId, 'mine');
+        const offer = await alice.expect('mupdate');
+        assert.deepEqual(directions(offer.sdpOffer), ['sendrecv', 'sendonly']);
+        offer.reply({ sdpAnswer: answerFor(offer.sdpOffer) });
+        const answer = await link.expect('mupdate');
+        answer.reply();
+        assert.equal(answer.offerId, 'theirs');
+        assert.deepEqual(directions(answer.sdpAnswer), ['sendrecv', 'recvonly']);
+        await wsf.until(() => isFree(alice, a));
+        assert.ok(wsf.wmcf.terminations.every((one) => !one.offer));
+    });
+
+    test('its call: the id is its own, the answer comes in a request', async () => {
+        b = randomUUID();
+        const members = { resourceId: ALICE, mediaSessionId: b, sdpOffer: PRE_OFFER, offerId: 'first', hopLimit: 3, assertedOriginatingId: 'bob@example.net' };
+        const asked = await link.request('msetup', members);
+        assert.equal(asked.mediaSessionId, b);
+        assert.equal(asked.mediaSessionState, 'proceeding');
+        const again = await link.request('msetup', members);
+        assert.equal(again.problemDetails.cause, 'INVALID_STATE');
+        assert.equal(again.mediaSessionId, b);
+        const invitation = await alice.expect('msetup');
+        a = invitation.mediaSessionId;
+        assert.notEqual(a, b);
+        assert.equal(invitation.hopLimit, undefined);
+        invitation.reply({ mediaSessionState: 'alerting' });
+        const ringing = await link.expect('mupdate');
+        ringing.reply();
+        assert.equal(ringing.mediaSessionState, 'alerting');
+        await alice.request('mupdate', { mediaSessionId: a, sdpAnswer: answerFor(invitation.sdpOffer) });
+        const answer = await link.expect('mupdate');
+        assert.equal(answer.mediaSessionState, 'established');
+        assert.equal(answer.offerId, 'first');
+        assert.equal(answer.assertedTerminatingId, ALICE);
+        assert.deepEqual(directions(answer.sdpAnswer), ['sendrecv', 'sendrecv']);
+        answer.reply();
+        assert.equal(wsf.wmcf.terminations.find(({ sdpOffer }) => sdpOffer).iceMode, 'full');
+        await settle();
+        const none = await link.request('msetup', { ...members, mediaSessionId: randomUUID(), hopLimit: 0 });
+        assert.equal(none.problemDetails.status, 502);
     });
 });
