@@ -82,8 +82,10 @@ void change_fail(struct wsf *wsf, struct call_change *change, const GError *erro
         call_candidates_void(offered);
         if (offered->state == SESSION_MODIFYING)
             leg_set_state(wsf->sessions, offered, SESSION_ESTABLISHED, "offer void");
-        if (offered != by)
+        if (offered != by) {
+            offered->withdrawn = offered->offer_number;
             leg_send_refusal(wsf, offered, error, offer_id);
+        }
     }
     bring_back(change->near, &change->near_before, change->near_changed);
     bring_back(change->far, &change->far_before, change->far_changed);

@@ -422,6 +422,15 @@ void call_update_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const
     media_accept(step, sdp, NULL);
 }
 
+void call_update_late_answer(struct wsf *wsf, struct leg *leg, const char *offer_id)
+{
+    g_autofree char *withdrawn = g_strdup_printf("%u", leg->withdrawn);
+    if (!leg->withdrawn || !leg_is_established(leg) || (offer_id && g_strcmp0(offer_id, withdrawn)))
+        return;
+    leg->withdrawn = 0;
+    call_network_need(wsf, leg, LEG_NEEDS_OFFER);
+}
+
 void call_update_refused(struct wsf *wsf, struct leg *leg, const GError *error)
 {
     struct call_change *change = waiting_for(leg);

@@ -553,6 +553,7 @@ bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error
     }
     leg->offer = OFFER_OURS;
     leg->offer_number++;
+    leg->withdrawn = 0;
     leg->offer_deadline = deadline;
     g_free(leg->offer_sdp);
     leg->offer_sdp = g_strdup(sdp);

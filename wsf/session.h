@@ -117,6 +117,8 @@ struct leg {
     enum offer_side offer; /* [durable] */
     guint offer_number;    /* [durable] "offerId" of ours is its decimal text */
     char *offer_sdp;       /* ours, until the endpoint has it */
+    guint withdrawn; /* number of the offer that we have taken back last, 0 = none: an answer to
+                        it that was on its way is followed by a new offer */
     gint64 offer_deadline; /* the endpoint itself must answer by then */
     char *peer_offer;      /* OFFER_PEERS: the endpoint's own, until it is answered or refused */
     char *peer_offer_id;   /* … its offerId or NULL, echoed */

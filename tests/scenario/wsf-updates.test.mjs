@@ -204,7 +204,14 @@ describe('changes of a call', () => {
         const withdrawn = await next(bob);
         assert.equal(withdrawn.problemDetails.status, 504);
         assert.equal(withdrawn.offerId, offer.offerId);
+        await stands();
+        // An answer that was on its way: he takes it for given, so he is offered what holds.
         assert.equal((await answers(bob, offer)).problemDetails.cause, 'INVALID_STATE');
+        const back = await next(bob);
+        assert.deepEqual(directions(back.sdpOffer), ['sendrecv', 'sendrecv']);
+        assert.equal((await answers(bob, back)).success, true);
+        assert.equal((await answers(bob, back)).problemDetails.cause, 'INVALID_STATE');
+        await bob.expectNothing(50);
         await stands();
     });
 

@@ -146,7 +146,11 @@ static void handle_update(struct client *client, struct leg *leg, const struct u
     GError *error = NULL;
     bool of_offer = update->answer || update->problem;
     if (of_offer && !leg_check_answer(leg, update->offer_id, &error)) {
+        g_autofree char *offer_id = g_strdup(update->offer_id); /* the answer ends the message */
+        bool answer = update->answer != NULL;
         method_fail(client, txn, error, leg->media_session_id);
+        if (answer)
+            call_update_late_answer(client->wsf, leg, offer_id);
     } else if (update->offer) {
         call_update_offer(client->wsf, leg, update->offer, update->offer_id, update->user_data,
                           txn);
