@@ -18,8 +18,10 @@
 
 #include <string.h>
 
-/* Long enough for a close frame to leave, short enough for Ctrl-C. */
+/* Long enough for a close frame to leave, short enough for Ctrl-C; longer when that takes longer.
+ */
 #define GOODBYE_MS 300
+#define GOODBYE_MAX_US (2 * G_USEC_PER_SEC)
 
 /* --- what happens to registrations and sessions
  * ----------------------------------------------------- */
@@ -291,6 +293,7 @@ static void say_goodbye(struct drain *drain)
         close_clients(wsf, LINK_CLOSE_DRAINING, "the server is stopping");
     }
     drain->said_goodbye = true;
+    drain->deadline = loop_now() + GOODBYE_MAX_US;
     loop_timer_start(drain->timer, GOODBYE_MS);
 }
 
@@ -299,7 +302,10 @@ static void on_drain_timer(void *data)
     struct drain *drain = data;
     bool over = drain->keep || session_table_count(drain->wsf->sessions) == 0 ||
                 loop_now() >= drain->deadline;
-    if (drain->said_goodbye) {
+    bool alone = g_hash_table_size(drain->wsf->clients) == 0;
+    if (drain->said_goodbye && !alone && loop_now() < drain->deadline) {
+        loop_timer_start(drain->timer, 20);
+    } else if (drain->said_goodbye) {
         drain->done(drain->user);
         loop_timer_free(drain->timer);
         g_free(drain);

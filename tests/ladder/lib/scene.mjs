@@ -53,7 +53,8 @@ export class Scene {
     #parties = new Map();
     transcript = [];
     #began = Date.now();
-    #last = Date.now();
+    /** When a party has last begun to do something: what the other side does in turn comes later. */
+    #acted = Date.now();
 
     /** `target`: what is tested (own.mjs, foreign.mjs); `users`: per party's role; `doors`: per party's name. */
     constructor(scenario, target, users, doors = new Map()) {
@@ -115,14 +116,19 @@ export class Scene {
 
     async #steps(steps, trail = '') {
         for (const step of steps) {
+            if (this.#acts(step)) this.#acted = Date.now();
             try {
                 await this.#step(step, trail);
             } catch (error) {
                 if (error instanceof LadderError) throw error;
                 throw new LadderError(step.at + trail, `${step.text}: ${error.message}`);
             }
-            this.#last = Date.now();
         }
+    }
+
+    #acts({ kind, from, who }) {
+        if (['message', 'send again', 'send raw', 'ping'].includes(kind)) return this.#parties.has(from);
+        return ['connect', 'register', 'close', 'cut', 'control'].includes(kind) && (kind === 'control' || this.#parties.has(who));
     }
 
     async #step(step, trail) {
@@ -362,7 +368,7 @@ export class Scene {
 
     async #await(step) {
         const limit = step.within ?? WAIT_S;
-        const began = this.#last;
+        const began = this.#acted;
         const entry = await this.#until([this.#watched(step)], limit, () => {
             const { entry: found, wrong } = this.#look(step);
             if (wrong) throw new Error(wrong);
