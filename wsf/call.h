@@ -81,8 +81,8 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
  */
 void call_update_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t *user_data,
                         struct link_transaction *transaction);
-/* An answer that no offer waits for any more: where it crossed our withdrawal, the endpoint holds it
- * for given, and the network offers what holds. */
+/* An answer that no offer waits for any more: where it crossed our withdrawal, the endpoint holds
+ * it for given, and the network offers what holds. */
 void call_update_late_answer(struct wsf *wsf, struct leg *leg, const char *offer_id);
 void call_update_refused(struct wsf *wsf, struct leg *leg, const GError *error);
 /* The endpoint asks for another media resource (6.3.2.6.x.3.4). Consumes the transaction; the
