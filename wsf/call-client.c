@@ -76,6 +76,13 @@ static void note_identity(struct wsf *wsf, struct leg *leg, const json_t *messag
         log_info(&ids, "asserted identity not taken: %s", error->message);
 }
 
+/* A3: it says success and requires what nobody has said; the session ends with PROTOCOL_ERROR. */
+static bool breaks_extensions(const struct link_response *response)
+{
+    return !response->success && json_is_true(json_object_get(response->message, "success")) &&
+           problem_code(response->error) == PROBLEM_EXTENSION_NOT_SUPPORTED;
+}
+
 static void on_offer_response(struct link *link, const struct link_response *response, void *user)
 {
     struct saying *saying = user;
@@ -84,7 +91,9 @@ static void on_offer_response(struct link *link, const struct link_response *res
         loop_post("endpoint silent", on_silence, saying);
         return;
     }
-    if (leg && !response->success) {
+    if (leg && leg_is_established(leg) && breaks_extensions(response)) {
+        call_end(saying->wsf, leg->session, DISC_PROTOCOL_ERROR, response->error, NULL, NULL);
+    } else if (leg && !response->success) {
         /* A3: one that says success and requires what nobody has said still thinks it is invited.
          */
         bool declined = !json_is_true(json_object_get(response->message, "success"));
@@ -188,7 +197,9 @@ static void on_answer_response(struct link *link, const struct link_response *re
     struct leg *leg = session_table_leg(saying->wsf->sessions, saying->media_session_id);
     if (leg && leg_is_live(leg) && leg->our_answer && response->message) {
         leg_offer_done(leg);
-        if (!response->success)
+        if (breaks_extensions(response))
+            call_end(saying->wsf, leg->session, DISC_PROTOCOL_ERROR, response->error, NULL, NULL);
+        else if (!response->success)
             call_answer_refused(saying->wsf, leg, response->error);
         else
             call_answer_heard(saying->wsf, leg);

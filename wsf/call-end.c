@@ -11,11 +11,16 @@ enum disc_cause call_cause_of(const GError *error)
 {
     switch (error ? problem_code(error) : PROBLEM_INTERNAL_ERROR) {
     case PROBLEM_DECLINED:
+    case PROBLEM_NOT_AUTHORIZED: /* another network does not let it pass */
         return DISC_DECLINED;
     case PROBLEM_USER_BUSY:
         return DISC_BUSY;
     case PROBLEM_NO_ANSWER:
+    case PROBLEM_USER_NOT_REGISTERED: /* … has nobody of this name, or not now */
+    case PROBLEM_RESOURCE_NOT_FOUND:
         return DISC_NO_ANSWER;
+    case PROBLEM_QOS_RESOURCES_UNAVAILABLE:
+        return DISC_QOS_LOST;
     case PROBLEM_ANSWERED_ELSEWHERE:
         return DISC_ANSWERED_ELSEWHERE;
     case PROBLEM_SDP_NOT_ACCEPTABLE:

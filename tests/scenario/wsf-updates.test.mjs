@@ -244,6 +244,18 @@ describe('changes of a call', () => {
         await stands();
     });
 
+    test('A3: a response that requires what nobody has offered ends the call', async () => {
+        await start();
+        assert.equal((await offers(alice, a, describeOwn(holding(AUDIO), VIDEO))).success, true);
+        (await bob.expect('mupdate')).reply({ requiredExtension: ['datachannel'] });
+        for (const side of [alice, bob]) {
+            const end = await side.expect('mdisc');
+            end.reply();
+            assert.equal(end.cause, 'PROTOCOL_ERROR');
+            assert.equal(end.problemDetails.cause, 'EXTENSION_NOT_SUPPORTED');
+        }
+    });
+
     test('before the answer there is nothing to change', async () => {
         alice = await register(ALICE);
         bob = await register(BOB);
