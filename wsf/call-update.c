@@ -7,6 +7,8 @@
 #define LOG_CATEGORY "update"
 #include "wsf/call-change.h"
 
+#include "base/metrics.h"
+
 const char *change_step_name(enum change_step step)
 {
     static const char *const names[] = {
@@ -250,9 +252,25 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
     ask_far(wsf, change);
 }
 
+static void count(const struct call_change *change)
+{
+    static const char *const kinds[] = {[CHANGE_OFFER] = "offer",
+                                        [CHANGE_WISH] = "wish",
+                                        [CHANGE_RESOURCE] = "resource",
+                                        [CHANGE_NETWORK] = "network"};
+    static struct metric *changes;
+    if (!changes)
+        changes = metric_register(METRIC_COUNTER, "call_changes", NULL,
+                                  "Changes of answered calls, by who began them.", "kind,result");
+    metric_add(changes, 1,
+               (const char *const[]){kinds[change->kind],
+                                     change->step == CHANGE_UNDO ? "undone" : "done"});
+}
+
 void change_finish(struct wsf *wsf, struct session *session)
 {
     struct call_change *change = session->change;
+    count(change);
     struct leg *next = change->next;
     g_autofree char *sdp = g_steal_pointer(&change->next_sdp);
     g_autofree char *offer_id = g_steal_pointer(&change->next_offer_id);

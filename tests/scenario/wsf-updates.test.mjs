@@ -186,6 +186,7 @@ describe('changes of a call', () => {
         assert.equal(refusal.problemDetails.detail, 'no, thanks');
         assert.equal(refusal.mediaSessionState, 'established');
         await stands();
+        assert.match(await (await fetch(`${wsf.base}/metrics`)).text(), /wsf_call_changes_total\{kind="offer",result="undone"\} [1-9]/);
         // … and by an error response.
         assert.equal((await offers(alice, a, describeOwn(holding(AUDIO), VIDEO))).success, true);
         (await bob.expect('mupdate')).fail(422, 'SDP_NOT_ACCEPTABLE');
