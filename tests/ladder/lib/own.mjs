@@ -222,9 +222,10 @@ export class OwnTarget {
 
     /** Servers that may register; nobody is obliged to. */
     #peers() {
-        return ['provider', 'operator'].flatMap((kind) => Array.from({ length: PEERS }, (_, index) => {
+        return ['provider', 'operator', 'wsf'].flatMap((kind) => Array.from({ length: PEERS }, (_, index) => {
             const id = IDENTITIES[kind](index);
-            return `[peer "${kind}-${index}"]\nkind = ${kind}\nrealms = ${id.split('@')[1]}\nwebrtc_id = ${id}`;
+            const realms = kind === 'wsf' ? '' : `realms = ${id.split('@')[1]}\n`; // its realm is ours
+            return `[peer "${kind}-${index}"]\nkind = ${kind}\n${realms}webrtc_id = ${id}`;
         }));
     }
 
