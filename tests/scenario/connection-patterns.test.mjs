@@ -222,6 +222,11 @@ test('client – content provider\'s resource', async () => {
     assert.deepEqual(paths(a), [at(alice), at(studio)].sort());
     await (lite ? endedBy(studio, alice) : endedBy(alice, studio));
   }
+  // The server may begin as well.
+  const asked = await connect(studio, alice, ALICE);
+  assert.equal(asked.assertedOriginatingId, STUDIO);
+  assert.deepEqual(paths(a), [at(alice), at(studio)].sort());
+  await endedBy(studio, alice);
 });
 
 test('client – client with media centre', async () => {
