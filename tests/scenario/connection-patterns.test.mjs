@@ -156,7 +156,7 @@ class Party {
   }
 
   /** Receives sound and picture whole: what comes decrypts, is VP8 where it is the picture, none is lost. */
-  async receives(packets = 40) {
+  async receives(packets = 25) {
     assert.deepEqual(this.medias, ['audio opus', 'video VP8']);
     const enough = (stats) => ['audio', 'video'].every((kind) =>
       stats.receive.some((one) => one.kind === kind && one.packets >= packets &&
