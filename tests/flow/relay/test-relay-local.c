@@ -313,10 +313,16 @@ static void test_threads(void)
 {
     struct local local;
     begin(&local, NULL, 64);
-    struct pusher pushers[2] = {{.local = local, .medium = 0}, {.local = local, .medium = 1}};
+    struct pusher pushers[2];
     GThread *threads[2];
-    for (guint i = 0; i < 2; i++)
+    for (guint i = 0; i < 2; i++) {
+        /* Not a copy of the whole: the worker counts in it already. */
+        pushers[i] = (struct pusher){.local = {.way_in = local.way_in,
+                                               .sequence = local.sequence,
+                                               .timestamp = local.timestamp},
+                                     .medium = i};
         threads[i] = g_thread_new("pusher", push_on, &pushers[i]);
+    }
     struct relay_media again[] = {scene_audio("a", true, false, 0),
                                   scene_video("p", true, false, 0)};
     for (guint i = 0; i < 20; i++) {
