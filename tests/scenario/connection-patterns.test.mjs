@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connection patterns of clause 6.3.2.5.x.2, each end to end with media: two operators with a media
 // centre each, generated peers as clients and as content providers' servers. Clients of one network with
-// direct media are in e2e/direct.test.mjs; two browsers of one network in e2e/call.test.mjs, of two in
+// direct media are in e2e/direct.test.mjs; two browsers of one network in e2e/alone/call.test.mjs, of two in
 // e2e/operators.test.mjs.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

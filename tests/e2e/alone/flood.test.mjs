@@ -4,10 +4,10 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import * as person from '../support/browser.mjs';
-import { calling, pages, receivedBy, remoteCandidate } from '../support/calls.mjs';
-import { apart, slowClient } from '../support/floods.mjs';
-import { Stack } from '../support/stack.mjs';
+import * as person from '../../support/browser.mjs';
+import { calling, pages, receivedBy, remoteCandidate } from '../../support/calls.mjs';
+import { apart, slowClient } from '../../support/floods.mjs';
+import { Stack } from '../../support/stack.mjs';
 
 const SECONDS = 12;
 const DATAGRAMS = 10_000;

@@ -4,8 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as person from '../support/browser.mjs';
-import { calling, receivedBy, remoteCandidate, scene } from '../support/calls.mjs';
+import * as person from '../../support/browser.mjs';
+import { calling, receivedBy, remoteCandidate, scene } from '../../support/calls.mjs';
 
 const SECONDS = 10;
 const LEAST_FPS = 10;

@@ -4,9 +4,9 @@
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import * as person from '../support/browser.mjs';
-import { calling, pictureMoves, scene } from '../support/calls.mjs';
-import { pause } from '../support/stack.mjs';
+import * as person from '../../support/browser.mjs';
+import { calling, pictureMoves, scene } from '../../support/calls.mjs';
+import { pause } from '../../support/stack.mjs';
 
 const things = scene({ stack: { conf: '[store]\nfile = wsf.db\n' } });
 let stack;
