@@ -5,6 +5,13 @@
 /** Runs in the page. */
 function centre() {
     const legs = new Map();
+    // An offer in one direction must be done before one in the other begins.
+    const turns = new Map();
+    const inTurn = (id, work) => {
+        const next = (turns.get(id) ?? Promise.resolve()).then(work);
+        turns.set(id, next.catch(() => {}));
+        return next;
+    };
     window.offer = async (id) => {
         const connection = new RTCPeerConnection();
         const transceivers = ['audio', 'video'].map((kind) =>
@@ -25,7 +32,8 @@ function centre() {
         return connection.localDescription.sdp;
     };
     // Another offer of the endpoint: taken as it is.
-    window.update = async (id, sdp) => {
+    window.update = (id, sdp) => inTurn(id, () => update(id, sdp));
+    const update = async (id, sdp) => {
         const { connection, transceivers } = legs.get(id);
         await connection.setRemoteDescription({ type: 'offer', sdp });
         for (const one of connection.getTransceivers()) {
@@ -36,7 +44,8 @@ function centre() {
         return connection.localDescription.sdp;
     };
     // Another offer to the endpoint; directions by m-line, more of them than there are: new ones.
-    window.reoffer = async (id, medias) => {
+    window.reoffer = (id, medias) => inTurn(id, () => reoffer(id, medias));
+    const reoffer = async (id, medias) => {
         const { connection, transceivers } = legs.get(id);
         medias.forEach(({ kind, direction }, index) => {
             transceivers[index] ??= connection.addTransceiver(kind);
@@ -62,6 +71,7 @@ function centre() {
     window.end = (id) => {
         legs.get(id)?.connection.close();
         legs.delete(id);
+        turns.delete(id);
     };
 }
 

@@ -355,8 +355,11 @@ export class FakeWsf {
     async offerAnew(leg, medias) {
         if (!leg || leg.ended) return;
         leg.offering = true;
-        const offer = (await this.media?.reoffer(leg.id, medias)) ?? DEAD_OFFER;
-        await this.request(leg.connection, 'mupdate', { mediaSessionId: leg.id, sdpOffer: offer });
+        const offer = await this.media?.reoffer(leg.id, medias).catch((error) => {
+            if (!leg.ended) throw error;
+        });
+        if (leg.ended) return;
+        await this.request(leg.connection, 'mupdate', { mediaSessionId: leg.id, sdpOffer: offer ?? DEAD_OFFER });
     }
 
     async #answered(leg) {
