@@ -26,7 +26,7 @@ struct entry {
 
 struct flow_counters {
     char mid[SDP_MAX_MID + 1];
-    guint64 packets[2], octets[2], gate_discarded[2];
+    struct qos_counters counters[2]; /* by enum qos_direction */
 };
 
 json_t *audit_address(const struct sockaddr_storage *address)
@@ -115,24 +115,21 @@ static GArray *take_flows(const struct termination *t)
         struct flow_counters flow = {0};
         g_strlcpy(flow.mid, media->mid, sizeof flow.mid);
         for (int d = 0; d < 2; d++) {
-            struct qos_slot *slot = qos_flow_slot(media->flow, d);
-            flow.packets[d] = atomic_load(&slot->packets);
-            flow.octets[d] = atomic_load(&slot->octets);
-            flow.gate_discarded[d] = atomic_load(&slot->gate_discarded);
+            qos_flow_read(media->flow, d, &flow.counters[d]);
         }
         g_array_append_val(flows, flow);
     }
     return flows;
 }
 
-/* `policingDiscarded` and `marked` are part of the contract; no level that could make them differ
- * from zero is in force (qos_level_name() tells). */
 static json_t *direction_json(const struct flow_counters *flow, enum qos_direction d)
 {
-    return json_pack(
-        "{s:I, s:I, s:I, s:i, s:i}", "packets", flow ? (json_int_t)flow->packets[d] : 0, "octets",
-        flow ? (json_int_t)flow->octets[d] : 0, "gateDiscarded",
-        flow ? (json_int_t)flow->gate_discarded[d] : 0, "policingDiscarded", 0, "marked", 0);
+    struct qos_counters none = {0};
+    const struct qos_counters *c = flow ? &flow->counters[d] : &none;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "packets", (json_int_t)c->packets, "octets",
+                     (json_int_t)c->octets, "gateDiscarded", (json_int_t)c->gate_discarded,
+                     "policingDiscarded", (json_int_t)c->policing_discarded, "marked",
+                     (json_int_t)c->marked);
 }
 
 static void set_int(json_t *object, const char *key, gint64 value)

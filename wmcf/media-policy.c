@@ -86,7 +86,8 @@ static bool read_marking(const json_t *entry, const char *base, struct qos_polic
     return true;
 }
 
-bool policy_set_read(const json_t *message, struct policy_set *ret, GError **error)
+bool policy_set_read(const struct qos *qos, const json_t *message, struct policy_set *ret,
+                     GError **error)
 {
     const json_t *array = NULL;
     policy_set_init(ret);
@@ -108,7 +109,7 @@ bool policy_set_read(const json_t *message, struct policy_set *ret, GError **err
             !read_flow_status(item, base, &entry.policy, error) ||
             !read_policing(item, base, &entry.policy, error) ||
             !read_marking(item, base, &entry.policy, error) ||
-            !qos_policy_check(&entry.policy, error))
+            !qos_check(qos, &entry.policy, error))
             return false;
         g_strlcpy(entry.mid, mid, sizeof entry.mid);
         g_array_append_val(ret->entries, entry);

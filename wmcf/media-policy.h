@@ -17,7 +17,8 @@ struct policy_set {
 
 /* Reads and checks a whole message's mediaPolicy (nothing is applied): INVALID_MESSAGE with the
  * JSON Pointer, or ENFORCEMENT_UNAVAILABLE. Absent: an empty set. */
-bool policy_set_read(const json_t *message, struct policy_set *ret, GError **error);
+bool policy_set_read(const struct qos *qos, const json_t *message, struct policy_set *ret,
+                     GError **error);
 void policy_set_init(struct policy_set *set);
 void policy_set_clear(struct policy_set *set);
 /* Adds `more` to `set`. */

@@ -27,13 +27,21 @@ void termination_media_free(struct termination_media *media)
     g_free(media);
 }
 
+static const enum qos_kind qos_kinds[] = {[SDP_AUDIO] = QOS_AUDIO,
+                                          [SDP_VIDEO] = QOS_VIDEO,
+                                          [SDP_APPLICATION] = QOS_DATA,
+                                          [SDP_OTHER] = QOS_DATA};
+
 static struct termination_media *media_new(const struct termination *t, const char *mid,
-                                           enum sdp_kind kind)
+                                           enum sdp_kind kind, GError **error)
 {
+    struct qos_flow *flow = qos_flow_new(t->transport, qos_kinds[kind], error);
+    if (!flow)
+        return NULL;
     struct termination_media *media = g_new0(struct termination_media, 1);
     g_strlcpy(media->mid, mid ? mid : "", sizeof media->mid);
     media->kind = kind;
-    media->flow = qos_flow_new();
+    media->flow = flow;
     struct qos_policy policy = policy_set_for(&t->policies, media->mid);
     qos_flow_apply(media->flow, &policy);
     return media;
@@ -42,14 +50,15 @@ static struct termination_media *media_new(const struct termination *t, const ch
 struct termination_media *termination_add_media(struct termination *t, const char *mid,
                                                 enum sdp_kind kind)
 {
-    struct termination_media *media = media_new(t, mid, kind);
+    struct termination_media *media = media_new(t, mid, kind, NULL);
     g_ptr_array_add(t->medias, media);
     return media;
 }
 
 /* Media exist from our first description on, so that a policy can name them before the answer. */
 GPtrArray *negotiation_propose_medias(const struct termination *t,
-                                      const struct sdp_description *local, GPtrArray **ret_fresh)
+                                      const struct sdp_description *local, GPtrArray **ret_fresh,
+                                      GError **error)
 {
     GPtrArray *medias = g_ptr_array_new();
     *ret_fresh = g_ptr_array_new();
@@ -58,7 +67,11 @@ GPtrArray *negotiation_propose_medias(const struct termination *t,
         struct termination_media *media =
             i < t->medias->len ? g_ptr_array_index(t->medias, i) : NULL;
         if (!media || g_strcmp0(media->mid, m->mid ? m->mid : "") != 0 || media->kind != m->kind) {
-            media = media_new(t, m->mid, m->kind);
+            media = media_new(t, m->mid, m->kind, error);
+            if (!media) {
+                g_ptr_array_unref(medias);
+                return NULL;
+            }
             g_ptr_array_add(*ret_fresh, media);
         }
         g_ptr_array_add(medias, media);

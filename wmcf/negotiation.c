@@ -68,10 +68,11 @@ const struct sdp_description *negotiation_remote(const struct negotiation *n)
 }
 
 /* From here on termination_media() finds what the step will leave. */
-static void propose(struct negotiation *n, const struct sdp_description *local)
+static bool propose(struct negotiation *n, const struct sdp_description *local, GError **error)
 {
-    n->medias = negotiation_propose_medias(n->termination, local, &n->fresh);
+    n->medias = negotiation_propose_medias(n->termination, local, &n->fresh, error);
     n->termination->proposed = n->medias;
+    return n->medias != NULL;
 }
 
 /* Credentials for our description: the ones in force, or new ones. RFC 8839 wants 24 and 128 bits:
@@ -109,7 +110,8 @@ struct negotiation *negotiation_offer(struct termination *t, const struct sdp_te
         return NULL;
     }
     n->sdp = sdp_print(n->local);
-    propose(n, n->local);
+    if (!propose(n, n->local, error))
+        g_clear_pointer(&n, negotiation_free);
     return n;
 }
 
@@ -140,7 +142,8 @@ struct negotiation *negotiation_accept(struct termination *t, const char *sdp, G
         return NULL;
     struct negotiation *n = negotiation_new(t, STEP_ACCEPT);
     n->remote = g_steal_pointer(&answer);
-    propose(n, t->pending_local);
+    if (!propose(n, t->pending_local, error))
+        g_clear_pointer(&n, negotiation_free);
     return n;
 }
 
@@ -164,7 +167,8 @@ struct negotiation *negotiation_answer(struct termination *t, const char *sdp,
     }
     n->remote = g_steal_pointer(&offer);
     n->sdp = sdp_print(n->local);
-    propose(n, n->local);
+    if (!propose(n, n->local, error))
+        g_clear_pointer(&n, negotiation_free);
     return n;
 }
 
@@ -175,7 +179,9 @@ struct negotiation *negotiation_rollback(struct termination *t, GError **error)
         return NULL;
     }
     struct negotiation *n = negotiation_new(t, STEP_ROLLBACK);
-    propose(n, t->local); /* media of the withdrawn offer alone go again */
+    /* Media of the withdrawn offer alone go again. */
+    if (!propose(n, t->local, error))
+        g_clear_pointer(&n, negotiation_free);
     return n;
 }
 

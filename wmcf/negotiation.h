@@ -61,9 +61,11 @@ void negotiation_connect_ice(struct termination *termination, bool we_offered);
 /* --- negotiation-medias.c ----------------------------------------------------------------------
  */
 /* The medias that `local` means: those there are where mid and place agree, new ones elsewhere.
- * Borrowed elements; new ones are in `*ret_fresh`. Transfer full. */
+ * Borrowed elements; new ones are in `*ret_fresh`. Transfer full; NULL and ENFORCEMENT_UNAVAILABLE
+ * when one of them cannot be enforced. */
 GPtrArray *negotiation_propose_medias(const struct termination *termination,
-                                      const struct sdp_description *local, GPtrArray **ret_fresh);
+                                      const struct sdp_description *local, GPtrArray **ret_fresh,
+                                      GError **error);
 /* They are the termination's now; what is gone is let go of, after the relay has. */
 void negotiation_take_medias(struct termination *termination, GPtrArray *medias);
 void termination_media_free(struct termination_media *media);

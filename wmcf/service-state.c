@@ -41,7 +41,7 @@ json_t *service_state_json(const struct wmcf *wmcf)
     return json_pack("{s:s, s:I, s:i, s:{s:s, s:s}}", "serviceState",
                      service_state_name(wmcf->state), "restartCounter",
                      (json_int_t)wmcf->restart_counter, "load", (int)load_now(wmcf), "enforcement",
-                     "level", qos_level_name(), "reason", qos_level_reason());
+                     "level", qos_level_name(wmcf->qos), "reason", qos_level_reason(wmcf->qos));
 }
 
 static void set_state(struct wmcf *wmcf, enum service_state state, const char *reason)

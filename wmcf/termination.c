@@ -181,6 +181,7 @@ static void on_released(void *user)
     pipeline_termination_free(t->pipeline);
     g_ptr_array_unref(t->medias);
     g_ptr_array_unref(t->retired);
+    qos_transport_free(t->transport);
     g_free(t->id);
     g_free(t->failure);
     g_free(t);
@@ -295,7 +296,12 @@ static struct termination *make(struct context *context, bool ice_full,
                     limit);
         return NULL;
     }
+    /* A pipeline has no network that the kernel could look at. */
+    struct qos_transport *transport = qos_transport_new(local ? NULL : wmcf->qos, error);
+    if (!transport)
+        return NULL;
     struct termination *t = g_new0(struct termination, 1);
+    t->transport = transport;
     t->wmcf = wmcf;
     t->id = g_strdup_printf("t-%04x-%" G_GUINT64_FORMAT, wmcf->restart_counter & 0xffff,
                             ++wmcf->next_termination);
@@ -319,12 +325,14 @@ static struct termination *make(struct context *context, bool ice_full,
         .cname = t->cname,
         .ops = &relay_ops,
         .user = t,
+        .transport = transport,
         .local = local,
     };
     t->relay_leg = relay_leg_new(wmcf->relay, &config, error);
     if (!t->relay_leg) {
         g_ptr_array_unref(t->medias);
         g_ptr_array_unref(t->retired);
+        qos_transport_free(t->transport);
         g_free(t->id);
         g_free(t);
         return NULL;

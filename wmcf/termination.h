@@ -42,6 +42,7 @@ struct termination {
     char *failure;      /* one sentence, or NULL */
     struct pl_leg *leg; /* NULL of a pipeline */
     struct relay_leg *relay_leg;
+    struct qos_transport *transport;       /* goes after the worker has let go */
     struct pipeline_termination *pipeline; /* NULL of a peer connection (pipeline-termination.h) */
     bool leg_started;
     bool joined; /* its first answer is applied: takes part in a mesh */

@@ -21,7 +21,32 @@
 #define CLOSING_US G_USEC_PER_SEC
 #define RELEASE_US (5 * G_USEC_PER_SEC)
 
-static struct relay *make_relay(struct conf *conf, GError **error)
+/* Filters that a crashed process has left are ours if they carry our media port; with ports chosen
+ * by the kernel nobody can tell. */
+static struct qos *make_qos(struct conf *conf, GError **error)
+{
+    static const char *const choices[] = {"auto", "tc-bpf", "tc-flower", "relay", NULL};
+    guint port = conf_int(conf, "media", "port");
+    g_autofree char *owner =
+        port ? g_strdup_printf("wmcf-%u", port) : g_strdup_printf("wmcf-pid-%d", (int)getpid());
+    guint terminations = conf_int(conf, "limits", "terminations");
+    struct qos_config config = {
+        .owner = owner,
+        .interfaces = conf_list(conf, "qos", "interfaces"),
+        .trusted = conf_list(conf, "qos", "trusted"),
+        .flows_max = conf_int(conf, "qos", "flows"),
+        .transports_max = terminations,
+        .priority = conf_int(conf, "qos", "priority"),
+        .judged_mark = 1u << conf_int(conf, "qos", "mark_bit"),
+        .default_marking = conf_bool(conf, "qos", "default_marking"),
+    };
+    const char *chosen = conf_string(conf, "qos", "level");
+    while (choices[config.level] && strcmp(choices[config.level], chosen) != 0)
+        config.level++;
+    return qos_new(&config, error);
+}
+
+static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **error)
 {
     struct relay_config config = {
         .bind = conf_list(conf, "media", "bind"),
@@ -42,6 +67,7 @@ static struct relay *make_relay(struct conf *conf, GError **error)
         .own_ports = conf_int(conf, "limits", "full_ports"),
         .ice_pairs_max = conf_int(conf, "limits", "ice_pairs"),
         .ice_checks_max = conf_int(conf, "limits", "ice_checks"),
+        .qos = qos,
     };
     return relay_new(&config, error);
 }
@@ -237,7 +263,8 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     service_state_start(wmcf);
     pipeline_templates_try(conf);
     const char *socket_path = conf_string(conf, "admin", "socket");
-    if (!(wmcf->relay = make_relay(conf, error)) ||
+    if (!(wmcf->qos = make_qos(conf, error)) ||
+        !(wmcf->relay = make_relay(conf, wmcf->qos, error)) ||
         !(wmcf->links = link_service_new(conf_string(conf, "control", "trace_file"), error)) ||
         (socket_path && *socket_path && !(wmcf->admin = admin_new(wmcf, socket_path, error))) ||
         !listen_for_wsfs(wmcf, error)) {
@@ -305,6 +332,7 @@ void wmcf_free(struct wmcf *wmcf)
     }
     http_server_free(wmcf->http);
     relay_free(wmcf->relay);
+    qos_free(wmcf->qos);
     loop_timer_free(wmcf->load_timer);
     loop_timer_free(wmcf->drain_timer);
     g_hash_table_unref(wmcf->controllers);

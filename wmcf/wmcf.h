@@ -18,6 +18,7 @@ const char *service_state_name(enum service_state state);
 
 struct wmcf {
     struct conf *conf;
+    struct qos *qos;
     struct relay *relay;
     struct link_service *links;
     struct http_server *http;

@@ -132,7 +132,7 @@ static bool read_add(const json_t *message, struct pipeline_add *add, GError **e
            read_pipeline(message, &add->wanted, error) &&
            json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &add->topology,
                             error) &&
-           policy_set_read(message, &add->wanted.policies, error) &&
+           policy_set_read(NULL, message, &add->wanted.policies, error) &&
            event_mask_read(message, &add->events, &events_said, error) &&
            method_read_app_data(message, &add->app_data, error);
 }

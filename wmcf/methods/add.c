@@ -81,12 +81,13 @@ bool method_read_app_data(const json_t *message, const json_t **ret, GError **er
     return false;
 }
 
-static bool read_add(const json_t *message, struct add *add, GError **error)
+static bool read_add(const struct wmcf *wmcf, const json_t *message, struct add *add,
+                     GError **error)
 {
     bool events_said = false;
     return json_read_string(message, "", "contextId", JSON_OPTIONAL, 64, &add->context_id, error) &&
            read_kind(message, add, error) && read_modes(message, add, error) &&
-           policy_set_read(message, &add->policies, error) &&
+           policy_set_read(wmcf->qos, message, &add->policies, error) &&
            event_mask_read(message, &add->events, &events_said, error) &&
            method_read_app_data(message, &add->app_data, error);
 }
@@ -149,7 +150,7 @@ void handle_add(struct wmcf *wmcf, struct link *link, struct link_transaction *t
         handle_add_pipeline(wmcf, link, txn);
         return;
     }
-    if (read_add(link_transaction_message(txn), &add, &error))
+    if (read_add(wmcf, link_transaction_message(txn), &add, &error))
         members = run(wmcf, link, &add, &error);
     if (members)
         link_succeed(txn, members);

@@ -94,7 +94,8 @@ static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *mess
         return false;
     m->termination = context_termination(m->context, termination_id, error);
     return m->termination && refuse_unsupported(message, error) &&
-           read_negotiation(message, m, error) && policy_set_read(message, &m->policies, error) &&
+           read_negotiation(message, m, error) &&
+           policy_set_read(wmcf->qos, message, &m->policies, error) &&
            event_mask_read(message, &m->events, &m->events_said, error) &&
            method_read_app_data(message, &m->app_data, error);
 }

@@ -142,11 +142,11 @@ static bool describe(struct packet *packet, const struct source *source,
 static bool admit(struct media_line *line, size_t octets)
 {
     struct qos_slot *slot = line->media.slot[QOS_UPLINK];
-    bool first = false;
-    if (!slot || qos_slot_admit(slot, (uint32_t)octets, &first))
+    if (!slot ||
+        qos_slot_judge(slot, (uint32_t)octets, (uint64_t)line->leg->worker->now * 1000) == QOS_PASS)
         return true;
     line->in.interrupted = true;
-    if (first)
+    if (qos_slot_newly_gated(slot))
         worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_UPLINK);
     return false;
 }

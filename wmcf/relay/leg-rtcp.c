@@ -127,7 +127,7 @@ static bool all_gates_closed(const struct worker_leg *leg)
     for (unsigned i = 0; i < leg->n_lines; i++) {
         for (unsigned d = 0; d < 2; d++) {
             const struct qos_slot *slot = leg->lines[i]->media.slot[d];
-            if (!slot || atomic_load_explicit(&slot->open, memory_order_relaxed))
+            if (!slot || qos_slot_open(slot))
                 return false;
         }
     }

@@ -14,6 +14,7 @@
 
 #include <glib.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,6 +47,7 @@ struct relay_config {
                                 * many; 0 = any that are free */
     guint ice_pairs_max;       /* candidate pairs that a leg checks by itself */
     guint ice_checks_max;      /* checks of a leg between two ICE restarts, repetitions too */
+    struct qos *qos; /* told of media addresses and ports; borrowed. NULL = none (tests) */
 };
 
 struct relay_address {                  /* a media address: one of a worker's sockets */
@@ -132,6 +134,8 @@ struct relay_leg_config {
     const char *cname;
     const struct relay_leg_ops *ops;
     void *user;
+    struct qos_transport *transport; /* told of the pair and the SSRCs; outlives `released`. NULL =
+                                      * the relay alone judges */
     const struct relay_local_config *local; /* NULL = a leg with ICE and SRTP; copied. With it:
                                              * ufrag, pwd and keys are not used */
 };

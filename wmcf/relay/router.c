@@ -24,10 +24,10 @@ static bool admit(struct subscription *subscription, size_t octets)
 {
     struct media_line *line = subscription->line;
     struct qos_slot *slot = line->media.slot[QOS_DOWNLINK];
-    bool first = false;
-    if (!slot || qos_slot_admit(slot, (uint32_t)octets, &first))
+    if (!slot ||
+        qos_slot_judge(slot, (uint32_t)octets, (uint64_t)line->leg->worker->now * 1000) == QOS_PASS)
         return true;
-    if (first)
+    if (qos_slot_newly_gated(slot))
         worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_DOWNLINK);
     return false;
 }
@@ -35,7 +35,7 @@ static bool admit(struct subscription *subscription, size_t octets)
 static bool gate_open(const struct subscription *subscription)
 {
     const struct qos_slot *slot = subscription->line->media.slot[QOS_DOWNLINK];
-    return !slot || atomic_load_explicit(&slot->open, memory_order_relaxed);
+    return !slot || qos_slot_open(slot);
 }
 
 static void emit(struct subscription *subscription, struct ice_path *path,

@@ -143,7 +143,7 @@ static void check_media(struct worker_leg *leg, int64_t now)
         struct media_line *line = leg->lines[i];
         const struct qos_slot *slot = line->media.slot[QOS_UPLINK];
         bool open = line->media.receive && (leg->local || (leg->in && leg->nominated >= 0)) &&
-                    (!slot || atomic_load_explicit(&slot->open, memory_order_relaxed));
+                    (!slot || qos_slot_open(slot));
         if (!open) {
             line->in.active_since = 0;
             continue;

@@ -250,15 +250,15 @@ static void test_uplink_gate(void)
     g_assert_cmpuint(scene.from->gated[QOS_UPLINK], ==, 1);
     g_assert_cmpstr(scene.from->last_mid, ==, "0");
     g_assert_cmpuint(scene.from->first_media, ==, 0);
-    atomic_store(&slot.open, 1);
-    atomic_store(&slot.gated_once, 0);
+    __atomic_store_n(&slot.open, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&slot.gated, QOS_GATED_NOT, __ATOMIC_RELAXED);
     relay_leg_request_key_frame(scene.from->leg, "0"); /* no source yet: asked when it comes */
     scene_publish(&scene, 5, true);
     g_assert_true(scene_wait_rtp(&scene, scene.to[0], 5));
-    atomic_store(&slot.open, 0);
+    __atomic_store_n(&slot.open, 0, __ATOMIC_RELAXED);
     scene_publish(&scene, 5, false);
     wait_packets_in(&scene, 15);
-    atomic_store(&slot.open, 1);
+    __atomic_store_n(&slot.open, 1, __ATOMIC_RELAXED);
     scene_publish(&scene, 3, false); /* no key frame yet: not forwarded, asked for */
     g_assert_true(scene_wait(&scene, have_rtcp, &(struct rtcp_expected){scene.from, 1}, 3000));
     scene_publish(&scene, 5, true);
@@ -282,7 +282,7 @@ static void test_downlink_gate(void)
     wait_packets_in(&scene, 5);
     g_assert_cmpuint(scene.to[0]->gated[QOS_DOWNLINK], ==, 1);
     g_assert_cmpuint(scene.from->first_media, ==, 1);
-    atomic_store(&slot.open, 1);
+    __atomic_store_n(&slot.open, 1, __ATOMIC_RELAXED);
     scene_publish(&scene, 2, false);
     scene_publish(&scene, 4, true);
     g_assert_true(scene_wait_rtp(&scene, scene.to[0], 4));

@@ -2,18 +2,40 @@
 #include "base/problem.h"
 #include "qos/qos.h"
 
+#include <netinet/in.h>
+
+struct one { /* a flow of a transport that only the relay judges */
+    struct qos_transport *transport;
+    struct qos_flow *flow;
+};
+
+static struct one one_new(enum qos_kind kind)
+{
+    struct one one = {.transport = qos_transport_new(NULL, NULL)};
+    one.flow = qos_flow_new(one.transport, kind, NULL);
+    return one;
+}
+
+static void one_free(struct one *one)
+{
+    qos_flow_free(one->flow);
+    qos_transport_free(one->transport);
+}
+
 static void test_closed_at_first(void)
 {
-    struct qos_flow *flow = qos_flow_new();
-    bool first = false;
-    g_assert_cmpint(qos_flow_get_status(flow), ==, QOS_DISABLED);
-    g_assert_false(qos_slot_admit(qos_flow_slot(flow, QOS_UPLINK), 100, &first));
-    g_assert_true(first);
-    g_assert_false(qos_slot_admit(qos_flow_slot(flow, QOS_UPLINK), 100, &first));
-    g_assert_false(first);
-    g_assert_cmpuint(qos_flow_slot(flow, QOS_UPLINK)->gate_discarded, ==, 2);
-    g_assert_cmpuint(qos_flow_slot(flow, QOS_UPLINK)->packets, ==, 0);
-    qos_flow_free(flow);
+    struct one one = one_new(QOS_AUDIO);
+    struct qos_slot *slot = qos_flow_slot(one.flow, QOS_UPLINK);
+    struct qos_counters counters;
+    g_assert_cmpint(qos_flow_get_status(one.flow), ==, QOS_DISABLED);
+    g_assert_cmpint(qos_slot_judge(slot, 100, 1), ==, QOS_GATED);
+    g_assert_true(qos_slot_newly_gated(slot));
+    g_assert_cmpint(qos_slot_judge(slot, 100, 2), ==, QOS_GATED);
+    g_assert_false(qos_slot_newly_gated(slot));
+    qos_flow_read(one.flow, QOS_UPLINK, &counters);
+    g_assert_cmpuint(counters.gate_discarded, ==, 2);
+    g_assert_cmpuint(counters.packets, ==, 0);
+    one_free(&one);
 }
 
 static void test_each_status(void)
@@ -26,50 +48,86 @@ static void test_each_status(void)
         {"ENABLED-DOWNLINK", false, true}, {"DISABLED", false, false},
         {"REMOVED", false, false},
     };
-    struct qos_flow *flow = qos_flow_new();
+    struct one one = one_new(QOS_VIDEO);
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         struct qos_policy policy = {.has_status = true};
-        bool first;
         g_assert_true(qos_flow_status_parse(rows[i].text, &policy.status));
         g_assert_cmpstr(qos_flow_status_name(policy.status), ==, rows[i].text);
-        qos_flow_apply(flow, &policy);
-        g_assert_true(qos_slot_admit(qos_flow_slot(flow, QOS_UPLINK), 1, &first) == rows[i].up);
-        g_assert_true(qos_slot_admit(qos_flow_slot(flow, QOS_DOWNLINK), 1, &first) == rows[i].down);
+        qos_flow_apply(one.flow, &policy);
+        g_assert_true((qos_slot_judge(qos_flow_slot(one.flow, QOS_UPLINK), 1, 1) == QOS_PASS) ==
+                      rows[i].up);
+        g_assert_true((qos_slot_judge(qos_flow_slot(one.flow, QOS_DOWNLINK), 1, 1) == QOS_PASS) ==
+                      rows[i].down);
     }
     enum qos_flow_status status;
     g_assert_false(qos_flow_status_parse("enabled", &status));
-    qos_flow_free(flow);
+    one_free(&one);
 }
 
 static void test_event_armed_again(void)
 {
-    struct qos_flow *flow = qos_flow_new();
+    struct one one = one_new(QOS_AUDIO);
+    struct qos_slot *slot = qos_flow_slot(one.flow, QOS_DOWNLINK);
     struct qos_policy open = {.has_status = true, .status = QOS_ENABLED};
     struct qos_policy shut = {.has_status = true, .status = QOS_DISABLED};
     for (int i = 0; i < 2; i++) {
-        bool first = false;
-        g_assert_false(qos_slot_admit(qos_flow_slot(flow, QOS_DOWNLINK), 1, &first));
-        g_assert_true(first);
-        qos_flow_apply(flow, &open);
-        g_assert_true(qos_slot_admit(qos_flow_slot(flow, QOS_DOWNLINK), 1, &first));
-        qos_flow_apply(flow, &shut);
+        g_assert_cmpint(qos_slot_judge(slot, 1, 1), ==, QOS_GATED);
+        g_assert_true(qos_slot_newly_gated(slot));
+        qos_flow_apply(one.flow, &open);
+        g_assert_cmpint(qos_slot_judge(slot, 1, 1), ==, QOS_PASS);
+        qos_flow_apply(one.flow, &shut);
     }
-    qos_flow_free(flow);
+    one_free(&one);
 }
 
-static void test_what_no_level_holds_is_refused(void)
+static void test_policing(void)
+{
+    struct one one = one_new(QOS_VIDEO);
+    struct qos_slot *slot = qos_flow_slot(one.flow, QOS_UPLINK);
+    struct qos_policy policy = {.has_status = true,
+                                .status = QOS_ENABLED,
+                                .has_policing = true,
+                                .policing = {.present = true, .sdr = 1000, .mbs = 500}};
+    struct qos_counters counters;
+    uint64_t now = 5000000000;
+    qos_flow_apply(one.flow, &policy);
+    for (int i = 0; i < 5; i++)
+        g_assert_cmpint(qos_slot_judge(slot, 100, now), ==, QOS_PASS);
+    g_assert_cmpint(qos_slot_judge(slot, 100, now), ==, QOS_POLICED);
+    g_assert_cmpint(qos_slot_judge(slot, 100, now + 99999999), ==, QOS_POLICED);
+    g_assert_cmpint(qos_slot_judge(slot, 100, now + 100000000), ==, QOS_PASS);
+    qos_flow_apply(one.flow, &policy); /* said again: no new burst */
+    g_assert_cmpint(qos_slot_judge(slot, 100, now + 100000000), ==, QOS_POLICED);
+    policy.policing.present = false;
+    qos_flow_apply(one.flow, &policy);
+    g_assert_cmpint(qos_slot_judge(slot, 60000, now), ==, QOS_PASS);
+    qos_flow_read(one.flow, QOS_UPLINK, &counters);
+    g_assert_cmpuint(counters.packets, ==, 7);
+    g_assert_cmpuint(counters.octets, ==, 60600);
+    g_assert_cmpuint(counters.policing_discarded, ==, 3);
+    one_free(&one);
+}
+
+static void test_levels(void)
 {
     g_autoptr(GError) error = NULL;
-    struct qos_policy policing = {.has_policing = true,
-                                  .policing = {.present = true, .sdr = 1000, .mbs = 1000}};
-    g_assert_false(qos_policy_check(&policing, &error));
-    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_ENFORCEMENT_UNAVAILABLE);
-    g_clear_error(&error);
-    struct qos_policy marking = {.tagging = QOS_TAGGING_MARK, .dscp = 46};
-    g_assert_false(qos_policy_check(&marking, &error));
-    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_ENFORCEMENT_UNAVAILABLE);
-    struct qos_policy lifted = {.has_policing = true};
-    g_assert_true(qos_policy_check(&lifted, NULL));
+    struct qos_config config = {.level = QOS_RELAY,
+                                .owner = "test",
+                                .flows_max = 16,
+                                .transports_max = 16,
+                                .trusted = (const char *const[]){"10.45.0.0/16", "fd00::1", NULL}};
+    struct qos *qos = qos_new(&config, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(qos_level_name(qos), ==, "relay");
+    g_assert_cmpuint(qos_judged_mark(qos), ==, 0);
+    struct sockaddr_in inside = {.sin_family = AF_INET, .sin_addr.s_addr = g_htonl(0x0a2dffff)};
+    struct sockaddr_in outside = {.sin_family = AF_INET, .sin_addr.s_addr = g_htonl(0x0a2e0000)};
+    g_assert_true(qos_trusts(qos, (struct sockaddr *)&inside));
+    g_assert_false(qos_trusts(qos, (struct sockaddr *)&outside));
+    qos_free(qos);
+    config.trusted = (const char *const[]){"10.45.0.0/33", NULL};
+    g_assert_null(qos_new(&config, &error));
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_MESSAGE);
 }
 
 int main(int argc, char **argv)
@@ -78,6 +136,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qos/flow/closed-at-first", test_closed_at_first);
     g_test_add_func("/qos/flow/each-status", test_each_status);
     g_test_add_func("/qos/flow/event-armed-again", test_event_armed_again);
-    g_test_add_func("/qos/flow/refused", test_what_no_level_holds_is_refused);
+    g_test_add_func("/qos/flow/policing", test_policing);
+    g_test_add_func("/qos/levels", test_levels);
     return g_test_run();
 }

@@ -7,7 +7,7 @@ static bool parse(const char *text, struct policy_set *set, GError **error)
     json_error_t failed;
     json_auto_t *message = json_loads(text, 0, &failed);
     g_assert_nonnull(message);
-    return policy_set_read(message, set, error);
+    return policy_set_read(NULL, message, set, error);
 }
 
 static void test_star_and_mid(void)
