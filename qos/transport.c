@@ -14,7 +14,9 @@ struct qos_transport *qos_transport_new(struct qos *qos, GError **error)
         return transport;
     transport->held =
         qos->ops && (!qos->ops->add_transport || qos->ops->add_transport(qos->level, transport));
-    if (!transport->held && qos_is_required(qos)) {
+    /* Where the required level has never worked policies are refused (qos_check); gates that stay
+     * closed need none. */
+    if (!transport->held && qos->ops && qos_is_required(qos)) {
         problem_set(error, PROBLEM_ENFORCEMENT_UNAVAILABLE,
                     "the level \"%s\" has no room for another peer connection (%u): %s",
                     qos_level_name(qos), qos->transports, qos_level_reason(qos));

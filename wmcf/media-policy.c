@@ -8,6 +8,8 @@
 
 /* One message can hardly name more media than a leg may have. */
 #define ENTRIES_MAX (2 * SDP_MAX_MEDIAS)
+/* What the shortest packet of media has: headers of IPv4, UDP and RTP. */
+#define PACKET_MIN (20 + 8 + 12)
 
 void policy_set_init(struct policy_set *set)
 {
@@ -37,6 +39,31 @@ static bool read_flow_status(const json_t *entry, const char *base, struct qos_p
     return false;
 }
 
+/* H.248.53: sdr with mbs is a token bucket, pdr with dvt a GCRA above it; 32 bits each. */
+static bool read_rates(const json_t *value, const char *pointer, struct qos_policing *ret,
+                       GError **error)
+{
+    gint64 sdr = 0, mbs = 0, pdr = 0, dvt = 0;
+    bool peak = json_object_get(value, "pdr") || json_object_get(value, "dvt");
+    enum json_need need = peak ? JSON_REQUIRED : JSON_OPTIONAL;
+    /* By RFC 2216 a packet longer than the bucket never passes: one that no packet fits in would be
+     * a closed gate that nobody sees. How long the longest is the WSF knows. */
+    if (!json_read_integer(value, pointer, "sdr", JSON_REQUIRED, 1, G_MAXUINT32, &sdr, error) ||
+        !json_read_integer(value, pointer, "mbs", JSON_REQUIRED, PACKET_MIN, G_MAXUINT32, &mbs,
+                           error) ||
+        !json_read_integer(value, pointer, "pdr", need, 1, G_MAXUINT32, &pdr, error) ||
+        !json_read_integer(value, pointer, "dvt", need, 0, G_MAXUINT32, &dvt, error))
+        return false;
+    if (peak && pdr < sdr) {
+        g_autofree char *param = g_strconcat(pointer, "/pdr", NULL);
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, param,
+                          "the peak rate pdr is not below the sustained rate sdr");
+        return false;
+    }
+    *ret = (struct qos_policing){true, sdr, mbs, pdr, dvt};
+    return true;
+}
+
 static bool read_policing(const json_t *entry, const char *base, struct qos_policy *policy,
                           GError **error)
 {
@@ -47,21 +74,11 @@ static bool read_policing(const json_t *entry, const char *base, struct qos_poli
     if (json_is_false(value))
         return true;
     g_autofree char *pointer = g_strconcat(base, "/policing", NULL);
-    if (!json_is_object(value)) {
-        problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer,
-                          "policing is an object with sdr and mbs, or false");
-        return false;
-    }
-    gint64 sdr = 0, mbs = 0, pdr = 0, dvt = 0;
-    bool peak = json_object_get(value, "pdr") || json_object_get(value, "dvt");
-    enum json_need need = peak ? JSON_REQUIRED : JSON_OPTIONAL;
-    if (!json_read_integer(value, pointer, "sdr", JSON_REQUIRED, 1, G_MAXINT32, &sdr, error) ||
-        !json_read_integer(value, pointer, "mbs", JSON_REQUIRED, 1, G_MAXINT32, &mbs, error) ||
-        !json_read_integer(value, pointer, "pdr", need, 1, G_MAXINT32, &pdr, error) ||
-        !json_read_integer(value, pointer, "dvt", need, 0, 60 * G_USEC_PER_SEC, &dvt, error))
-        return false;
-    policy->policing = (struct qos_policing){true, sdr, mbs, pdr, dvt};
-    return true;
+    if (json_is_object(value))
+        return read_rates(value, pointer, &policy->policing, error);
+    problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer,
+                      "policing is an object with sdr and mbs, or false");
+    return false;
 }
 
 static bool read_marking(const json_t *entry, const char *base, struct qos_policy *policy,

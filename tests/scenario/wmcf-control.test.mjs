@@ -143,8 +143,8 @@ test('what is impossible is refused and changes nothing', async () => {
   await refused('INVALID_SDP', 'add', { sdpOffer: 'hello' });
   await refused('INVALID_MESSAGE', 'add', { offerTemplate: { medias: [] } });
   await refused('EXTENSION_NOT_SUPPORTED', 'add', { offerTemplate, mediaPath: 'pipeline' });
-  await refused('ENFORCEMENT_UNAVAILABLE', 'add',
-    { offerTemplate, mediaPolicy: [{ mid: '*', policing: { sdr: 1000, mbs: 1000 } }] });
+  await refused('INVALID_MESSAGE', 'add',
+    { offerTemplate, mediaPolicy: [{ mid: '*', policing: { sdr: 1000, mbs: -1 } }] });
   await refused('CONTEXT_NOT_FOUND', 'add', { contextId: 'c-0-0', offerTemplate });
   await refused('TERMINATION_NOT_FOUND', 'modify', { contextId, terminationId: 't-0-0' });
   await refused('INVALID_SDP', 'modify', { contextId, terminationId, sdpAnswer: 'v=0\r\nm=x' });

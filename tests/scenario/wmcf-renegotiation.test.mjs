@@ -208,8 +208,8 @@ test('what is refused leaves everything as it was', { timeout: 30000 }, async ()
   await refused(a, 'TERMINATION_NOT_FOUND', { sdpOffer,
     routes: [{ from: { terminationId: 't-0-0', mid: '0' }, to: { terminationId: a.terminationId, mid: '0' } }] });
   await refused(a, 'INVALID_MESSAGE', { sdpOffer, routes: [route(b, '9', a, '0')] });
-  await refused(a, 'ENFORCEMENT_UNAVAILABLE', { sdpOffer,
-    mediaPolicy: [{ mid: '0', policing: { sdr: 1000, mbs: 1000 } }] });
+  await refused(a, 'INVALID_MESSAGE', { sdpOffer,
+    mediaPolicy: [{ mid: '0', policing: { sdr: 1000, mbs: -1 } }] });
   const { invalidParams } = await refused(a, 'INVALID_MESSAGE',
     { sdpOffer, candidates: [{ candidate: '' }, { candidate: 'candidate:1 1 udp' }] });
   assert.equal(invalidParams[0].param, '/candidates/1');

@@ -16,11 +16,14 @@ export const root = path.resolve(fileURLToPath(import.meta.url), '../../..');
 export const build = path.resolve(root, process.env.BUILD ?? 'build-check');
 export const TOKEN = 'a-token-for-tests-0123456789';
 export const IDENTITY = 'wsf@example.org';
+// No kernel level works for a process without capabilities.
+export const WITHOUT_CAPABILITIES = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'];
 
 export class Wmcf {
-  // `settings`: "section.key=value" over the test's defaults.
-  static async start(settings = []) {
+  // `settings`: "section.key=value" over the test's defaults. `wrapper`: a command that starts it.
+  static async start(settings = [], wrapper = []) {
     const wmcf = new Wmcf();
+    wmcf.wrapper = wrapper;
     wmcf.folder = mkdtempSync(path.join(tmpdir(), 'wmcf-test-'));
     writeFileSync(path.join(wmcf.folder, 'token'), TOKEN);
     writeFileSync(path.join(wmcf.folder, 'wmcf.conf'), `
@@ -42,8 +45,9 @@ socket = ${wmcf.folder}/wmcf.sock
 
   async run() {
     this.log = '';
-    this.process = spawn(path.join(build, 'wmcf/wmcf'),
-      ['-c', path.join(this.folder, 'wmcf.conf'), ...this.settings.flatMap((s) => ['-s', s])],
+    const [program, ...args] = [...this.wrapper, path.join(build, 'wmcf/wmcf'),
+      '-c', path.join(this.folder, 'wmcf.conf'), ...this.settings.flatMap((s) => ['-s', s])];
+    this.process = spawn(program, args,
       { stdio: ['ignore', 'ignore', 'pipe'] });
     this.process.stderr.on('data', (d) => { this.log += d; });
     this.exited = new Promise((done) => this.process.on('exit', (code, signal) => done(signal ?? code)));

@@ -60,11 +60,23 @@ static void test_refusals_name_the_member(void)
          "/mediaPolicy/0/policing"},
         {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1}}]}", PROBLEM_MISSING_PARAMETER,
          "/mediaPolicy/0/policing/mbs"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":4294967296,\"mbs\":1500}}]}",
+         PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0/policing/sdr"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1000,\"mbs\":39}}]}",
+         PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0/policing/mbs"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1000,\"mbs\":1500,\"pdr\":2000}}]"
+         "}",
+         PROBLEM_MISSING_PARAMETER, "/mediaPolicy/0/policing/dvt"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1000,\"mbs\":1500,\"pdr\":999,"
+         "\"dvt\":0}}]}",
+         PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0/policing/pdr"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"marking\":{\"dscp\":46}}]}", PROBLEM_MISSING_PARAMETER,
+         "/mediaPolicy/0/marking/taggingBehaviour"},
+        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"marking\":{\"taggingBehaviour\":\"mark\"}}]}",
+         PROBLEM_MISSING_PARAMETER, "/mediaPolicy/0/marking/dscp"},
         {"{\"mediaPolicy\":[{\"mid\":\"0\",\"marking\":{\"taggingBehaviour\":\"mark\","
          "\"dscp\":64}}]}",
          PROBLEM_INVALID_MESSAGE, "/mediaPolicy/0/marking/dscp"},
-        {"{\"mediaPolicy\":[{\"mid\":\"0\",\"policing\":{\"sdr\":1000,\"mbs\":1000}}]}",
-         PROBLEM_ENFORCEMENT_UNAVAILABLE, NULL},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
@@ -76,12 +88,35 @@ static void test_refusals_name_the_member(void)
     }
 }
 
+static void test_rates_of_32_bits(void)
+{
+    struct policy_set set;
+    g_assert_true(
+        parse("{\"mediaPolicy\":[{\"mid\":\"*\",\"policing\":{\"sdr\":4294967295,"
+              "\"mbs\":4294967295,\"pdr\":4294967295,\"dvt\":4294967295},\"marking\":"
+              "{\"taggingBehaviour\":\"mark\",\"dscp\":0}},{\"mid\":\"1\",\"policing\":false,"
+              "\"marking\":{\"taggingBehaviour\":\"copy\"}}]}",
+              &set, NULL));
+    struct qos_policy policy = policy_set_for(&set, "0");
+    g_assert_cmpuint(policy.policing.sdr, ==, G_MAXUINT32);
+    g_assert_cmpuint(policy.policing.mbs, ==, G_MAXUINT32);
+    g_assert_cmpuint(policy.policing.pdr, ==, G_MAXUINT32);
+    g_assert_cmpuint(policy.policing.dvt, ==, G_MAXUINT32);
+    g_assert_cmpint(policy.tagging, ==, QOS_TAGGING_MARK);
+    policy = policy_set_for(&set, "1");
+    g_assert_true(policy.has_policing);
+    g_assert_false(policy.policing.present);
+    g_assert_cmpint(policy.tagging, ==, QOS_TAGGING_COPY);
+    policy_set_clear(&set);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/wmcf/media-policy/star-and-mid", test_star_and_mid);
     g_test_add_func("/wmcf/media-policy/later-star", test_later_star_overrides);
     g_test_add_func("/wmcf/media-policy/absent", test_absent_is_empty);
+    g_test_add_func("/wmcf/media-policy/rates", test_rates_of_32_bits);
     g_test_add_func("/wmcf/media-policy/refusals", test_refusals_name_the_member);
     return g_test_run();
 }
