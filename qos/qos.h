@@ -109,7 +109,8 @@ struct qos_transport *qos_transport_new(struct qos *qos, GError **error);
 /* After its flows, and after the worker has let go of it. NULL allowed. */
 void qos_transport_free(struct qos_transport *transport);
 
-/* The pair that ICE has nominated; replaces the one before. */
+/* The pair that ICE has nominated; replaces the one before. Both NULL: it has none any more,
+ * another transport may have it. */
 void qos_transport_set_pair(struct qos_transport *transport, const struct sockaddr *local,
                             const struct sockaddr *remote);
 /* A local address and port that is this transport's alone: known before ICE has chosen. */

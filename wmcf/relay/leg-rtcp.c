@@ -131,6 +131,10 @@ static bool all_gates_closed(const struct worker_leg *leg)
                 return false;
         }
     }
+    for (unsigned d = 0; d < 2; d++) {
+        if (leg->data_slot[d] && qos_slot_open(leg->data_slot[d]))
+            return false;
+    }
     return leg->n_lines > 0;
 }
 
@@ -142,8 +146,12 @@ void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t lengt
         leg->rtcp_window = now;
         leg->rtcp_count = 0;
     }
-    if (!leg->srtcp || leg->rtcp_count++ >= RECEIVED_PER_SECOND || all_gates_closed(leg))
+    if (!leg->srtcp || leg->rtcp_count++ >= RECEIVED_PER_SECOND)
         return;
+    if (all_gates_closed(leg)) {
+        leg->rtcp_gated++;
+        return;
+    }
     if (!srtcp_unprotect(leg->srtcp, data, &length, &replayed)) {
         if (replayed)
             leg->replayed++;

@@ -81,6 +81,9 @@ struct worker_leg {
     struct source **sources;
     unsigned n_sources;
 
+    char data_mid[RELAY_MID_MAX + 1]; /* of the data channels; slots NULL = none */
+    struct qos_slot *data_slot[2];
+
     GArray *sent; /* struct sent_ssrc: SSRCs that have been sent with these keys and are not now */
 
     struct worker_leg *next, **link; /* in the worker's list of this report slot */
@@ -91,8 +94,8 @@ struct worker_leg {
     bool clock_known;     /* publisher's NTP clock against ours: */
     int64_t clock_offset; /* µs, ours - theirs */
 
-    uint64_t stun_requests, unvalidated_dropped, unknown_ssrc_dropped, srtp_failed, replayed,
-        send_failed;
+    uint64_t stun_requests, unvalidated_dropped, unknown_ssrc_dropped, moved_ssrc_dropped,
+        rtcp_gated, srtp_failed, replayed, send_failed;
 };
 
 /* Copies names and credentials. Not registered anywhere yet. */

@@ -97,6 +97,9 @@ static void on_media(const struct relay_leg *leg, const struct event *event)
         ops->first_media(leg->user, event->media.mid);
     else if (event->kind == EVENT_MEDIA_GATED && ops->media_gated)
         ops->media_gated(leg->user, event->media.mid, event->media.direction);
+    else if (event->kind == EVENT_POLICING_DISCARD && ops->policing_discard)
+        ops->policing_discard(leg->user, event->media.mid, event->media.direction,
+                              event->media.packets);
     else if (event->kind == EVENT_MEDIA_INACTIVITY && ops->media_inactivity)
         ops->media_inactivity(leg->user, event->media.mid);
 }
@@ -215,6 +218,8 @@ static struct worker_limits limits_of(const struct relay_config *config)
         .stun_rate_unknown = config->stun_rate_unknown,
         .ice_pairs_max = config->ice_pairs_max ? config->ice_pairs_max : 64,
         .ice_checks_max = config->ice_checks_max ? config->ice_checks_max : 500,
+        .discard_report =
+            (config->discard_report_ms ? config->discard_report_ms : 5000) * INT64_C(1000),
     };
 }
 
@@ -500,6 +505,25 @@ void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *media
     struct command *command = command_new(leg, COMMAND_MEDIAS);
     command->medias.n = MIN(n, RELAY_MEDIAS_MAX);
     command->medias.list = g_memdup2(medias, (gsize)command->medias.n * sizeof *medias);
+    post(leg, command);
+}
+
+void relay_leg_set_data(struct relay_leg *leg, const char *mid, struct qos_slot *uplink,
+                        struct qos_slot *downlink)
+{
+    struct command *command = command_new(leg, COMMAND_DATA);
+    if (mid) {
+        g_strlcpy(command->data.mid, mid, sizeof command->data.mid);
+        command->data.slot[QOS_UPLINK] = uplink;
+        command->data.slot[QOS_DOWNLINK] = downlink;
+    }
+    post(leg, command);
+}
+
+void relay_leg_gate_opened(struct relay_leg *leg, const char *mid)
+{
+    struct command *command = command_new(leg, COMMAND_GATE_OPENED);
+    g_strlcpy(command->mid, mid, sizeof command->mid);
     post(leg, command);
 }
 

@@ -47,6 +47,7 @@ struct relay_config {
                                 * many; 0 = any that are free */
     guint ice_pairs_max;       /* candidate pairs that a leg checks by itself */
     guint ice_checks_max;      /* checks of a leg between two ICE restarts, repetitions too */
+    guint discard_report_ms;   /* policingDiscard of one medium and direction at most so often */
     struct qos *qos; /* told of media addresses and ports; borrowed. NULL = none (tests) */
 };
 
@@ -107,8 +108,13 @@ struct relay_leg_ops {
     void (*dtls)(void *user, GBytes *datagram);
     /* First RTP packet of a medium that was forwarded or consumed. */
     void (*first_media)(void *user, const char *mid);
-    /* First packet dropped at a closed gate. */
+    /* First packet dropped at a closed gate since it closed, by the relay or by the kernel (then
+     * within a second). Data channels too. */
     void (*media_gated)(void *user, const char *mid, enum qos_direction direction);
+    /* So many packets were in excess since the last time: the first within a second, then at most
+     * every discard_report_ms. Data channels too. */
+    void (*policing_discard)(void *user, const char *mid, enum qos_direction direction,
+                             uint64_t packets);
     void (*media_inactivity)(void *user, const char *mid);
     /* The worker has let go of the leg and its slots; nothing follows. The leg pointer is dead. */
     void (*released)(void *user);
@@ -184,6 +190,14 @@ void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *key
 /* Replaces the leg's whole set of m-lines (copied). State of streams whose m-line goes on is kept.
  */
 void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n);
+/* The leg's data channels: DTLS application data is judged by these slots, handshakes and alerts
+ * are not. `mid` NULL = there are none, then all DTLS passes. Slots outlive the next call or the
+ * leg's `released`, as those of a medium do. */
+void relay_leg_set_data(struct relay_leg *leg, const char *mid, struct qos_slot *uplink,
+                        struct qos_slot *downlink);
+/* To be told before the uplink gate of a medium opens: what was withheld is no loss, the stream
+ * begins anew with the next packet. */
+void relay_leg_gate_opened(struct relay_leg *leg, const char *mid);
 /* To the nominated address; dropped before there is one. */
 void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram);
 /* Asks the source of a received medium for a key frame (throttled as ever). */
@@ -248,7 +262,10 @@ struct relay_leg_stats {
     uint64_t stun_requests;
     uint64_t
         unvalidated_dropped; /* RTP/RTCP/DTLS for this leg from an address ICE has not validated */
-    uint64_t unknown_ssrc_dropped, srtp_failed, replayed;
+    uint64_t unknown_ssrc_dropped; /* RTP of no medium, or of one SSRC too many of it */
+    uint64_t moved_ssrc_dropped;   /* RTP whose MID moves its SSRC more often than allowed */
+    uint64_t rtcp_gated;           /* while every gate was closed */
+    uint64_t srtp_failed, replayed;
     uint64_t send_failed;
     bool srtp;
     guint worker;

@@ -47,6 +47,8 @@ void worker_leg_stats(const struct worker_leg *leg, struct relay_leg_stats *ret)
     ret->stun_requests = leg->stun_requests;
     ret->unvalidated_dropped = leg->unvalidated_dropped;
     ret->unknown_ssrc_dropped = leg->unknown_ssrc_dropped;
+    ret->moved_ssrc_dropped = leg->moved_ssrc_dropped;
+    ret->rtcp_gated = leg->rtcp_gated;
     ret->srtp_failed = leg->srtp_failed;
     ret->replayed = leg->replayed;
     ret->send_failed = leg->send_failed;

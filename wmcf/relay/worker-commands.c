@@ -129,6 +129,16 @@ void worker_run_command(struct worker *worker, struct command *command)
     case COMMAND_MEDIAS:
         worker_leg_set_medias(leg, command->medias.list, command->medias.n, worker->now);
         break;
+    case COMMAND_DATA:
+        worker_flush(worker); /* runs point to slots that may go now */
+        g_strlcpy(leg->data_mid, command->data.mid, sizeof leg->data_mid);
+        memcpy(leg->data_slot, command->data.slot, sizeof leg->data_slot);
+        break;
+    case COMMAND_GATE_OPENED:
+        line = worker_leg_line(leg, command->mid);
+        if (line)
+            line->in.interrupted = true;
+        break;
     case COMMAND_DTLS:
         send_dtls(worker, leg, command->dtls);
         break;

@@ -21,6 +21,8 @@ enum command_kind {
     COMMAND_CANCEL_ICE,
     COMMAND_KEYS,
     COMMAND_MEDIAS,
+    COMMAND_DATA,
+    COMMAND_GATE_OPENED,
     COMMAND_DTLS,
     COMMAND_KEY_FRAME,
     COMMAND_ROUTE,
@@ -44,6 +46,10 @@ struct command {
             struct relay_media *list; /* owned */
             guint n;
         } medias;
+        struct {
+            char mid[RELAY_MID_MAX + 1];
+            struct qos_slot *slot[2];
+        } data;
         GBytes *dtls;              /* owned */
         struct local_batch *batch; /* owned */
         char mid[RELAY_MID_MAX + 1];
@@ -66,6 +72,7 @@ enum event_kind {
     EVENT_DTLS,
     EVENT_FIRST_MEDIA,
     EVENT_MEDIA_GATED,
+    EVENT_POLICING_DISCARD,
     EVENT_MEDIA_INACTIVITY,
     EVENT_STATS,
     EVENT_RELEASED,
@@ -83,6 +90,7 @@ struct event {
         struct {
             char mid[RELAY_MID_MAX + 1];
             enum qos_direction direction;
+            uint64_t packets; /* POLICING_DISCARD */
         } media;
         struct {
             relay_stats_fn done;
@@ -97,7 +105,8 @@ void event_free(struct event *event);
 typedef void (*worker_event_fn)(void *user, struct event *event);
 
 struct worker_limits { /* from relay_config */
-    int64_t consent_timeout, inactivity, pli_interval, video_buffer, audio_buffer; /* µs */
+    int64_t consent_timeout, inactivity, pli_interval, video_buffer, audio_buffer,
+        discard_report; /* µs */
     unsigned buffer_packets, streams_max, stun_rate_unknown, ice_pairs_max, ice_checks_max;
 };
 
