@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A generated leg for scripts: one JSON object a line on stdin, one answer a line on stdout.
  *   {"command":"answer","sdp":…,"direction":3,"medias":2,"lite":false,"faults":[…]} → {"sdp":…};
- *       again for a later offer. medias: audio, then video
+ *       again for a later offer. medias: audio, then video. "hold":true: nothing is generated but
+ *       what "send" asks for. "plain":true: no NACK for the video
  *   {"command":"offer",…} → {"sdp":…}   {"command":"setAnswer","sdp":…} → {}
  *   {"command":"direction","index":n,"direction":n}, {"command":"addVideo"},
  * {"command":"addAudio"},
@@ -12,6 +13,11 @@
  *       end
  *   {"command":"keyFrame"} → {}: asks for one
  *   {"command":"faults","faults":[…]} → {}
+ *   {"command":"send","lines":[1],"count":n,"size":octets of the IP datagram,"rate":octets/s
+ * (absent: back to back),"gso":bool,"ssrcEveryMs":n (-1: with every packet),"ssrcOf":line} →
+ * {"id":n}; stats.traffic[id] tells how it goes
+ *   {"command":"tos","tos":n} → {}: of everything sent from now on
+ *   {"command":"application","count":n,"size":octets} → {"sent":n}: DTLS application data records
  *   {"command":"stats"} → {state, failure, receive:[…], send:[…]} */
 #include "tests/support/peer/peer.h"
 
@@ -82,14 +88,22 @@ static bool make_peer(const json_t *request, GError **error)
         .lite = json_is_true(json_object_get(request, "lite")),
         .medias = {audio, video},
         .n_medias = medias ? MIN((guint)json_integer_value(medias), 2) : 2,
+        .hold_media = json_is_true(json_object_get(request, "hold")),
         .faults = read_faults(request),
         .ops = &ops,
     };
+    if (json_is_true(json_object_get(request, "plain")))
+        config.medias[1].nack = false;
     for (guint i = 0; wanted && i < config.n_medias; i++)
         config.medias[i].direction = (enum peer_direction)json_integer_value(wanted);
     peer = peer_new(group, &config, error);
     return peer != NULL;
 }
+
+struct number {
+    const char *name;
+    uint64_t value;
+};
 
 static json_t *sdp_reply(const char *sdp, const GError *error)
 {
@@ -136,37 +150,143 @@ static json_t *stranger(const json_t *request, bool dtls)
     return json_object();
 }
 
+static json_t *integers(json_t *object, const struct number *numbers, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        json_object_set_new(object, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+    return object;
+}
+
+static json_t *received(guint index)
+{
+    struct peer_recv_stats r;
+    peer_get_recv(peer, index, &r);
+    json_t *tos = json_object();
+    for (guint i = 0; i < 256; i++) {
+        g_autofree char *name = g_strdup_printf("%u", i);
+        uint32_t n = peer_recv_tos(peer, index, (uint8_t)i);
+        if (n)
+            json_object_set_new(tos, name, json_integer(n));
+    }
+    const struct number numbers[] = {
+        {"packets", r.packets},
+        {"ssrc", r.ssrc},
+        {"lost", (uint64_t)r.lost},
+        {"frames", r.frames},
+        {"keyFrames", r.key_frames},
+        {"jumps", r.jumps},
+        {"longestSilenceUs", (uint64_t)r.longest_silence_us},
+        {"sourceLost", r.source_lost},
+        {"ipOctets", r.ip_octets},
+        {"unique", r.unique},
+        {"broken", r.broken_payload},
+        {"senderReports", r.sr_received},
+        {"firstUs", (uint64_t)r.first_us},
+        {"lastUs", (uint64_t)r.last_us},
+    };
+    return integers(json_pack("{s:s, s:s, s:o}", "kind", r.kind == PEER_AUDIO ? "audio" : "video",
+                              "mid", r.mid, "tos", tos),
+                    numbers, G_N_ELEMENTS(numbers));
+}
+
+static json_t *sent(guint index)
+{
+    struct peer_send_stats w;
+    peer_get_send(peer, index, &w);
+    const struct number numbers[] = {
+        {"packets", w.packets},
+        {"ssrc", w.ssrc},
+        {"keyFrames", w.key_frames},
+        {"pliReceived", w.pli_received},
+        {"firReceived", w.fir_received},
+        {"keyRequestUs", (uint64_t)w.key_request_us},
+        {"receiverReports", w.rr_received},
+    };
+    return integers(
+        json_pack("{s:s, s:s}", "kind", w.kind == PEER_AUDIO ? "audio" : "video", "mid", w.mid),
+        numbers, G_N_ELEMENTS(numbers));
+}
+
+static json_t *traffic(guint index)
+{
+    struct peer_traffic_stats t;
+    peer_get_traffic(peer, index, &t);
+    const struct number numbers[] = {
+        {"packets", t.packets},
+        {"octets", t.octets},
+        {"failed", t.failed},
+        {"ssrcs", t.ssrcs},
+        {"firstUs", (uint64_t)t.first_us},
+        {"lastUs", (uint64_t)t.last_us},
+        {"longestGapUs", (uint64_t)t.longest_gap_us},
+    };
+    return integers(json_pack("{s:b}", "done", t.done), numbers, G_N_ELEMENTS(numbers));
+}
+
+static json_t *list(guint n, json_t *(*of)(guint index))
+{
+    json_t *array = json_array();
+    for (guint i = 0; i < n; i++)
+        json_array_append_new(array, of(i));
+    return array;
+}
+
 static json_t *stats(void)
 {
     struct peer_stats s;
     peer_get_stats(peer, &s);
-    json_t *receive = json_array();
-    for (guint i = 0; i < peer_recv_count(peer); i++) {
-        struct peer_recv_stats r;
-        peer_get_recv(peer, i, &r);
-        json_array_append_new(
-            receive,
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "kind",
-                      r.kind == PEER_AUDIO ? "audio" : "video", "mid", r.mid, "packets",
-                      (json_int_t)r.packets, "ssrc", (json_int_t)r.ssrc, "lost", (json_int_t)r.lost,
-                      "frames", (json_int_t)r.frames, "keyFrames", (json_int_t)r.key_frames,
-                      "jumps", (json_int_t)r.jumps, "longestSilenceUs",
-                      (json_int_t)r.longest_silence_us, "sourceLost", (json_int_t)r.source_lost));
-    }
-    json_t *send = json_array();
-    for (guint i = 0; i < peer_send_count(peer); i++) {
-        struct peer_send_stats w;
-        peer_get_send(peer, i, &w);
-        json_array_append_new(send, json_pack("{s:s, s:s, s:I, s:I, s:I}", "kind",
-                                              w.kind == PEER_AUDIO ? "audio" : "video", "mid",
-                                              w.mid, "packets", (json_int_t)w.packets, "keyFrames",
-                                              (json_int_t)w.key_frames, "pliReceived",
-                                              (json_int_t)w.pli_received));
-    }
     const char *failure = peer_failure(peer);
-    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "state", peer_state_name(peer_get_state(peer)),
-                     "failure", failure ? failure : "", "strangerIn", (json_int_t)s.stranger_in,
-                     "receive", receive, "send", send);
+    const struct number numbers[] = {
+        {"strangerIn", s.stranger_in},
+        {"stunRequests", s.stun_requests_in},
+        {"srtcpIn", s.srtcp_in},
+        {"stunResponses", s.stun_responses_in},
+        {"srtpFailed", s.srtp_failed},
+        {"srtcpFailed", s.srtcp_failed},
+        {"unknownSsrc", s.unknown_ssrc},
+        {"sendFailed", s.send_failed},
+        {"nowUs", (uint64_t)g_get_monotonic_time()},
+    };
+    json_t *object = json_pack(
+        "{s:s, s:s, s:o, s:o, s:o}", "state", peer_state_name(peer_get_state(peer)), "failure",
+        failure ? failure : "", "receive", list(peer_recv_count(peer), received), "send",
+        list(peer_send_count(peer), sent), "traffic", list(peer_traffic_count(peer), traffic));
+    return integers(object, numbers, G_N_ELEMENTS(numbers));
+}
+
+static json_t *send_traffic(const json_t *request)
+{
+    g_autoptr(GError) error = NULL;
+    const json_t *lines = json_object_get(request, "lines");
+    const json_t *of = json_object_get(request, "ssrcOf");
+    struct peer_traffic_config config = {
+        .count = (guint)json_integer_value(json_object_get(request, "count")),
+        .size = (guint)json_integer_value(json_object_get(request, "size")),
+        .rate = (guint)json_integer_value(json_object_get(request, "rate")),
+        .gso = json_is_true(json_object_get(request, "gso")),
+        .ssrc_every_us = json_integer_value(json_object_get(request, "ssrcEveryMs")) * 1000,
+        .ssrc_of = of ? (int)json_integer_value(of) : -1,
+    };
+    while (config.n_lines < MIN(json_array_size(lines), G_N_ELEMENTS(config.lines))) {
+        config.lines[config.n_lines] =
+            (guint)json_integer_value(json_array_get(lines, config.n_lines));
+        config.n_lines++;
+    }
+    if (!config.n_lines)
+        config.n_lines = 1;
+    guint id = peer_traffic_count(peer);
+    return peer_traffic_start(peer, &config, &error) ? json_pack("{s:i}", "id", (int)id)
+                                                     : json_pack("{s:s}", "error", error->message);
+}
+
+static json_t *send_application(const json_t *request)
+{
+    static const guint8 data[1200];
+    size_t size = (size_t)json_integer_value(json_object_get(request, "size"));
+    json_int_t n = json_integer_value(json_object_get(request, "count")), done = 0;
+    for (json_int_t i = 0; i < n; i++)
+        done += peer_send_application(peer, data, CLAMP(size, 1, sizeof data));
+    return json_pack("{s:I}", "sent", done);
 }
 
 static json_t *begin_capture(const json_t *request)
@@ -192,6 +312,10 @@ static json_t *run(const json_t *request)
         return stats();
     if (g_strcmp0(command, "setAnswer") == 0)
         return set_answer(request);
+    if (g_strcmp0(command, "send") == 0)
+        return send_traffic(request);
+    if (g_strcmp0(command, "application") == 0)
+        return send_application(request);
     if (g_strcmp0(command, "capture") == 0)
         return begin_capture(request);
     if (g_strcmp0(command, "strangerRtp") == 0)
@@ -212,6 +336,8 @@ static json_t *run(const json_t *request)
         peer_restart_ice(peer);
     else if (g_strcmp0(command, "close") == 0)
         peer_close(peer);
+    else if (g_strcmp0(command, "tos") == 0)
+        peer_set_tos(peer, (uint8_t)json_integer_value(json_object_get(request, "tos")));
     else if (g_strcmp0(command, "keyFrame") == 0)
         peer_request_key_frame(peer, NULL);
     else if (g_strcmp0(command, "faults") == 0) {
@@ -248,7 +374,8 @@ static void read_line(GDataInputStream *in)
 int main(void)
 {
     loop = g_main_loop_new(NULL, FALSE);
-    group = peer_group_new(NULL);
+    const struct peer_group_config config = {.tos = true};
+    group = peer_group_new(&config);
     peer_group_attach(group, NULL);
     g_autoptr(GInputStream) raw = g_unix_input_stream_new(STDIN_FILENO, FALSE);
     g_autoptr(GDataInputStream) in = g_data_input_stream_new(raw);

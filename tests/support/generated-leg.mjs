@@ -7,9 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from './wmcf.mjs';
 
 export class GeneratedLeg {
-  constructor() {
-    this.process = spawn(path.join(build, 'tests/support/generated-leg'),
-      { stdio: ['pipe', 'pipe', 'inherit'] });
+  // `prefix`: a command that runs it elsewhere, in another network namespace.
+  constructor(prefix = []) {
+    const [command, ...args] = [...prefix, path.join(build, 'tests/support/generated-leg')];
+    this.process = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.replies = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
   }
 
@@ -21,9 +22,10 @@ export class GeneratedLeg {
     return reply;
   }
 
-  // `faults`: names of generated-leg.c; `bind`: the leg's own address; `medias`: 1 = audio alone.
-  async answer(sdp, { faults = [], direction = 3, bind, medias, lite } = {}) {
-    return (await this.command('answer', { sdp, faults, direction, bind, medias, lite })).sdp;
+  // `faults`: names of generated-leg.c; `bind`: the leg's own address; `medias`: 1 = audio alone;
+  // `hold`: no media but by send(); `plain`: no NACK.
+  async answer(sdp, { faults = [], direction = 3, bind, medias, lite, hold, plain } = {}) {
+    return (await this.command('answer', { sdp, faults, direction, bind, medias, lite, hold, plain })).sdp;
   }
 
   // The same for an offer of the leg's own; then setAnswer().
@@ -34,6 +36,19 @@ export class GeneratedLeg {
   setAnswer(sdp) { return this.command('setAnswer', { sdp }); }
 
   stats() { return this.command('stats'); }
+
+  // Measured traffic: see "send" of generated-leg.c. `seconds` with `rate` stands for a count.
+  async send({ seconds, ...members }) {
+    const count = seconds ? Math.round(seconds * members.rate / members.size) : members.count;
+    return (await this.command('send', { ...members, count })).id;
+  }
+
+  // The same, to its end; tells what has left.
+  async sendAll(members) {
+    const id = await this.send(members);
+    const { traffic } = await this.until((s) => s.traffic[id].done, 60);
+    return traffic[id];
+  }
 
   // Waits until `done(stats)`.
   async until(done, seconds = 10) {

@@ -234,6 +234,12 @@ gint64 peer_dtls_tick(struct peer_dtls *dtls)
     return (gint64)left.tv_sec * G_USEC_PER_SEC + left.tv_usec;
 }
 
+bool peer_dtls_write(struct peer_dtls *dtls, const void *data, gsize length)
+{
+    ERR_clear_error();
+    return dtls->done && !dtls->failed && SSL_write(dtls->ssl, data, (int)length) == (int)length;
+}
+
 void peer_dtls_close(struct peer_dtls *dtls)
 {
     if (dtls->ssl && dtls->done && !dtls->failed) {

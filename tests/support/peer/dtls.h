@@ -41,4 +41,6 @@ void peer_dtls_start(struct peer_dtls *dtls);
 void peer_dtls_input(struct peer_dtls *dtls, const guint8 *data, gsize length);
 /* Repeats a lost flight; returns µs until it wants to be called again, G_MAXINT64 = never. */
 gint64 peer_dtls_tick(struct peer_dtls *dtls);
+/* One record of application data. */
+bool peer_dtls_write(struct peer_dtls *dtls, const void *data, gsize length);
 void peer_dtls_close(struct peer_dtls *dtls);

@@ -80,6 +80,10 @@ bool peer_group_watch(struct peer_group *group, struct peer_watch *watch)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = watch};
     if (group->config.gro)
         setsockopt(watch->fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
+    if (group->config.tos && watch->peer->local.ss_family == AF_INET)
+        setsockopt(watch->fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
+    else if (group->config.tos)
+        setsockopt(watch->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
     return epoll_ctl(group->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
 }
 
@@ -301,12 +305,28 @@ static guint segment_size(struct msghdr *message, guint length)
     return length;
 }
 
+static guint8 tos_of(struct msghdr *message)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        int class;
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+            return *CMSG_DATA(c);
+        if (c->cmsg_level != IPPROTO_IPV6 || c->cmsg_type != IPV6_TCLASS)
+            continue;
+        memcpy(&class, CMSG_DATA(c), sizeof class);
+        return (guint8) class;
+    }
+    return 0;
+}
+
 static void deliver(struct peer_group *group, const struct peer_watch *watch, guint i, gint64 now)
 {
     struct peer *peer = watch->peer;
     guint8 *data = group->vectors[i].iov_base;
     guint length = group->messages[i].msg_len;
     guint size = group->config.gro ? segment_size(&group->messages[i].msg_hdr, length) : length;
+    if (group->config.tos)
+        group->tos = tos_of(&group->messages[i].msg_hdr);
     for (guint at = 0; at < length && !peer->dying; at += size) {
         if (watch == &peer->stranger)
             peer->stats.stranger_in++;
@@ -317,6 +337,7 @@ static void deliver(struct peer_group *group, const struct peer_watch *watch, gu
 
 static void receive(struct peer_group *group, const struct peer_watch *watch)
 {
+    bool ancillary = group->config.gro || group->config.tos;
     for (guint round = 0; round < RECEIVE_ROUNDS && !watch->peer->dying; round++) {
         for (guint i = 0; i < RECEIVE_BATCH; i++)
             group->messages[i].msg_hdr = (struct msghdr){
@@ -324,8 +345,8 @@ static void receive(struct peer_group *group, const struct peer_watch *watch)
                 .msg_namelen = sizeof group->addresses[i],
                 .msg_iov = &group->vectors[i],
                 .msg_iovlen = 1,
-                .msg_control = group->config.gro ? group->controls[i] : NULL,
-                .msg_controllen = group->config.gro ? sizeof group->controls[i] : 0,
+                .msg_control = ancillary ? group->controls[i] : NULL,
+                .msg_controllen = ancillary ? sizeof group->controls[i] : 0,
             };
         int n = recvmmsg(watch->fd, group->messages, RECEIVE_BATCH, MSG_DONTWAIT, NULL);
         if (n <= 0)

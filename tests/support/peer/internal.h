@@ -41,6 +41,16 @@ struct peer_group {
     struct iovec vectors[RECEIVE_BATCH];
     struct sockaddr_storage addresses[RECEIVE_BATCH];
     guint8 controls[RECEIVE_BATCH][64];
+    guint8 tos; /* of the datagram that is being delivered */
+};
+
+struct peer_traffic {
+    struct peer_traffic_config config;
+    struct peer_traffic_stats stats;
+    guint64 emitted;
+    gint64 begun_us, ssrc_us;
+    guint32 ssrc;
+    guint16 sequence;
 };
 
 struct peer_watch {
@@ -86,6 +96,8 @@ struct peer {
     bool offerer, sending, dying;
     bool stopped[PEER_MEDIA_CONFIGS];
     gint64 rtcp_due_us;
+    struct peer_traffic traffics[PEER_TRAFFICS];
+    guint n_traffics;
     struct histogram latency;
     struct peer_stats stats;
     gint64 due_us;
@@ -107,6 +119,11 @@ void peer_input(struct peer *peer, gint64 now, const struct sockaddr_storage *fr
                 gsize length);
 gint64 peer_tick(struct peer *peer, gint64 now);
 void peer_fail(struct peer *peer, const char *reason);
+
+/* traffic.c */
+gint64 peer_traffic_tick(struct peer *peer, gint64 now);
+/* Octets of IP and UDP header in front of what is sent. */
+guint peer_ip_overhead(const struct peer *peer);
 
 /* peer-media.c */
 void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length);

@@ -38,6 +38,15 @@ void peer_set_faults(struct peer *peer, const struct peer_faults *faults)
     peer->config.faults = *faults;
 }
 
+void peer_set_tos(struct peer *peer, uint8_t tos)
+{
+    int value = tos;
+    if (peer->local.ss_family == AF_INET)
+        setsockopt(peer->watch.fd, IPPROTO_IP, IP_TOS, &value, sizeof value);
+    else
+        setsockopt(peer->watch.fd, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof value);
+}
+
 void peer_request_key_frame(struct peer *peer, const char *mid)
 {
     for (guint i = 0; i < peer->sinks->len; i++) {
@@ -81,6 +90,12 @@ bool peer_send_raw(struct peer *peer, const void *data, size_t length)
     if (to)
         peer_group_send(peer, peer->watch.fd, to, data, length);
     return to != NULL;
+}
+
+bool peer_send_application(struct peer *peer, const void *data, size_t length)
+{
+    return peer->state == PEER_CONNECTED && peer->has_dtls &&
+           peer_dtls_write(&peer->dtls, data, length);
 }
 
 static bool open_stranger(struct peer *peer)
@@ -148,6 +163,12 @@ void peer_get_recv(const struct peer *peer, guint index, struct peer_recv_stats 
 {
     const struct peer_sink *sink = peer->sinks->pdata[index];
     *ret = sink->stats;
+}
+
+uint32_t peer_recv_tos(const struct peer *peer, guint index, uint8_t tos)
+{
+    const struct peer_sink *sink = peer->sinks->pdata[index];
+    return sink->tos[tos];
 }
 
 static const struct peer_line *sending_line(const struct peer *peer, guint index)

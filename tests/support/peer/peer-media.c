@@ -169,6 +169,7 @@ static void on_key_frame_request(guint32 media_ssrc, bool fir, void *user)
         source->stats.fir_received++;
     else
         source->stats.pli_received++;
+    source->stats.key_request_us = g_get_monotonic_time();
     source->key_wanted = true;
 }
 
@@ -184,11 +185,14 @@ static void input_rtcp(struct peer *peer, guint8 *data, gsize length)
     if (peer_srtp_unprotect_rtcp(peer->srtp, data, &length) != PEER_SRTP_OK ||
         !peer_rtcp_parse(data, length, &rtcp_ops, peer))
         peer->stats.srtcp_failed++;
+    else
+        peer->stats.srtcp_in++;
 }
 
 void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
 {
     struct peer_rtp rtp;
+    gsize datagram = length;
     if (!peer->srtp || length < 12) {
         peer->stats.unexpected++;
         return;
@@ -219,6 +223,8 @@ void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
         return;
     }
     guint missing = sink->n_missing;
+    sink->stats.ip_octets += datagram + peer_ip_overhead(peer);
+    sink->tos[peer->group->tos]++;
     peer_sink_input(sink, now, &rtp, &peer->latency);
     if (peer->config.ops && peer->config.ops->packet)
         peer->config.ops->packet(peer, sink->stats.kind, data, length, peer->config.user);
@@ -302,7 +308,7 @@ gint64 peer_media_tick(struct peer *peer, gint64 now)
 {
     if (peer->state != PEER_CONNECTED || !peer->srtp)
         return G_MAXINT64;
-    gint64 next = G_MAXINT64;
+    gint64 next = peer_traffic_tick(peer, now);
     for (guint i = 0; i < peer->lines->len; i++) {
         struct peer_line *line = peer->lines->pdata[i];
         if (!line->source.active)

@@ -25,6 +25,7 @@ struct peer_group;
 struct peer_group_config {
     bool gso;            /* bursts leave as UDP_SEGMENT runs: cheaper, unlike a browser */
     bool gro;            /* receive UDP_GRO runs: cheaper, unlike a browser */
+    bool tos;            /* look at the TOS octet of what comes: peer_recv_tos() */
     bool shared_key_off; /* every peer its own certificate */
 };
 /* `config` NULL = defaults. Transfer full. */
@@ -144,11 +145,15 @@ const char *peer_name(const struct peer *peer);
 void *peer_user(const struct peer *peer);
 void peer_set_sending(struct peer *peer, bool sending);
 void peer_set_faults(struct peer *peer, const struct peer_faults *faults);
+/* The TOS octet (traffic class), DSCP and ECN, of everything that is sent from now on. */
+void peer_set_tos(struct peer *peer, uint8_t tos);
 /* Sends a PLI for the video received on m-line `mid` (NULL = every one). */
 void peer_request_key_frame(struct peer *peer, const char *mid);
 /* Clears receive and send counters and latencies: what follows is measured. */
 void peer_reset_stats(struct peer *peer);
 
+/* One record of DTLS application data, whatever is or is not behind it. */
+bool peer_send_application(struct peer *peer, const void *data, size_t length);
 /* One datagram as it is, from the peer's own socket, to the remote address in use (the first remote
  * candidate before nomination). */
 bool peer_send_raw(struct peer *peer, const void *data, size_t length);
@@ -159,6 +164,32 @@ bool peer_send_rtp_from_stranger(struct peer *peer, guint index);
 const struct sockaddr_storage *peer_local_address(const struct peer *peer);
 const struct sockaddr_storage *peer_remote_address(const struct peer *peer);
 
+/* --- measured traffic (traffic.c) ------------------------------------------------------------- */
+
+#define PEER_TRAFFICS 32
+struct peer_traffic_config {
+    guint lines[4], n_lines; /* m-lines to send on, in turn */
+    guint count;             /* packets */
+    guint size;              /* octets of each IP datagram */
+    guint rate;              /* octets/s of IP datagrams; 0 = back to back */
+    bool gso;                /* as UDP_SEGMENT runs */
+    int64_t ssrc_every_us;   /* a new SSRC so often; -1 = with every packet; 0 = never */
+    int ssrc_of;             /* m-line whose SSRC and numbers the packets have; -1 = their own */
+};
+struct peer_traffic_stats {
+    uint64_t packets, octets; /* that left; octets of IP datagrams */
+    uint64_t failed;          /* the socket refused */
+    uint64_t ssrcs;           /* new ones */
+    int64_t first_us, last_us, longest_gap_us;
+    bool done;
+};
+/* Begins; several may run at once. Media that the peer generates by itself go on unless it was made
+ * with `hold_media`. */
+bool peer_traffic_start(struct peer *peer, const struct peer_traffic_config *config,
+                        GError **error);
+guint peer_traffic_count(const struct peer *peer);
+void peer_get_traffic(const struct peer *peer, guint index, struct peer_traffic_stats *ret);
+
 /* --- what was seen --------------------------------------------------------------------------- */
 
 struct peer_recv_stats { /* one SSRC */
@@ -167,6 +198,8 @@ struct peer_recv_stats { /* one SSRC */
     enum peer_kind kind;
     char mid[PEER_MID_MAX + 1];
     uint64_t packets, octets;
+    uint64_t
+        ip_octets;   /* of the datagrams that brought them, IP and UDP header and SRTP included */
     uint64_t unique; /* different sequence numbers */
     int64_t lost;    /* expected - unique */
     uint64_t reordered, duplicates;
@@ -191,6 +224,7 @@ struct peer_send_stats { /* one m-line that we send */
     uint64_t packets, octets, frames, key_frames;
     uint64_t nack_received, retransmitted, nack_unknown;
     uint64_t pli_received, fir_received;
+    int64_t key_request_us; /* when the last of them came */
     uint64_t rr_received;
     uint8_t fraction_lost;
     int32_t cumulative_lost;
@@ -199,6 +233,7 @@ struct peer_send_stats { /* one m-line that we send */
 struct peer_stats {
     uint64_t datagrams_in, datagrams_out;
     uint64_t srtp_failed, srtp_replayed, srtcp_failed;
+    uint64_t srtcp_in; /* good ones */
     uint64_t stun_requests_in, stun_responses_in, stun_rejected;
     uint64_t unknown_ssrc; /* RTP that belongs to no negotiated m-line */
     uint64_t unexpected;   /* neither STUN, DTLS nor SRTP */
@@ -211,6 +246,8 @@ guint peer_recv_count(const struct peer *peer);
 void peer_get_recv(const struct peer *peer, guint index, struct peer_recv_stats *ret);
 guint peer_send_count(const struct peer *peer);
 void peer_get_send(const struct peer *peer, guint index, struct peer_send_stats *ret);
+/* How many packets of the n-th received SSRC came with that TOS octet (traffic class). */
+uint32_t peer_recv_tos(const struct peer *peer, guint index, uint8_t tos);
 /* One way, send call to arrival, µs, of every generated packet since the reset; only between peers
  * of one machine. */
 const struct histogram *peer_latency(const struct peer *peer);

@@ -290,6 +290,7 @@ void peer_sink_reset(struct peer_sink *sink)
     /* what was missing before is not to be found now */
     sink->n_missing = 0;
     sink->expected_before = sink->expected_prior = sink->unique_prior = 0;
+    memset(sink->tos, 0, sizeof sink->tos);
     if (sink->started) {
         sink->first = sink->floor = sink->highest + 1;
     }

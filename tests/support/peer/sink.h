@@ -35,6 +35,7 @@ struct peer_sink {
     guint64 expected_prior, unique_prior;
     guint32 sr_mid;
     gint64 sr_us;
+    guint32 tos[256]; /* packets by TOS octet */
 };
 
 void peer_sink_init(struct peer_sink *sink, guint32 ssrc, const struct peer_media_config *config,

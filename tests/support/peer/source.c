@@ -167,6 +167,34 @@ gint64 peer_source_tick(struct peer_source *source, gint64 now, const struct pee
                                              : tick_audio(source, now, ops, user);
 }
 
+void peer_source_single(struct peer_source *source, gint64 now, guint32 ssrc, guint16 sequence,
+                        guint8 *packet, gsize length)
+{
+    bool video = source->config.kind == PEER_VIDEO;
+    if (!source->base_us) {
+        source->base_us = now;
+        source->key_wanted = true;
+    }
+    guint32 timestamp = peer_source_timestamp(source, now);
+    gsize header = peer_rtp_write_header(packet, source->pt, video, sequence, timestamp, ssrc,
+                                         source->mid_extension, source->mid);
+    gsize from = 1;
+    if (video) {
+        source->frame_key = source->key_wanted;
+        source->key_wanted = false;
+        source->picture_id = (source->picture_id + 1) & 0x7fff;
+        source->stats.key_frames += source->frame_key;
+        from = write_vp8_start(source, packet + header, true);
+    } else {
+        packet[header] = 0x78;
+    }
+    struct peer_trailer trailer = {.counter = source->counter++, .sent_us = now};
+    peer_payload_fill(packet + header, from, length - header, &trailer);
+    source->stats.packets++;
+    source->stats.frames++;
+    source->stats.octets += length;
+}
+
 void peer_source_remember(struct peer_source *source, guint16 sequence, const guint8 *packet,
                           gsize length)
 {

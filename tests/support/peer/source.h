@@ -39,6 +39,10 @@ void peer_source_start(struct peer_source *source, gint64 now);
 /* Emits what is due; returns the next moment. */
 gint64 peer_source_tick(struct peer_source *source, gint64 now, const struct peer_source_ops *ops,
                         void *user);
+/* One packet of `length` octets that is a whole frame by itself, a key frame when one is wanted,
+ * with that SSRC and number. */
+void peer_source_single(struct peer_source *source, gint64 now, guint32 ssrc, guint16 sequence,
+                        guint8 *packet, gsize length);
 /* Keeps a packet as it went onto the wire. */
 void peer_source_remember(struct peer_source *source, guint16 sequence, const guint8 *packet,
                           gsize length);
