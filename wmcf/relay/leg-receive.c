@@ -142,9 +142,13 @@ static bool describe(struct packet *packet, const struct source *source,
 static bool admit(struct media_line *line, size_t octets)
 {
     struct qos_slot *slot = line->media.slot[QOS_UPLINK];
-    if (!slot ||
-        qos_slot_judge(slot, (uint32_t)octets, (uint64_t)line->leg->worker->now * 1000) == QOS_PASS)
+    struct worker *worker = line->leg->worker;
+    if (!slot)
         return true;
+    enum qos_verdict verdict = qos_slot_judge(slot, (uint32_t)octets, (uint64_t)worker->now * 1000);
+    if (verdict == QOS_PASS)
+        return true;
+    count_verdict(worker, verdict);
     line->in.interrupted = true;
     if (qos_slot_newly_gated(slot))
         worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_UPLINK);

@@ -304,6 +304,8 @@ void relay_worker_stats(const struct relay *relay, guint number, struct relay_wo
     COPY(send_calls);
     COPY(gso_fallbacks);
     COPY(send_dropped);
+    COPY(gate_discarded);
+    COPY(policing_discarded);
     COPY(legs);
 #undef COPY
 }

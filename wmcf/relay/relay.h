@@ -284,6 +284,7 @@ struct relay_worker_stats {
     uint64_t malformed;              /* neither STUN, DTLS, RTP nor RTCP, or broken */
     uint64_t stun_rejected;
     uint64_t receive_batches, send_calls, gso_fallbacks, send_dropped;
+    uint64_t gate_discarded, policing_discarded; /* by the relay, not by the kernel */
     uint32_t legs;
 };
 void relay_worker_stats(const struct relay *relay, guint worker, struct relay_worker_stats *ret);

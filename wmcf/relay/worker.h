@@ -112,7 +112,8 @@ struct worker_limits { /* from relay_config */
 
 struct worker_counters {
     _Atomic uint64_t packets_in, octets_in, packets_out, octets_out, unknown_source_dropped,
-        malformed, stun_rejected, receive_batches, send_calls, gso_fallbacks, send_dropped;
+        malformed, stun_rejected, receive_batches, send_calls, gso_fallbacks, send_dropped,
+        gate_discarded, policing_discarded;
     _Atomic uint32_t legs;
 };
 
@@ -166,6 +167,15 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t amount)
     /* One writer: no locked instruction is needed. */
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
                           memory_order_relaxed);
+}
+
+/* What the relay itself has dropped is told for the process, too; slots count for their medium. */
+static inline void count_verdict(struct worker *worker, enum qos_verdict verdict)
+{
+    if (verdict != QOS_PASS)
+        counter_add(verdict == QOS_GATED ? &worker->counters.gate_discarded
+                                         : &worker->counters.policing_discarded,
+                    1);
 }
 
 /* Where what this socket sends is written to; sent by the next worker_flush(). */
