@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the element that webrtcbin finds as "dtlssrtpdec". It takes the datagrams that the ICE
  * source pushes to the transport, and shows webrtcbin the certificate, so that the a=fingerprint of
- * its descriptions is the right one. Nothing leaves by its media pads: SRTP is the relay's. */
+ * its descriptions is the right one. Nothing leaves by its media pads: SRTP is the relay's. SCTP
+ * packets leave by the data pad, on a thread of their own, since what webrtcbin does with them may
+ * wait for others. */
 #include "pipelines/dtls-elements.h"
 
 struct _DtlsDec {
     GstElement parent;
     struct dtls_transport *transport; /* object lock */
     char *connection_id;              /* object lock */
+    GstPad *data;                     /* object lock; NULL until webrtcbin asks for it */
+    bool described;                   /* SCTP thread: stream-start, caps and segment are said */
 };
 
 G_DEFINE_TYPE(DtlsDec, dtls_dec, GST_TYPE_ELEMENT)
@@ -62,6 +66,38 @@ static GstFlowReturn receive(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     return GST_FLOW_OK;
 }
 
+static void describe_data(DtlsDec *dec, GstPad *pad)
+{
+    GstCaps *caps = gst_caps_new_empty_simple("application/x-sctp");
+    GstSegment segment;
+
+    gst_segment_init(&segment, GST_FORMAT_BYTES);
+    gst_pad_push_event(pad, gst_event_new_stream_start("sctp"));
+    gst_pad_push_event(pad, gst_event_new_caps(caps));
+    gst_pad_push_event(pad, gst_event_new_segment(&segment));
+    gst_caps_unref(caps);
+    dec->described = true;
+}
+
+void dtls_dec_push_data(DtlsDec *dec, GstBuffer *packet)
+{
+    GstPad *pad;
+
+    GST_OBJECT_LOCK(dec);
+    pad = dec->data ? gst_object_ref(dec->data) : NULL;
+    GST_OBJECT_UNLOCK(dec);
+    /* A push against a blocked pad would stop the data channels of every leg: SCTP repeats what is
+     * lost. */
+    if (pad && gst_pad_is_linked(pad) && !gst_pad_is_blocked(pad)) {
+        if (!dec->described)
+            describe_data(dec, pad);
+        gst_pad_push(pad, packet);
+    } else {
+        gst_buffer_unref(packet);
+    }
+    gst_clear_object(&pad);
+}
+
 static gboolean drop_event(GstPad *pad, GstObject *parent, GstEvent *event)
 {
     gst_event_unref(event);
@@ -75,11 +111,17 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
 
     gst_pad_set_active(pad, TRUE);
     gst_element_add_pad(element, pad);
+    GST_OBJECT_LOCK(element);
+    gst_object_replace((GstObject **)&DTLS_DEC(element)->data, GST_OBJECT(pad));
+    GST_OBJECT_UNLOCK(element);
     return pad;
 }
 
 static void release_pad(GstElement *element, GstPad *pad)
 {
+    GST_OBJECT_LOCK(element);
+    gst_object_replace((GstObject **)&DTLS_DEC(element)->data, NULL);
+    GST_OBJECT_UNLOCK(element);
     gst_element_remove_pad(element, pad);
 }
 
@@ -128,6 +170,7 @@ static void finalize(GObject *object)
     DtlsDec *dec = DTLS_DEC(object);
 
     g_clear_pointer(&dec->transport, dtls_transport_unref);
+    gst_object_replace((GstObject **)&dec->data, NULL);
     g_free(dec->connection_id);
     G_OBJECT_CLASS(dtls_dec_parent_class)->finalize(object);
 }

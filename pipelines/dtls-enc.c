@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the element that webrtcbin finds as "dtlssrtpenc". webrtcbin holds its state until the role
  * is known and ICE is connected; being set to PAUSED therefore means "begin". SRTP is the relay's,
- * so the media pads exist because webrtcbin asks for them, and nothing comes through them. */
+ * so the media pads exist because webrtcbin asks for them, and nothing comes through them. SCTP
+ * packets come through the data pad and go to the transport, which encrypts them. */
 #include "pipelines/dtls-elements.h"
 
 struct _DtlsEnc {
@@ -90,6 +91,24 @@ static GstFlowReturn drop_buffer(GstPad *pad, GstObject *parent, GstBuffer *buff
     return GST_FLOW_OK;
 }
 
+static GstFlowReturn send_data(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    DtlsEnc *enc = DTLS_ENC(parent);
+    struct dtls_transport *transport;
+    GstMapInfo map;
+
+    GST_OBJECT_LOCK(enc);
+    transport = enc->transport ? dtls_transport_ref(enc->transport) : NULL;
+    GST_OBJECT_UNLOCK(enc);
+    if (transport && gst_buffer_map(buffer, &map, GST_MAP_READ)) {
+        dtls_transport_send_data(transport, map.data, map.size);
+        gst_buffer_unmap(buffer, &map);
+    }
+    g_clear_pointer(&transport, dtls_transport_unref);
+    gst_buffer_unref(buffer);
+    return GST_FLOW_OK;
+}
+
 static gboolean drop_event(GstPad *pad, GstObject *parent, GstEvent *event)
 {
     gst_event_unref(event);
@@ -101,7 +120,9 @@ static GstPad *request_pad(GstElement *element, GstPadTemplate *template, const 
 {
     GstPad *pad = gst_pad_new_from_template(template, name);
 
-    gst_pad_set_chain_function(pad, drop_buffer);
+    bool data = strcmp(GST_PAD_TEMPLATE_NAME_TEMPLATE(template), "data_sink") == 0;
+
+    gst_pad_set_chain_function(pad, data ? send_data : drop_buffer);
     gst_pad_set_event_function(pad, drop_event);
     gst_pad_set_active(pad, TRUE);
     gst_element_add_pad(element, pad);

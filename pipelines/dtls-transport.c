@@ -10,6 +10,8 @@
 #include "pipelines/dtls-elements.h"
 #include "pipelines/dtls-thread.h"
 #include "pipelines/ice-agent.h"
+#include "pipelines/sctp-packet.h"
+#include "pipelines/sctp-thread.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -24,7 +26,8 @@ struct dtls_transport {
     struct dtls_fingerprint fingerprint; /* RO after the first CONNECTED */
     bool we_are_server;                  /* the same */
     _Atomic bool connected;
-    _Atomic guint queued;
+    _Atomic guint queued, queued_octets; /* on their way to the DTLS thread */
+    _Atomic guint data_octets;           /* on their way to webrtcbin's SCTP */
 
     pthread_mutex_t lock;
     bool over;                            /* lock; nothing is joined any more */
@@ -32,7 +35,9 @@ struct dtls_transport {
     GQueue out;                           /* lock; GBytes that the association wants to send */
     GstWebRTCICETransport *ice;           /* lock; set once, cleared at the end */
     DtlsEnc *enc;                         /* the same */
+    DtlsDec *dec;                         /* the same */
     GstPad *gate; /* the same; the pad that webrtcbin blocks before the decoder */
+    GQueue data;  /* lock; GstBuffer, deciphered */
 
     /* DTLS thread */
     struct dtls_timer timer;
@@ -55,6 +60,7 @@ struct dtls_transport *dtls_transport_new(struct dtls_context *context,
     pthread_mutex_init(&transport->lock, NULL);
     g_queue_init(&transport->out);
     g_queue_init(&transport->early);
+    g_queue_init(&transport->data);
     dtls_timer_init(&transport->timer, on_timer, transport);
     transport->context = context;
     transport->ops = ops;
@@ -76,6 +82,7 @@ void dtls_transport_unref(struct dtls_transport *transport)
     g_assert(!transport->association && !transport->timer.position);
     g_queue_clear_full(&transport->out, (GDestroyNotify)g_bytes_unref);
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
+    g_queue_clear_full(&transport->data, (GDestroyNotify)gst_buffer_unref);
     g_clear_error(&transport->error);
     OPENSSL_cleanse(&transport->keys, sizeof transport->keys);
     pthread_mutex_destroy(&transport->lock);
@@ -114,7 +121,11 @@ static void note_closed(void *user)
 
 static void note_data(void *user, const guint8 *data, gsize length)
 {
-    /* The anchor has no data channel, so there is nobody to whom the peer could be speaking. */
+    struct dtls_transport *transport = user;
+
+    /* What is malformed, or no SCTP that a data channel needs, is not shown to webrtcbin's SCTP. */
+    if (sctp_packet_check(data, length))
+        g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
 }
 
 static const struct dtls_ops association_ops = {
@@ -146,12 +157,57 @@ static void tell_state(struct dtls_transport *transport, DtlsEnc *enc, enum dtls
         dtls_enc_set_state(enc, state);
 }
 
+struct data_job {
+    struct dtls_transport *transport;
+    DtlsDec *dec;
+    GQueue packets; /* GstBuffer */
+    guint octets;
+};
+
+/* SCTP thread */
+static void do_data(void *data)
+{
+    struct data_job *job = data;
+    GstBuffer *packet;
+
+    while ((packet = g_queue_pop_head(&job->packets)))
+        dtls_dec_push_data(job->dec, packet);
+    atomic_fetch_sub(&job->transport->data_octets, job->octets);
+    g_object_unref(job->dec);
+    dtls_transport_unref(job->transport);
+    g_free(job);
+}
+
+/* Takes the packets and the reference. */
+static void pass_data(struct dtls_transport *transport, DtlsDec *dec, GQueue *packets)
+{
+    struct data_job *job = g_new0(struct data_job, 1);
+    GstBuffer *packet;
+
+    g_queue_init(&job->packets);
+    while ((packet = g_queue_pop_head(packets))) {
+        guint size = (guint)gst_buffer_get_size(packet);
+
+        if (atomic_load(&transport->data_octets) + job->octets + size > DTLS_DATA_OCTETS) {
+            gst_buffer_unref(packet);
+            continue;
+        }
+        job->octets += size;
+        g_queue_push_tail(&job->packets, packet);
+    }
+    atomic_fetch_add(&transport->data_octets, job->octets);
+    job->transport = dtls_transport_ref(transport);
+    job->dec = dec;
+    sctp_thread_post(do_data, job);
+}
+
 /* After each step of the association: says what it wants said, in the order in which it happened.
  */
 static void settle(struct dtls_transport *transport, gint64 now)
 {
-    GQueue out;
+    GQueue out, data = G_QUEUE_INIT;
     DtlsEnc *enc;
+    DtlsDec *dec = NULL;
     enum dtls_state state;
     const char *cipher;
     gint64 deadline;
@@ -164,6 +220,11 @@ static void settle(struct dtls_transport *transport, gint64 now)
     }
     out = transport->out;
     g_queue_init(&transport->out);
+    if (transport->dec && transport->data.length > 0) {
+        data = transport->data;
+        g_queue_init(&transport->data);
+        dec = g_object_ref(transport->dec);
+    }
     enc = transport->enc ? g_object_ref(transport->enc) : NULL;
     state = dtls_association_state(transport->association);
     cipher = dtls_association_cipher(transport->association);
@@ -179,6 +240,8 @@ static void settle(struct dtls_transport *transport, gint64 now)
     if (state != transport->told)
         tell_state(transport, enc, state, cipher);
     g_clear_object(&enc);
+    if (dec)
+        pass_data(transport, dec, &data);
 }
 
 static void on_timer(void *data, gint64 now)
@@ -305,12 +368,21 @@ static void do_receive(void *data)
     struct dtls_transport *transport = job->transport;
 
     atomic_fetch_sub(&transport->queued, 1);
+    atomic_fetch_sub(&transport->queued_octets, (guint)gst_buffer_get_size(job->datagram));
     if (transport->association)
         push_to_decoder(transport, job->datagram);
     else if (!transport->over && g_queue_get_length(&transport->early) < DTLS_EARLY_MAX)
         g_queue_push_tail(&transport->early, job->datagram);
     else
         gst_buffer_unref(job->datagram);
+    free_job(job);
+}
+
+static void do_end(void *data)
+{
+    struct job *job = data;
+
+    job->then(job->data);
     free_job(job);
 }
 
@@ -321,6 +393,7 @@ static void do_close(void *data)
     GstWebRTCICETransport *ice;
     GstPad *gate;
     DtlsEnc *enc;
+    DtlsDec *dec;
 
     dtls_timer_set(&transport->timer, -1);
     pthread_mutex_lock(&transport->lock);
@@ -328,14 +401,16 @@ static void do_close(void *data)
     g_clear_pointer(&transport->association, dtls_association_free);
     ice = g_steal_pointer(&transport->ice);
     gate = g_steal_pointer(&transport->gate);
+    dec = g_steal_pointer(&transport->dec);
     enc = g_steal_pointer(&transport->enc);
     pthread_mutex_unlock(&transport->lock);
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
     gst_clear_object(&ice);
     gst_clear_object(&gate);
     g_clear_object(&enc);
-    job->then(job->data);
-    free_job(job);
+    g_clear_object(&dec);
+    /* After the last packet of this leg on the SCTP thread. */
+    sctp_thread_post(do_end, job);
 }
 
 /* --- control thread --------------------------------------------------------------------------- */
@@ -359,10 +434,12 @@ void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram)
 
     if (length == 0 || length > DTLS_DATAGRAM_MAX)
         return;
-    if (atomic_fetch_add(&transport->queued, 1) >= DTLS_QUEUED_MAX) {
-        atomic_fetch_sub(&transport->queued, 1);
+    if (atomic_load(&transport->queued) >=
+            (atomic_load(&transport->connected) ? DTLS_QUEUED_DATA_MAX : DTLS_QUEUED_MAX) ||
+        atomic_load(&transport->queued_octets) + length > DTLS_QUEUED_OCTETS)
         return;
-    }
+    atomic_fetch_add(&transport->queued, 1);
+    atomic_fetch_add(&transport->queued_octets, (guint)length);
     post(transport, do_receive, (struct job){.datagram = gst_buffer_new_memdup(data, length)});
 }
 
@@ -451,6 +528,8 @@ static void set_dec(struct dtls_transport *transport, DtlsDec *dec)
     pthread_mutex_lock(&transport->lock);
     if (!transport->over && !transport->gate)
         transport->gate = g_steal_pointer(&gate);
+    if (!transport->over && !transport->dec)
+        transport->dec = g_object_ref(dec);
     pthread_mutex_unlock(&transport->lock);
     gst_clear_object(&gate);
 }
@@ -471,6 +550,23 @@ void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_tran
         g_value_reset(&item);
     }
     g_value_unset(&item);
+}
+
+void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *packet, gsize length)
+{
+    GQueue out;
+    GBytes *datagram;
+
+    if (!atomic_load(&transport->connected))
+        return;
+    pthread_mutex_lock(&transport->lock);
+    if (transport->association)
+        dtls_association_send(transport->association, packet, length);
+    out = transport->out;
+    g_queue_init(&transport->out);
+    pthread_mutex_unlock(&transport->lock);
+    while ((datagram = g_queue_pop_head(&out)))
+        transport->ops->send(transport->owner, datagram);
 }
 
 char *dtls_transport_peer_pem(struct dtls_transport *transport)

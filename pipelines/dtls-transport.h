@@ -5,17 +5,22 @@
  * each hold a reference, and what they hold of each other through it ends with
  * dtls_transport_close().
  *
- * Threads: marked per function. Everything happens on the DTLS thread, where the others post; the
- * lock guards the association against the one exception, close_notify from the control thread. */
+ * Threads: marked per function. Handshakes and what is received are worked on by the DTLS thread,
+ * where the others post; what it has deciphered for SCTP goes on by the SCTP thread. The lock
+ * guards the association against the two exceptions: close_notify from the control thread, and the
+ * SCTP packets that webrtcbin sends on a thread of its own. */
 #include "pipelines/dtls-association.h"
 
 #include <gst/gst.h>
 #include <gst/webrtc/webrtc.h>
 
-#define DTLS_EARLY_MAX 4   /* datagrams kept until the handshake can begin */
-#define DTLS_QUEUED_MAX 32 /* datagrams on their way to the DTLS thread, per leg */
+#define DTLS_EARLY_MAX 4          /* datagrams kept until the handshake can begin */
+#define DTLS_QUEUED_MAX 32        /* datagrams on their way to the DTLS thread, per leg */
+#define DTLS_QUEUED_DATA_MAX 1024 /* the same once it is connected: data channels */
+#define DTLS_QUEUED_OCTETS (1024 * 1024)
+#define DTLS_DATA_OCTETS (1024 * 1024) /* of SCTP on their way to webrtcbin, per leg */
 
-/* All on the DTLS thread; `owner` is the number that the leg gave itself. */
+/* On the DTLS thread, `send` also on others; `owner` is the number that the leg gave itself. */
 struct dtls_transport_ops {
     void (*send)(guint64 owner, GBytes *datagram); /* transfer full */
     void (*connected)(guint64 owner, const struct pl_srtp_keys *keys, const char *cipher);
@@ -56,5 +61,7 @@ void dtls_transport_start(struct dtls_transport *transport, bool is_client);
 void dtls_transport_input(struct dtls_transport *transport, const guint8 *datagram, gsize length);
 /* From the ICE sink. DTLS thread. */
 void dtls_transport_output(struct dtls_transport *transport, const guint8 *datagram, gsize length);
+/* An SCTP packet from the encoder's data pad; lost unless DTLS is connected. */
+void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *packet, gsize length);
 /* Any thread; transfer full or NULL. */
 char *dtls_transport_peer_pem(struct dtls_transport *transport);

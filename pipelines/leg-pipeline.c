@@ -7,6 +7,7 @@
 #include "base/problem.h"
 #include "pipelines/ice-agent.h"
 #include "pipelines/reaper.h"
+#include "pipelines/sctp-elements.h"
 
 #include <gst/sdp/sdp.h>
 #include <gst/webrtc/webrtc.h>
@@ -21,7 +22,8 @@ static GstElement *make_webrtcbin(const char *id, struct dtls_transport *transpo
 {
     GstWebRTCICE *agent = ice_agent_new(transport);
     GstElement *webrtcbin =
-        gst_element_factory_make_full("webrtcbin", "name", id, "ice-agent", agent, NULL);
+        gst_element_factory_make_full("webrtcbin", "name", id, "ice-agent", agent, "bundle-policy",
+                                      GST_WEBRTC_BUNDLE_POLICY_MAX_BUNDLE, NULL);
 
     /* 1.22 takes the pointer without a reference and drops one when it goes. */
     if (webrtcbin && GST_OBJECT_REFCOUNT_VALUE(agent) == 1)
@@ -44,6 +46,11 @@ static bool lock_rtpbin(GstElement *webrtcbin)
 static void release_transport(void *data, GClosure *closure)
 {
     dtls_transport_unref(data);
+}
+
+static void release_elements(void *data, GClosure *closure)
+{
+    sctp_elements_unref(data);
 }
 
 /* Blocks; on the reaper's thread, or where nothing runs yet. */
@@ -83,6 +90,8 @@ struct leg_pipeline *leg_pipeline_new(const char *id, struct dtls_transport *tra
     }
     g_signal_connect_data(webrtcbin, "element-added", G_CALLBACK(dtls_transport_adopt),
                           dtls_transport_ref(transport), release_transport, 0);
+    g_signal_connect_data(webrtcbin, "element-added", G_CALLBACK(sctp_elements_adopt),
+                          sctp_elements_new(), release_elements, 0);
     pipeline = g_new0(struct leg_pipeline, 1);
     pipeline->webrtcbin = webrtcbin;
     pipeline->pipeline = gst_pipeline_new(id);
@@ -145,10 +154,23 @@ void leg_pipeline_create_answer(struct leg_pipeline *pipeline, GstPromise *promi
     g_signal_emit_by_name(pipeline->webrtcbin, "create-answer", NULL, promise);
 }
 
+/* webrtcbin says nothing of it and so lets no message be longer than 64 KiB (RFC 8841 6.1); how
+ * long one may be is said by the real description and checked by who sends. */
+static void lift_message_limit(GstSDPMessage *answer)
+{
+    for (guint i = 0; i < gst_sdp_message_medias_len(answer); i++) {
+        GstSDPMedia *media = (GstSDPMedia *)gst_sdp_message_get_media(answer, i);
+
+        if (gst_sdp_media_get_attribute_val(media, "sctp-port"))
+            gst_sdp_media_add_attribute(media, "max-message-size", "1073741823");
+    }
+}
+
 void leg_pipeline_set_local(struct leg_pipeline *pipeline, GstWebRTCSessionDescription *answer,
                             GstPromise *promise)
 {
     begin_step(pipeline, promise);
+    lift_message_limit(answer->sdp);
     g_signal_emit_by_name(pipeline->webrtcbin, "set-local-description", answer, promise);
 }
 

@@ -8,10 +8,12 @@
 
 #include "base/loop.h"
 #include "base/problem.h"
+#include "pipelines/data-channels.h"
 #include "pipelines/dtls-transport.h"
 #include "pipelines/leg-pipeline.h"
 #include "pipelines/pipelines.h"
 #include "pipelines/reaper.h"
+#include "pipelines/sctp-elements.h"
 
 #define LOG_CATEGORY "leg"
 #include "base/log.h"
@@ -33,6 +35,7 @@ struct pl_leg {
     const char *cipher;
     struct leg_pipeline *pipeline;
     struct dtls_transport *dtls;
+    struct data_channels *data; /* NULL = the anchor has none */
 };
 
 static GHashTable *legs; /* by number; borrowed */
@@ -231,6 +234,15 @@ static void on_remote_set(GstPromise *promise, void *data)
 
 /* --- webrtcbin's own trouble ------------------------------------------------------------------ */
 
+static void handle_data_failure(struct pl_leg *leg, struct event *event)
+{
+    /* Its channels have said nothing, since webrtcbin does not tell them. */
+    if (!leg->data || leg->state != LEG_CONNECTED)
+        return;
+    g_clear_pointer(&leg->data, data_channels_free);
+    leg->ops->data_failed(leg->user, event->error->message);
+}
+
 /* Any thread. Everything else that GStreamer says of a leg is of no use to anybody. */
 static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, void *data)
 {
@@ -239,9 +251,13 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, void *data)
         GError *error = NULL;
 
         gst_message_parse_error(message, &reason, NULL);
-        problem_set(&error, PROBLEM_INTERNAL_ERROR, "the pipeline failed: %s", reason->message);
+        bool sctp = sctp_elements_is_source(message);
+
+        problem_set(&error, PROBLEM_INTERNAL_ERROR,
+                    sctp ? "SCTP has ended: %s" : "the pipeline failed: %s", reason->message);
         post("leg: pipeline error",
-             (struct event){*(guint64 *)data, handle_failure, .error = error});
+             (struct event){*(guint64 *)data, sctp ? handle_data_failure : handle_failure,
+                            .error = error});
     }
     gst_message_unref(message);
     return GST_BUS_DROP;
@@ -331,13 +347,57 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
                               remote->fingerprint ? remote->fingerprint->data : NULL,
                               remote->fingerprint ? remote->fingerprint->len : 0, error))
         return false;
-    anchor = sdp_make_anchor(remote, we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE, false);
+    anchor = sdp_make_anchor(remote, we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE,
+                             leg->data != NULL);
     dtls_transport_set_peer(leg->dtls, &fingerprint, we_are_server);
     if (!leg_pipeline_set_remote(leg->pipeline, anchor, promise_new(leg->number, on_remote_set),
                                  error))
         return false;
     leg->started = true;
     return true;
+}
+
+void pl_leg_add_data(struct pl_leg *leg, const struct pl_data_limits *limits)
+{
+    loop_assert();
+    if (!leg->data && !leg->started)
+        leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), limits,
+                                      leg->ops, leg->user);
+}
+
+static bool has_data(const struct pl_leg *leg, GError **error)
+{
+    loop_assert();
+    if (leg->data)
+        return true;
+    problem_set(error, PROBLEM_INVALID_STATE, "the leg has no data channels");
+    return false;
+}
+
+guint pl_leg_open_channel(struct pl_leg *leg, const struct pl_channel *what, GError **error)
+{
+    return has_data(leg, error) ? data_channels_open(leg->data, what, error) : 0;
+}
+
+bool pl_leg_send(struct pl_leg *leg, guint channel, GBytes *message, bool text, GError **error)
+{
+    return has_data(leg, error) && data_channels_send(leg->data, channel, message, text, error);
+}
+
+guint64 pl_leg_buffered(struct pl_leg *leg, guint channel)
+{
+    return has_data(leg, NULL) ? data_channels_buffered(leg->data, channel) : 0;
+}
+
+void pl_leg_close_channel(struct pl_leg *leg, guint channel)
+{
+    if (has_data(leg, NULL))
+        data_channels_close(leg->data, channel);
+}
+
+guint pl_leg_channels(const struct pl_leg *leg)
+{
+    return has_data(leg, NULL) ? data_channels_count(leg->data) : 0;
 }
 
 void pl_leg_ice_connected(struct pl_leg *leg)
@@ -387,6 +447,7 @@ void pl_leg_close(struct pl_leg *leg)
         return;
     loop_assert();
     g_hash_table_remove(legs, &leg->number);
+    data_channels_free(leg->data);
     farewell = leg_pipeline_end(leg->pipeline, leg->dtls);
     if (farewell)
         leg->ops->send_dtls(leg->user, farewell);

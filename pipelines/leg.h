@@ -30,6 +30,21 @@ struct pl_srtp_keys {
     guint key_length, salt_length;
 };
 
+/* A data channel as DCEP describes it (RFC 8832 5.1). Strings are borrowed. */
+struct pl_channel {
+    const char *label, *protocol;
+    bool ordered;
+    int max_packet_life_time,
+        max_retransmits; /* ms; count; -1 = not limited, one of them at most */
+};
+
+/* What a peer may take of us by its data channels. */
+struct pl_data_limits {
+    guint message_max; /* octets of one message, as our description says: a=max-message-size */
+    guint channels;    /* at the same time */
+    guint64 backlog;   /* octets that wait for the peer to take them, per channel */
+};
+
 struct pl_leg_ops {
     /* A DTLS datagram for the peer. Borrowed; send it on the nominated pair or drop it. */
     void (*send_dtls)(void *user, GBytes *datagram);
@@ -41,6 +56,18 @@ struct pl_leg_ops {
     void (*failed)(void *user, const GError *error);
     /* The peer closed DTLS (close_notify). */
     void (*closed_by_peer)(void *user);
+    /* Of data channels; not called without pl_leg_add_data(). The peer has opened one: `channel` is
+     * its number from now on, never used twice in the life of a leg. */
+    void (*channel_opened)(void *user, guint channel, const struct pl_channel *what);
+    /* One of ours is open: what was sent before is on its way now. */
+    void (*channel_ready)(void *user, guint channel);
+    void (*channel_message)(void *user, guint channel, GBytes *message, bool text);
+    /* It is gone, by the peer (`reason` NULL) or by a fault; not called for pl_leg_close_channel().
+     */
+    void (*channel_closed)(void *user, guint channel, const char *reason);
+    /* SCTP is over, the leg lives on (the peer aborted it or has not answered for minutes). All
+     * channels are gone. */
+    void (*data_failed)(void *user, const char *reason);
 };
 
 /* Initialises GStreamer, registers our DTLS elements in place of the stock ones and checks that
@@ -61,6 +88,9 @@ struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *us
  * (true when the peer is setup:active). Once per leg; asynchronous, failures come by `failed`. */
 bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool we_are_server,
                   GError **error);
+/* Before pl_leg_start(): the anchor gets a data channel. Its description's a=sctp-port and
+ * a=max-message-size are the first application m-line's that is not rejected. */
+void pl_leg_add_data(struct pl_leg *leg, const struct pl_data_limits *limits);
 /* ICE has a validated pair: DTLS may begin. Idempotent. */
 void pl_leg_ice_connected(struct pl_leg *leg);
 /* ICE is lost (consent expired). The caller knows: `failed` does not come of it, but the state is
@@ -69,6 +99,17 @@ void pl_leg_ice_failed(struct pl_leg *leg);
 /* A DTLS datagram from a source that ICE has validated. Up to 4 early ones are kept until the
  * handshake can begin. Copies. */
 void pl_leg_receive_dtls(struct pl_leg *leg, GBytes *datagram);
+/* Opens a channel towards the peer, also before SCTP is connected: what is sent waits. 0 and *error
+ * (RESOURCES_UNAVAILABLE, INVALID_STATE) when there is none to be had. */
+guint pl_leg_open_channel(struct pl_leg *leg, const struct pl_channel *what, GError **error);
+/* False and *error: too long for the peer (MESSAGE_TOO_LARGE), too much waits already
+ * (RESOURCES_UNAVAILABLE), or gone (INVALID_STATE). */
+bool pl_leg_send(struct pl_leg *leg, guint channel, GBytes *message, bool text, GError **error);
+/* Octets that wait on the channel. */
+guint64 pl_leg_buffered(struct pl_leg *leg, guint channel);
+/* What was sent before still goes out. No callback of this channel after it. */
+void pl_leg_close_channel(struct pl_leg *leg, guint channel);
+guint pl_leg_channels(const struct pl_leg *leg);
 /* "new", "connecting", "connected", "failed", "closed". Static. */
 const char *pl_leg_state_name(const struct pl_leg *leg);
 /* "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" … or NULL; borrowed. */

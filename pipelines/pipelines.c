@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what the process has once: GStreamer, the certificate, the DTLS context, the two threads.
+/* Owns what the process has once: GStreamer, the certificate, the DTLS context, the three threads.
  * The stock DTLS elements do not compare the fingerprint, so a process in which webrtcbin would
  * find them must not run: what it finds is checked, and a first leg is negotiated, which also loads
  * everything that a leg needs (0.3 s) before anybody waits for it. */
@@ -11,6 +11,8 @@
 #include "pipelines/leg-pipeline.h"
 #include "pipelines/leg.h"
 #include "pipelines/reaper.h"
+#include "pipelines/sctp-elements.h"
+#include "pipelines/sctp-thread.h"
 #include "pipelines/wmcf-sink.h"
 
 #include <gst/gst.h>
@@ -81,7 +83,8 @@ static bool register_element(const char *name, GType type, GError **error)
 
 static bool register_elements(GError **error)
 {
-    static const char *const needed[] = {"dtls", "rtpmanager", "nice", "webrtc", "coreelements"};
+    static const char *const needed[] = {"dtls",         "rtpmanager", "nice", "webrtc",
+                                         "coreelements", "sctp",       "app"};
 
     /* Loaded first: a plug-in that is loaded later puts its own elements back in place of ours. */
     for (guint i = 0; i < G_N_ELEMENTS(needed); i++) {
@@ -227,15 +230,18 @@ bool pl_init(GError **error)
         return false;
     dtls_dec_set_certificate(pipelines.certificate);
     return register_elements(error) && wmcf_sink_register(error) && reaper_start(error) &&
-           dtls_thread_start(error) && warm_up(error);
+           sctp_thread_start(error) && dtls_thread_start(error) && warm_up(error);
 }
 
 void pl_finish(void)
 {
     g_assert(pl_legs_count() == 0);
-    /* In this order: the DTLS thread hands the last pipelines to the reaper. */
+    /* In this order: the DTLS thread hands the last pipelines over the SCTP thread to the reaper.
+     */
     dtls_thread_stop();
+    sctp_thread_stop();
     reaper_stop();
+    sctp_elements_finish();
     dtls_dec_set_certificate(NULL);
     g_clear_pointer(&pipelines.context, dtls_context_free);
     g_clear_pointer(&pipelines.certificate, certificate_free);

@@ -36,7 +36,9 @@ static struct sdp_media *anchor_application(const struct sdp_description *remote
 
     application->mid = g_strdup("1");
     application->sctp_port = theirs && theirs->sctp_port ? theirs->sctp_port : 5000;
-    application->max_message_size = theirs ? theirs->max_message_size : 64 * 1024;
+    /* How long a message may be is our own check, with the real description; between us and
+     * webrtcbin messages are longer (sctp-elements.h). */
+    application->max_message_size = 1073741823;
     return application;
 }
 

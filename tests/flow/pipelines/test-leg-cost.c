@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static guint own_threads; /* before pl_init(), and the two that it starts */
+static guint own_threads; /* before pl_init(), and the three that it starts */
 
 struct usage {
     guint threads, descriptors, kilobytes;
@@ -34,8 +34,8 @@ static struct usage usage_now(void)
     return usage;
 }
 
-/* Until all pipelines are gone, and webrtcbin's threads too, which nobody joins: main, DTLS and
- * reaper stay. */
+/* Until all pipelines are gone, and webrtcbin's threads too, which nobody joins: main, DTLS, SCTP
+ * and reaper stay. */
 static void settle(void)
 {
     gint64 limit = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
@@ -115,7 +115,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     loop_init(5000); /* the peers run on this thread too, under sanitizers */
-    own_threads = status_value("Threads:") + 2;
+    own_threads = status_value("Threads:") + 3;
     if (!pl_init(&error)) {
         g_print("Bail out! %s\n", error->message);
         return 1;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* SCTP packets (RFC 9260) as they pass between DTLS and webrtcbin's SCTP: what of a peer's is let
+ * in, and the window that our acknowledgements grant it. Pure functions. Threads: any. */
+#include <glib.h>
+#include <stdbool.h>
+
+#define SCTP_PACKET_MAX 16384
+
+/* Whole chunks, each of them one that an association of data channels needs (RFC 8831). What else a
+ * peer sends never reaches the SCTP stack: address changes, authentication, ECN. */
+bool sctp_packet_check(const guint8 *packet, gsize length);
+
+/* Lowers what the SACKs of the packet grant (a_rwnd, RFC 9260 3.3.4) to `window`, with the checksum
+ * made anew when it has changed. Returns the offset of the last SACK chunk, 0 when it has none. The
+ * packet is our own SCTP's. */
+gsize sctp_packet_limit_window(guint8 *packet, gsize length, guint32 window);
+/* A packet of this SACK alone with another window: `packet` has its SACK at `at`. Returns its
+ * length in `ret`, 0 when it does not fit. */
+gsize sctp_packet_repeat_sack(const guint8 *packet, gsize length, gsize at, guint32 window,
+                              guint8 *ret, gsize ret_size);
+
+/* CRC32c (RFC 9260 appendix A) of the packet as if its checksum were 0, as it stands on the wire.
+ */
+guint32 sctp_packet_checksum(const guint8 *packet, gsize length);
