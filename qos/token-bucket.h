@@ -34,6 +34,22 @@ static inline bool token_bucket_charge(uint64_t *at, uint64_t now, uint64_t cost
     return false;
 }
 
+/* Whether `octets` would be admitted; nothing is charged. */
+static inline bool token_bucket_fits(const struct qos_slot *slot, uint64_t octets, uint64_t now)
+{
+    uint64_t sustained = *(const volatile uint64_t *)&slot->sustained;
+    uint64_t peak = *(const volatile uint64_t *)&slot->peak;
+    uint64_t at = *(const volatile uint64_t *)&slot->sustained_at;
+    uint64_t peak_at = *(const volatile uint64_t *)&slot->peak_at;
+    if (!sustained)
+        return true;
+    uint32_t rate = sustained >> 32;
+    if (peak >> 32 && peak_at > now + (peak & 0xffffffffu) * 1000)
+        return false;
+    return rate && (at > now ? at : now) + token_bucket_time(octets, rate) <=
+                       now + token_bucket_time(sustained & 0xffffffffu, rate);
+}
+
 /* The policing of a slot for `octets` of one packet (or one run of segments). Charges both rates or
  * neither. */
 static inline bool token_bucket_admit(struct qos_slot *slot, uint64_t octets, uint64_t now)

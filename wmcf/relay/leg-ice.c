@@ -71,6 +71,7 @@ void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now)
         return;
     leg->nomination_pending = false;
     leg->nomination_told = now;
+    worker_leg_bind_pair(leg, path);
     struct event *event = g_new0(struct event, 1);
     event->kind = EVENT_ICE_CONNECTED;
     event->leg = leg->handle;

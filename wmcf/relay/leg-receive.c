@@ -47,8 +47,8 @@ static struct media_line *associate(const struct worker_leg *leg, const struct r
     return line;
 }
 
-/* RFC 8843 9.2: a MID moves an SSRC that is known already. Returns the source's m-line. */
-static struct media_line *follow_mid(const struct worker_leg *leg, struct source *source,
+/* RFC 8843 9.2: a MID moves an SSRC that is known already; to the m-line returned. */
+static struct media_line *follow_mid(const struct worker_leg *leg, const struct source *source,
                                      const struct rtp_header *header)
 {
     struct media_line *line = source->line;
@@ -57,49 +57,13 @@ static struct media_line *follow_mid(const struct worker_leg *leg, struct source
     if (!mid || (strlen(line->media.mid) == length && memcmp(mid, line->media.mid, length) == 0))
         return line;
     struct media_line *named = line_by_mid(leg, header);
-    if (named)
-        source_move(source, named);
-    return source->line;
-}
-
-static const struct replay nothing_seen;
-
-/* The packet in clear, with its index; NULL when it is not authentic, or seen before. */
-static struct packet *decrypt(struct worker_leg *leg, const struct source *source,
-                              struct media_line *line, const struct rtp_header *header,
-                              const uint8_t *data, size_t length)
-{
-    const struct replay *replay = source ? &source->replay : &nothing_seen;
-    size_t payload = length - header->length - leg->in->class->tag_length;
-    uint64_t index;
-    if (!replay_guess(replay, header->sequence, &index) || !replay_check(replay, index)) {
-        leg->replayed++;
-        line->in.duplicates_in++;
-        return NULL;
-    }
-    struct packet *packet = packet_pool_take(leg->worker->pool, payload);
-    if (!packet) {
-        counter_add(payload > PACKET_PAYLOAD_MAX ? &leg->worker->counters.malformed
-                                                 : &leg->worker->counters.send_dropped,
-                    1);
-        return NULL;
-    }
-    if (!rtp_transform_unprotect(leg->in, data, header->length, payload, header->ssrc, index,
-                                 packet->payload)) {
-        packet_unref(leg->worker->pool, packet);
-        leg->srtp_failed++;
-        line->in.decrypt_failed++;
-        return NULL;
-    }
-    packet->index = index;
-    packet->length = (uint16_t)payload;
-    return packet;
+    return named ? named : line;
 }
 
 /* What subscribers need to know of it. A payload type that was not negotiated is kept as a packet
  * without format: it is forwarded to nobody, and leaves no hole either. False: broken. */
 static bool describe(struct packet *packet, const struct source *source,
-                     const struct rtp_header *header, int64_t now)
+                     const struct rtp_header *header, const struct arrival *arrival)
 {
     const struct media_line *line = source->line;
     int codec = line->codec_of[header->pt];
@@ -107,7 +71,8 @@ static bool describe(struct packet *packet, const struct source *source,
     packet->marker = header->marker;
     packet->padding = header->padding;
     packet->timestamp = header->timestamp;
-    packet->arrival = now;
+    packet->arrival = arrival->now;
+    packet->dscp = arrival->dscp;
     packet->audio_level = -1;
     packet->key_frame = packet->entry = false;
     packet->format = NULL;
@@ -138,20 +103,30 @@ static bool describe(struct packet *packet, const struct source *source,
     return true;
 }
 
+/* False when gate or policing refuse the packet whatever it holds: then it need not be decrypted.
+ * What is not authentic charges nothing here. */
+static bool foresee(struct media_line *line, size_t octets)
+{
+    struct worker_leg *leg = line->leg;
+    struct qos_slot *slot = line->media.slot[QOS_UPLINK];
+    if (!slot || !line->media.receive)
+        return true;
+    if (G_UNLIKELY(!qos_slot_open(slot)))
+        return worker_leg_admit(leg, slot, line->media.mid, QOS_UPLINK, octets);
+    if (token_bucket_fits(slot, octets, (uint64_t)leg->worker->now * 1000))
+        return true;
+    qos_count(&slot->policing_discarded, 1);
+    count_verdict(leg->worker, QOS_POLICED);
+    return false;
+}
+
 /* The publisher's gate. */
 static bool admit(struct media_line *line, size_t octets)
 {
     struct qos_slot *slot = line->media.slot[QOS_UPLINK];
-    struct worker *worker = line->leg->worker;
-    if (!slot)
+    if (!slot || worker_leg_admit(line->leg, slot, line->media.mid, QOS_UPLINK, octets))
         return true;
-    enum qos_verdict verdict = qos_slot_judge(slot, (uint32_t)octets, (uint64_t)worker->now * 1000);
-    if (verdict == QOS_PASS)
-        return true;
-    count_verdict(worker, verdict);
-    line->in.interrupted = true;
-    if (qos_slot_newly_gated(slot))
-        worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_UPLINK);
+    line->in.interrupted |= !qos_slot_open(slot);
     return false;
 }
 
@@ -180,7 +155,7 @@ static void ask_for_holes(struct source *source)
 
 /* Takes the packet: authentic, new, attributed. */
 static void deliver(struct source *source, struct packet *packet, size_t datagram_length,
-                    size_t overhead, int64_t now)
+                    const struct arrival *arrival)
 {
     struct media_line *line = source->line;
     struct stream *stream = &line->in;
@@ -192,8 +167,9 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
     stream_account(stream, source, packet, datagram_length, &holes);
     if (!line->media.receive)
         stream->interrupted = true;
-    if (!line->media.receive || !admit(line, datagram_length + overhead) ||
-        (codec < 0 && source != stream->active) || !stream_activate(stream, source, now)) {
+    if (!line->media.receive ||
+        (!arrival->judged && !admit(line, datagram_length + arrival->overhead)) ||
+        (codec < 0 && source != stream->active) || !stream_activate(stream, source, arrival->now)) {
         packet_unref(worker->pool, packet);
         return;
     }
@@ -206,7 +182,7 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
     packet->epoch = stream->epoch;
     if (!stream->first_told) {
         stream->first_told = true;
-        worker_raise_media(line->leg, EVENT_FIRST_MEDIA, line->media.mid, QOS_UPLINK);
+        worker_raise_media(line->leg, EVENT_FIRST_MEDIA, line->media.mid, QOS_UPLINK, 0);
     }
     if (stream->keep_history)
         keep(source, packet);
@@ -214,19 +190,40 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
 }
 
 bool worker_leg_take(struct source *source, struct packet *packet, const struct rtp_header *header,
-                     size_t datagram_length, size_t overhead, int64_t now)
+                     size_t datagram_length, const struct arrival *arrival)
 {
-    if (!describe(packet, source, header, now)) {
+    if (!describe(packet, source, header, arrival)) {
         packet_unref(source->line->leg->worker->pool, packet);
         return false;
     }
-    deliver(source, packet, datagram_length, overhead, now);
+    deliver(source, packet, datagram_length, arrival);
     return true;
 }
 
-void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
-                            size_t overhead, int64_t now)
+/* The source of an authentic packet of the m-line, made or moved if need be; NULL at a limit. */
+static struct source *settle(struct worker_leg *leg, struct source *source,
+                             const struct rtp_header *header, struct media_line *line, int64_t now)
 {
+    if (G_LIKELY(source && source->line == line))
+        return source;
+    if (!source) {
+        source = worker_leg_add_source(leg, header->ssrc, line);
+        leg->unknown_ssrc_dropped += !source;
+        return source;
+    }
+    if (!worker_leg_may_move(leg, now)) {
+        leg->moved_ssrc_dropped++;
+        return NULL;
+    }
+    source_move(source, line);
+    worker_leg_bind_source(leg, source);
+    return source;
+}
+
+void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
+                            const struct arrival *arrival_)
+{
+    struct arrival arrival = *arrival_;
     struct rtp_header header;
     if (!leg->in) /* before the keys: DTLS is still running */
         return;
@@ -236,24 +233,26 @@ void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t 
         return;
     }
     struct source *source = worker_leg_source(leg, header.ssrc);
-    struct media_line *line = source ? source->line : associate(leg, &header);
+    struct media_line *line = source ? follow_mid(leg, source, &header) : associate(leg, &header);
     if (!line) {
         leg->unknown_ssrc_dropped++;
         return;
     }
-    struct packet *packet = decrypt(leg, source, line, &header, data, length);
+    arrival.judged = arrival.judged && worker_leg_trusts_verdict(leg, source, header.ssrc, line);
+    if (!arrival.judged && !foresee(line, length + arrival.overhead))
+        return;
+    struct packet *packet =
+        worker_leg_decrypt(leg, source, line, &header, data, length, arrival.now);
     if (!packet)
         return;
+    uint64_t index = packet->index;
     if (source)
-        line = follow_mid(leg, source, &header);
-    if (!source)
-        source = worker_leg_add_source(leg, header.ssrc, line);
-    if (source)
-        replay_commit(&source->replay, packet->index);
-    if (!source) {
-        leg->unknown_ssrc_dropped++;
+        replay_commit(&source->replay, index);
+    struct source *settled = settle(leg, source, &header, line, arrival.now);
+    if (settled && !source)
+        replay_commit(&settled->replay, index);
+    if (!settled)
         packet_unref(leg->worker->pool, packet);
-    } else if (!worker_leg_take(source, packet, &header, length, overhead, now)) {
+    else if (!worker_leg_take(settled, packet, &header, length, &arrival))
         counter_add(&leg->worker->counters.malformed, 1);
-    }
 }

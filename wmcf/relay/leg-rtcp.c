@@ -323,6 +323,12 @@ bool source_send_nack(struct source *source, int64_t now)
     bool gave_up;
     if (!nack || !can_send(leg))
         return false;
+    /* What is asked for comes on top of a rate that is too high already: it would be dropped again,
+     * or something else in its place. */
+    if (source_was_policed(source)) {
+        nack->n = 0;
+        return false;
+    }
     unsigned n =
         nack_collect(nack, now, leg->round_trip, sequences, G_N_ELEMENTS(sequences), &gave_up);
     if (gave_up && source->line->in.subscribers)

@@ -11,7 +11,8 @@
 
 struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handle,
                                   _Atomic unsigned *dtls_pending, const char *ufrag,
-                                  const char *pwd, bool ice_full, const char *cname)
+                                  const char *pwd, bool ice_full, const char *cname,
+                                  struct qos_transport *transport)
 {
     struct worker_leg *leg = g_new0(struct worker_leg, 1);
     leg->worker = worker;
@@ -23,6 +24,8 @@ struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handl
     ice_checklist_init(&leg->checks, worker->limits.ice_pairs_max, worker->limits.ice_checks_max);
     g_strlcpy(leg->cname, cname, sizeof leg->cname);
     leg->sent = g_array_new(FALSE, FALSE, sizeof(struct sent_ssrc));
+    leg->transport = transport;
+    leg->bound = worker_leg_bound_new();
     return leg;
 }
 
@@ -49,7 +52,7 @@ struct source *worker_leg_source(struct worker_leg *leg, uint32_t ssrc)
 struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, struct media_line *line)
 {
     unsigned max = leg->worker->limits.streams_max;
-    if (leg->n_sources == max)
+    if (leg->n_sources == max || !worker_leg_may_add(leg, ssrc, line))
         return NULL;
     if (!leg->sources) {
         leg->sources = g_new0(struct source *, max);
@@ -58,6 +61,7 @@ struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, stru
     struct source *source = source_new(ssrc, line);
     leg->ssrcs[leg->n_sources] = ssrc;
     leg->sources[leg->n_sources++] = source;
+    worker_leg_bind_source(leg, source);
     worker_note_ssrc(leg->worker, ssrc, leg);
     return source;
 }
@@ -191,7 +195,16 @@ static void configure(struct media_line *line, const struct relay_media *media, 
 {
     bool received = line->media.receive, sent = line->media.send;
     note_announced(line, false);
+    for (unsigned d = 0; d < 2; d++) {
+        if (media->slot[d] != line->media.slot[d])
+            line->watch[d] = (struct slot_watch){0};
+    }
+    bool other_gate = media->slot[QOS_UPLINK] != line->media.slot[QOS_UPLINK];
     line->media = *media;
+    for (unsigned i = 0; other_gate && i < line->leg->n_sources; i++) {
+        if (line->leg->sources[i]->line == line)
+            source_note_discards(line->leg->sources[i]);
+    }
     line->media.n_recv_codecs = MIN(media->n_recv_codecs, RELAY_CODECS_MAX);
     line->media.n_send_codecs = MIN(media->n_send_codecs, RELAY_CODECS_MAX);
     line->media.n_remote_ssrcs = MIN(media->n_remote_ssrcs, RELAY_SSRCS_MAX);
@@ -257,11 +270,18 @@ void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *med
     leg->n_lines = n;
     for (unsigned i = 0; i < n; i++)
         configure(lines[i], &medias[i], now);
+    worker_leg_bind_ssrcs(leg);
+}
+
+void worker_leg_gate_opened(struct worker_leg *leg, struct media_line *line)
+{
+    for (unsigned i = 0; i < leg->n_sources; i++)
+        leg->sources[i]->withheld |= leg->sources[i]->line == line;
 }
 
 /* --- keys ------------------------------------------------------------------------------------- */
 
-void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys)
+void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys, int64_t now)
 {
     /* The same keys again must not begin with roll-over counter 0 again: one keystream would
      * protect two texts. */
@@ -281,9 +301,11 @@ void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *k
         worker_leg_prove_by_handshake(leg);
     leg->keys = *keys;
     leg->has_keys = true;
+    leg->keyed_at = now;
     /* A new association numbers from roll-over counter 0 in both directions (RFC 5764 5.2). */
     while (leg->n_sources)
         worker_leg_remove_source(leg, leg->sources[leg->n_sources - 1]);
+    worker_leg_bind_ssrcs(leg);
     g_array_set_size(leg->sent, 0);
     for (unsigned i = 0; i < leg->n_lines; i++) {
         struct subscription *subscription = &leg->lines[i]->out;
@@ -301,6 +323,7 @@ void worker_leg_free(struct worker_leg *leg)
     g_free(leg->sources);
     g_free(leg->ssrcs);
     g_array_unref(leg->sent);
+    g_array_unref(leg->bound);
     drop_keys(leg);
     ice_checklist_finish(&leg->checks);
     ice_credentials_free(leg->ice);

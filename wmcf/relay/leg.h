@@ -10,10 +10,24 @@
 
 struct worker;
 
+struct slot_watch {  /* what the control thread has been told of a slot */
+    uint64_t told;   /* of its policing_discarded */
+    int64_t told_at; /* 0 = never */
+};
+
+/* What is known of a datagram besides its octets. */
+struct arrival {
+    int64_t now;
+    uint16_t overhead; /* octets of IP and UDP header */
+    int8_t dscp;       /* -1 = nobody asks for it */
+    bool judged;       /* the kernel has charged it to a slot and let it pass */
+};
+
 struct media_line { /* one m-line */
     struct worker_leg *leg;
     struct relay_media media;
-    int8_t codec_of[128]; /* payload type → index of recv_codecs, -1 = none */
+    struct slot_watch watch[2]; /* by enum qos_direction */
+    int8_t codec_of[128];       /* payload type → index of recv_codecs, -1 = none */
     enum key_frame_codec key_frame_of[RELAY_CODECS_MAX];
     struct stream in;
     struct subscription out;
@@ -83,6 +97,15 @@ struct worker_leg {
 
     char data_mid[RELAY_MID_MAX + 1]; /* of the data channels; slots NULL = none */
     struct qos_slot *data_slot[2];
+    struct slot_watch data_watch[2];
+    struct qos_transport *transport; /* NULL = the relay alone judges */
+    GArray *bound;                   /* struct bound_ssrc: what the kernel holds (leg-qos.c) */
+    bool trusted;                    /* the DSCP of what comes from the nominated address */
+    int64_t move_window;             /* SSRCs that change their m-line are limited per second, */
+    unsigned move_count;
+    int64_t search_window; /* and so is the search for a roll-over counter */
+    unsigned search_count;
+    int64_t keyed_at; /* first packets may have been withheld since */
 
     GArray *sent; /* struct sent_ssrc: SSRCs that have been sent with these keys and are not now */
 
@@ -101,11 +124,12 @@ struct worker_leg {
 /* Copies names and credentials. Not registered anywhere yet. */
 struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handle,
                                   _Atomic unsigned *dtls_pending, const char *ufrag,
-                                  const char *pwd, bool ice_full, const char *cname);
+                                  const char *pwd, bool ice_full, const char *cname,
+                                  struct qos_transport *transport);
 /* Detaches all routes, wipes keys. */
 void worker_leg_free(struct worker_leg *leg);
 
-void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys);
+void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys, int64_t now);
 void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias, unsigned n,
                            int64_t now);
 struct media_line *worker_leg_line(struct worker_leg *leg, const char *mid);
@@ -115,6 +139,8 @@ struct source *worker_leg_source(struct worker_leg *leg, uint32_t ssrc);
 struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc,
                                      struct media_line *line);
 void worker_leg_remove_source(struct worker_leg *leg, struct source *source);
+/* What was withheld of the medium is no loss. */
+void worker_leg_gate_opened(struct worker_leg *leg, struct media_line *line);
 /* NULL `from` disconnects. */
 void media_line_route(struct media_line *from, struct media_line *to);
 
@@ -137,11 +163,49 @@ static inline bool ice_path_admit(struct ice_path *path, size_t length)
 /* --- leg-receive.c: datagrams from a validated address -----------------------------------------
  */
 void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
-                            size_t overhead, int64_t now);
+                            const struct arrival *arrival);
 /* A packet in clear of a known source, payload, length and index filled in: describes and delivers
  * it. Takes the packet; false when it is broken. */
 bool worker_leg_take(struct source *source, struct packet *packet, const struct rtp_header *header,
-                     size_t datagram_length, size_t overhead, int64_t now);
+                     size_t datagram_length, const struct arrival *arrival);
+/* --- leg-decrypt.c ---------------------------------------------------------------------------- */
+/* The packet in clear, with its index; NULL when it is not authentic, or seen before. `source`
+ * NULL: the first one of its SSRC. */
+struct packet *worker_leg_decrypt(struct worker_leg *leg, const struct source *source,
+                                  struct media_line *line, const struct rtp_header *header,
+                                  const uint8_t *data, size_t length, int64_t now);
+/* --- leg-data.c: DTLS, which data channels are inside of ---------------------------------------
+ */
+void worker_leg_receive_dtls(struct worker_leg *leg, uint8_t *data, size_t length,
+                             const struct arrival *arrival);
+void worker_leg_send_dtls(struct worker_leg *leg, const uint8_t *data, size_t length);
+/* --- leg-qos.c: the leg as the kernel's partner ------------------------------------------------
+ */
+GArray *worker_leg_bound_new(void);
+/* The pair in use; NULL = none any more. */
+void worker_leg_bind_pair(struct worker_leg *leg, const struct ice_path *path);
+void worker_leg_bind_sockets(struct worker_leg *leg);
+/* Makes what the kernel holds equal to m-lines and sources. */
+void worker_leg_bind_ssrcs(struct worker_leg *leg);
+/* A source is new, or has changed its m-line. */
+void worker_leg_bind_source(struct worker_leg *leg, struct source *source);
+/* The kernel holds nothing of the leg any more. */
+void worker_leg_unbind(struct worker_leg *leg);
+/* Whether the m-line can have another SSRC; and one change its m-line now (it is then counted). */
+bool worker_leg_may_add(const struct worker_leg *leg, uint32_t ssrc, const struct media_line *line);
+bool worker_leg_may_move(struct worker_leg *leg, int64_t now);
+/* The kernel has let a packet pass that is the m-line's: was it by the m-line's slot? `source` NULL
+ * = not known yet. */
+bool worker_leg_trusts_verdict(const struct worker_leg *leg, const struct source *source,
+                               uint32_t ssrc, const struct media_line *line);
+/* Judges by the slot, counts, tells of a closed gate. True: it passes. */
+bool worker_leg_admit(struct worker_leg *leg, struct qos_slot *slot, const char *mid,
+                      enum qos_direction direction, size_t octets);
+/* The DSCP to write into what is sent for the slot, -1 = none. `came_with`: of the packet, or -1.
+ */
+int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot, int came_with);
+/* Events of what kernel and relay have dropped; once a second. */
+void worker_leg_watch_slots(struct worker_leg *leg, int64_t now);
 /* --- leg-rtcp.c ------------------------------------------------------------------------------- */
 /* `data` is changed in place and has SRTCP_TRAILER_MAX octets behind it. */
 void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t length, int64_t now);

@@ -151,7 +151,8 @@ static bool take(struct media_line *line, const uint8_t *data, size_t length, in
     source->anchored = true;
     source->anchor_at = at;
     source->anchor_timestamp = header.timestamp;
-    return worker_leg_take(source, packet, &header, length, 0, worker->now);
+    struct arrival arrival = {.now = worker->now, .dscp = -1};
+    return worker_leg_take(source, packet, &header, length, &arrival);
 }
 
 void local_batch_run(struct relay_local *local, const struct local_batch *batch)

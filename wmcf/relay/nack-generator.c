@@ -28,6 +28,13 @@ static enum nack_result fill(struct nack_generator *nack, uint64_t index)
     return result;
 }
 
+void nack_pass_over(struct nack_generator *nack, uint64_t index)
+{
+    nack->n = 0;
+    if (nack->started && index > nack->highest)
+        nack->highest = index - 1;
+}
+
 enum nack_result nack_received(struct nack_generator *nack, uint64_t index, int64_t now)
 {
     if (!nack->started) {

@@ -29,6 +29,8 @@ struct nack_generator {
     struct nack_hole holes[NACK_HOLES_MAX]; /* rising index */
 };
 
+/* What is missing in front of `index` is not to be asked for, nor is what was missing before. */
+void nack_pass_over(struct nack_generator *nack, uint64_t index);
 enum nack_result nack_received(struct nack_generator *nack, uint64_t index, int64_t now);
 /* Sequence numbers to ask for now, rising; at most `max`. `round_trip` 0 = not known. *ret_gave_up
  * tells whether a hole was given up unfilled. */

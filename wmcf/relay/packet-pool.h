@@ -16,6 +16,7 @@ struct packet {
     bool key_frame;      /* one begins here */
     bool entry;          /* a subscriber can begin here: a key frame, or no codec that has them */
     int16_t audio_level; /* the extension's octet, -1 = none */
+    int8_t dscp;         /* it came with, from who may choose; -1 = none */
     uint16_t length;
     uint32_t timestamp, clock_rate;
     uint64_t index;     /* SRTP index: the extended sequence number */

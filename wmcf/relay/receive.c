@@ -11,14 +11,13 @@
 #define RECEIVE_BATCH 64
 #define BUFFER_OCTETS 65536
 #define BUFFER_STRIDE (BUFFER_OCTETS + SRTCP_TRAILER_MAX + 1344)
-#define DTLS_PENDING_MAX 32
 
 struct receive_ring {
     struct mmsghdr messages[RECEIVE_BATCH];
     struct iovec vectors[RECEIVE_BATCH];
     union socket_address sources[RECEIVE_BATCH];
     struct {
-        _Alignas(struct cmsghdr) uint8_t space[CMSG_SPACE(sizeof(int))];
+        _Alignas(struct cmsghdr) uint8_t space[3 * CMSG_SPACE(sizeof(int))];
     } controls[RECEIVE_BATCH];
     uint8_t *buffers;
 };
@@ -90,20 +89,6 @@ static void receive_stun(struct worker *worker, struct media_socket *socket,
     send_batch_commit(batch, source, request.reply_length, NULL);
 }
 
-static void receive_dtls(struct worker_leg *leg, const uint8_t *data, size_t length)
-{
-    /* The control thread may be slow, the peer quick: what does not fit is lost, as on a network.
-     */
-    if (atomic_load_explicit(leg->dtls_pending, memory_order_relaxed) >= DTLS_PENDING_MAX)
-        return;
-    atomic_fetch_add_explicit(leg->dtls_pending, 1, memory_order_relaxed);
-    struct event *event = g_new0(struct event, 1);
-    event->kind = EVENT_DTLS;
-    event->leg = leg->handle;
-    event->dtls = g_bytes_new(data, length);
-    worker_post_event(leg->worker, event);
-}
-
 /* Whose it claims to be, for the operator who looks at that leg. */
 static void drop_unvalidated(struct worker *worker, enum demux_kind kind, const uint8_t *data)
 {
@@ -119,7 +104,7 @@ static void drop_unvalidated(struct worker *worker, enum demux_kind kind, const 
 
 static void receive_one(struct worker *worker, struct media_socket *socket,
                         const union socket_address *source, struct worker_leg *leg, uint8_t *data,
-                        size_t length, size_t overhead)
+                        size_t length, struct arrival *arrival)
 {
     enum demux_kind kind = demux_classify(data, length);
     counter_add(&worker->counters.packets_in, 1);
@@ -139,40 +124,46 @@ static void receive_one(struct worker *worker, struct media_socket *socket,
     struct ice_path *path = worker_leg_nominated(leg);
     if (path && !path->proven)
         worker_leg_count_received(leg, socket, source, length);
+    arrival->dscp = leg->trusted ? arrival->dscp : -1;
     if (kind == DEMUX_RTP)
-        worker_leg_receive_rtp(leg, data, length, overhead, worker->now);
+        worker_leg_receive_rtp(leg, data, length, arrival);
     else if (kind == DEMUX_RTCP)
         worker_leg_receive_rtcp(leg, data, length, worker->now);
     else
-        receive_dtls(leg, data, length);
+        worker_leg_receive_dtls(leg, data, length, arrival);
 }
 
-static size_t segment_length(struct msghdr *header, size_t length)
+/* What the kernel says of a message. *ret_segment: the length of those it has joined. */
+static void read_controls(const struct worker *worker, struct msghdr *header, size_t *ret_segment,
+                          struct arrival *ret)
 {
     for (struct cmsghdr *i = CMSG_FIRSTHDR(header); i; i = CMSG_NXTHDR(header, i)) {
-        int segment;
-        if (i->cmsg_level != IPPROTO_UDP || i->cmsg_type != UDP_GRO)
-            continue;
-        memcpy(&segment, CMSG_DATA(i), sizeof segment);
-        if (segment > 0)
-            return (size_t)segment;
+        int value = 0; /* IP_TOS comes as one octet */
+        memcpy(&value, CMSG_DATA(i), MIN(sizeof value, i->cmsg_len - CMSG_LEN(0)));
+        if (i->cmsg_level == IPPROTO_UDP && i->cmsg_type == UDP_GRO && value > 0)
+            *ret_segment = (size_t)value;
+        else if (i->cmsg_level == SOL_SOCKET && i->cmsg_type == SO_MARK)
+            ret->judged = ((uint32_t)value & worker->judged_mark) != 0;
+        else if ((i->cmsg_level == IPPROTO_IP && i->cmsg_type == IP_TOS) ||
+                 (i->cmsg_level == IPPROTO_IPV6 && i->cmsg_type == IPV6_TCLASS))
+            ret->dscp = (int8_t)((value & 0xff) >> 2); /* without the ECN bits (RFC 3168 5) */
     }
-    return length;
 }
 
 static void receive_message(struct worker *worker, struct media_socket *socket, unsigned i)
 {
     struct receive_ring *ring = worker->ring;
-    struct msghdr *header = &ring->messages[i].msg_hdr;
     union socket_address *source = &ring->sources[i];
     uint8_t *data = ring->vectors[i].iov_base;
-    size_t left = ring->messages[i].msg_len;
-    size_t segment = segment_length(header, left);
-    size_t overhead = socket_address_overhead(source);
+    size_t left = ring->messages[i].msg_len, segment = left;
+    struct arrival said = {
+        .now = worker->now, .overhead = (uint16_t)socket_address_overhead(source), .dscp = -1};
+    read_controls(worker, &ring->messages[i].msg_hdr, &segment, &said);
     struct worker_leg *leg = address_table_find(worker->addresses, socket->index, source);
     while (left) {
         size_t length = MIN(segment, left);
-        receive_one(worker, socket, source, leg, data, length, overhead);
+        struct arrival arrival = said;
+        receive_one(worker, socket, source, leg, data, length, &arrival);
         if (!leg) /* the segment before may have been the STUN that made it known */
             leg = address_table_find(worker->addresses, socket->index, source);
         data += length;

@@ -30,11 +30,14 @@ bool reception_packet(struct reception *reception, uint64_t index, uint32_t time
         reception->transit = (uint32_t)((uint64_t)arrival_us * clock_rate / 1000000u) - timestamp;
         return true;
     }
-    if (index > reception->highest && index - reception->highest > MAX_DROPOUT) {
+    if (index > reception->highest &&
+        (reception->anew || index - reception->highest > MAX_DROPOUT)) {
+        reception->anew = false;
         reception->lost_before = reception_lost(reception);
         reception->base = reception->highest = index;
         reception->received = 1;
         reception->expected_prior = reception->received_prior = 0;
+        reception->transit = (uint32_t)((uint64_t)arrival_us * clock_rate / 1000000u) - timestamp;
         return false;
     }
     reception->received++;

@@ -7,6 +7,7 @@
 
 struct reception {
     bool started;
+    bool anew; /* what is missing in front of the next packet was withheld on purpose */
     uint64_t base, highest; /* packet indices */
     uint64_t received;      /* since base */
     uint64_t lost_before;   /* of earlier bases */
@@ -15,6 +16,11 @@ struct reception {
     uint32_t transit;
 };
 
+/* The next packet is a new beginning, no loss before it. */
+static inline void reception_interrupt(struct reception *reception)
+{
+    reception->anew = reception->started;
+}
 /* Returns false when the sender jumped so far that this is a new beginning (the packet counts). */
 bool reception_packet(struct reception *reception, uint64_t index, uint32_t timestamp,
                       uint32_t clock_rate, int64_t arrival_us);

@@ -32,6 +32,7 @@ struct relay {
     struct outbox *outbox;
     union socket_address *bound; /* n_addresses, without port */
     char **advertise;
+    struct qos *qos;                                    /* NULL = none; borrowed */
     guint socket_buffer, own_port, own_ports, own_next; /* ports of legs of their own */
     guint next_index;                                   /* of their sockets */
 };
@@ -194,6 +195,7 @@ static bool open_sockets(struct relay *relay, struct worker *worker,
                                error))
             return false;
         worker->n_sockets++;
+        media_socket_enforce(socket, relay->qos);
         if (!media_address_advertised(config->advertise, &socket->local, &advertised, error))
             return false;
         struct relay_address *ret = &relay->addresses[worker->number * relay->n_addresses + i];
@@ -257,8 +259,13 @@ struct relay *relay_new(const struct relay_config *config, GError **error)
     relay->own_port = config->own_port;
     relay->own_ports = config->own_ports;
     relay->next_index = SOCKETS_MAX;
+    relay->qos = config->qos;
+    for (guint i = 0; relay->qos && i < n_addresses; i++)
+        qos_add_address(relay->qos, &addresses[i].any);
     for (guint i = 0; i < workers; i++) {
         struct worker *worker = worker_new(i, &limits, post_event, relay->outbox);
+        worker->qos = relay->qos;
+        worker->judged_mark = relay->qos ? qos_judged_mark(relay->qos) : 0;
         g_ptr_array_add(relay->workers, worker);
         if (!open_sockets(relay, worker, config, addresses, error)) {
             relay_free(relay);
@@ -386,6 +393,7 @@ static struct leg_sockets *open_own_sockets(struct relay *relay, struct relay_ad
             return NULL;
         }
         own->n++;
+        media_socket_enforce(socket, relay->qos);
         socket->priority = addresses[i].priority = priority_of(relay->bound, relay->n_addresses, i);
         media_address_advertised((const char *const *)relay->advertise, &socket->local, &advertised,
                                  NULL);
@@ -423,7 +431,7 @@ struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_conf
     leg->there = worker_leg_new(worker_of(leg), leg, &leg->dtls_pending,
                                 config->local_ufrag ? config->local_ufrag : "",
                                 config->local_pwd ? config->local_pwd : "", config->ice_full,
-                                config->cname ? config->cname : "");
+                                config->cname ? config->cname : "", config->transport);
     leg->there->own = own;
     if (config->local)
         leg->there->local = leg->local = relay_local_new(config->local, worker_of(leg), leg->there);

@@ -19,21 +19,33 @@ void router_queue(struct worker *worker, struct stream *stream, struct packet *p
     }
 }
 
+/* What has passed one slot in a row, counted together: an atomic addition for each packet and
+ * subscriber would cost more than the rest of the judgement. */
+struct tally {
+    uint64_t packets, octets;
+};
+
+static void settle(const struct subscription *subscription, const struct tally *tally)
+{
+    struct qos_slot *slot = subscription->line->media.slot[QOS_DOWNLINK];
+    if (!slot || !tally->packets)
+        return;
+    qos_count(&slot->packets, tally->packets);
+    qos_count(&slot->octets, tally->octets);
+}
+
 /* True when the packet passes the subscriber's gate. */
-static bool admit(struct subscription *subscription, size_t octets)
+static bool admit(const struct subscription *subscription, size_t octets, struct tally *tally)
 {
     struct media_line *line = subscription->line;
     struct qos_slot *slot = line->media.slot[QOS_DOWNLINK];
-    struct worker *worker = line->leg->worker;
     if (!slot)
         return true;
-    enum qos_verdict verdict = qos_slot_judge(slot, (uint32_t)octets, (uint64_t)worker->now * 1000);
-    if (verdict == QOS_PASS)
-        return true;
-    count_verdict(worker, verdict);
-    if (qos_slot_newly_gated(slot))
-        worker_raise_media(line->leg, EVENT_MEDIA_GATED, line->media.mid, QOS_DOWNLINK);
-    return false;
+    if (G_UNLIKELY(!qos_slot_open(slot) || __atomic_load_n(&slot->sustained, __ATOMIC_RELAXED)))
+        return worker_leg_admit(line->leg, slot, line->media.mid, QOS_DOWNLINK, octets);
+    tally->packets++;
+    tally->octets += octets;
+    return true;
 }
 
 static bool gate_open(const struct subscription *subscription)
@@ -52,7 +64,9 @@ static void emit(struct subscription *subscription, struct ice_path *path,
     rtp_transform_protect(leg->out, out, header, packet->payload, packet->length, fields->ssrc,
                           index - subscription->index_base);
     size_t length = header + packet->length + leg->out->class->tag_length;
-    send_batch_commit(batch, &path->remote, length, &leg->send_failed);
+    struct qos_slot *slot = subscription->line->media.slot[QOS_DOWNLINK];
+    send_batch_commit_media(batch, &path->remote, length, &leg->send_failed, slot,
+                            worker_leg_dscp(leg, slot, packet->dscp));
     subscription->packets_out++;
     subscription->octets_out += length;
     subscription->payload_octets_out += packet->length;
@@ -70,6 +84,7 @@ static void forward(struct subscription *subscription, struct stream *stream)
     }
     size_t overhead = socket_address_overhead(&path->remote) + RTP_HEADER_LENGTH +
                       subscription->extensions.length + leg->out->class->tag_length;
+    struct tally tally = {0};
     for (const struct packet *packet = stream->first; packet; packet = packet->next) {
         int pt = subscription_payload_type(subscription, packet->format);
         if (pt < 0) {
@@ -78,14 +93,15 @@ static void forward(struct subscription *subscription, struct stream *stream)
             continue;
         }
         if (!gate_open(subscription)) {
-            admit(subscription, overhead + packet->length);
+            admit(subscription, overhead + packet->length, &tally);
             subscription_interrupt(subscription);
             continue;
         }
         enum subscription_verdict verdict = subscription_judge(subscription, packet);
         if (verdict == SUBSCRIPTION_WAITS)
             stream_want_key_frame(stream);
-        if (verdict != SUBSCRIPTION_TAKES || !admit(subscription, overhead + packet->length) ||
+        if (verdict != SUBSCRIPTION_TAKES ||
+            !admit(subscription, overhead + packet->length, &tally) ||
             !ice_path_admit(path, overhead + packet->length))
             continue;
         struct rtp_fields fields;
@@ -93,6 +109,7 @@ static void forward(struct subscription *subscription, struct stream *stream)
         subscription_rewrite(subscription, packet, (uint8_t)pt, &fields, &index);
         emit(subscription, path, packet, &fields, index);
     }
+    settle(subscription, &tally);
 }
 
 void router_run(struct worker *worker)
@@ -129,11 +146,13 @@ void router_resend(struct subscription *subscription, uint16_t sequence, int64_t
         !subscription_may_resend(subscription, sequence, now))
         return;
     int pt = subscription_payload_type(subscription, packet->format);
-    if (pt < 0 || !gate_open(subscription) ||
-        !admit(subscription, socket_address_overhead(&path->remote) + RTP_HEADER_LENGTH +
-                                 subscription->extensions.length + packet->length +
-                                 leg->out->class->tag_length) ||
-        !ice_path_admit(path, packet->length))
+    size_t octets = socket_address_overhead(&path->remote) + RTP_HEADER_LENGTH +
+                    subscription->extensions.length + packet->length + leg->out->class->tag_length;
+    struct tally tally = {0};
+    if (pt < 0 || !gate_open(subscription) || !admit(subscription, octets, &tally))
+        return;
+    settle(subscription, &tally);
+    if (!ice_path_admit(path, packet->length))
         return;
     /* The same packet once more, header and payload, hence the same keystream on the same text. */
     struct rtp_fields fields = {.pt = (uint8_t)pt,

@@ -14,8 +14,8 @@
 #define RUNS_MAX 256
 #define RUN_OCTETS_MAX 65000 /* one UDP datagram before segmentation */
 
-struct segment_control {
-    _Alignas(struct cmsghdr) uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+struct send_control { /* segment length and traffic class */
+    _Alignas(struct cmsghdr) uint8_t space[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 };
 
 struct send_batch {
@@ -26,7 +26,7 @@ struct send_batch {
     struct send_run runs[RUNS_MAX];
     struct mmsghdr messages[RUNS_MAX];
     struct iovec vectors[RUNS_MAX];
-    struct segment_control controls[RUNS_MAX];
+    struct send_control controls[RUNS_MAX];
     uint8_t arena[ARENA_OCTETS];
 };
 
@@ -69,8 +69,15 @@ static bool joins(const struct send_run *run, const union socket_address *to, si
 void send_batch_commit(struct send_batch *batch, const union socket_address *to, size_t length,
                        uint64_t *failed)
 {
+    send_batch_commit_media(batch, to, length, failed, NULL, -1);
+}
+
+void send_batch_commit_media(struct send_batch *batch, const union socket_address *to,
+                             size_t length, uint64_t *failed, struct qos_slot *slot, int dscp)
+{
     struct send_run *last = batch->n ? &batch->runs[batch->n - 1] : NULL;
-    if (last && last->failed == failed && joins(last, to, length)) {
+    if (last && last->failed == failed && last->slot == slot && last->dscp == dscp &&
+        joins(last, to, length)) {
         last->length += (uint32_t)length;
         last->segments++;
         last->closed = length < last->segment;
@@ -80,6 +87,8 @@ void send_batch_commit(struct send_batch *batch, const union socket_address *to,
                                                     .length = (uint32_t)length,
                                                     .segment = (uint16_t)length,
                                                     .segments = 1,
+                                                    .dscp = (int8_t)dscp,
+                                                    .slot = slot,
                                                     .failed = failed};
     }
     batch->used += (uint32_t)length;
@@ -92,10 +101,44 @@ static void count_dropped(struct send_batch *batch, const struct send_run *run, 
         *run->failed += packets;
 }
 
+static void count_marked(const struct send_run *run, unsigned packets)
+{
+    if (run->slot && run->dscp >= 0)
+        qos_count(&run->slot->marked, packets);
+}
+
 static void count_sent(struct send_batch *batch, const struct send_run *run)
 {
     batch->totals.packets += run->segments;
     batch->totals.octets += run->length;
+    count_marked(run, run->segments);
+}
+
+/* Control messages of the run; `segmented`: and how it is cut. */
+static void set_controls(const struct send_batch *batch, const struct send_run *run, bool segmented,
+                         struct msghdr *header, struct send_control *space)
+{
+    bool v6 = batch->socket->local.any.sa_family == AF_INET6;
+    if (!segmented && run->dscp < 0)
+        return;
+    header->msg_control = space->space;
+    header->msg_controllen = (segmented ? CMSG_SPACE(sizeof run->segment) : 0) +
+                             (run->dscp >= 0 ? CMSG_SPACE(sizeof(int)) : 0);
+    struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    if (segmented) {
+        control->cmsg_level = IPPROTO_UDP;
+        control->cmsg_type = UDP_SEGMENT;
+        control->cmsg_len = CMSG_LEN(sizeof run->segment);
+        memcpy(CMSG_DATA(control), &run->segment, sizeof run->segment);
+        control = (struct cmsghdr *)((uint8_t *)control + CMSG_SPACE(sizeof run->segment));
+    }
+    if (run->dscp < 0)
+        return;
+    int octet = run->dscp << 2; /* RFC 2474 3; the ECN bits stay 0: not ECN-capable (RFC 3168 5) */
+    control->cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    control->cmsg_type = v6 ? IPV6_TCLASS : IP_TOS;
+    control->cmsg_len = CMSG_LEN(sizeof octet);
+    memcpy(CMSG_DATA(control), &octet, sizeof octet);
 }
 
 /* --- packet by packet ------------------------------------------------------------------------- */
@@ -105,6 +148,7 @@ struct plain { /* one sendmmsg() full */
     struct send_run *owners[RUNS_MAX];
     struct mmsghdr messages[RUNS_MAX];
     struct iovec vectors[RUNS_MAX];
+    struct send_control controls[RUNS_MAX];
 };
 
 /* Returns how many the kernel took. */
@@ -115,8 +159,10 @@ static unsigned send_plain_chunk(struct send_batch *batch, struct plain *plain)
         int result = sendmmsg(batch->socket->fd, plain->messages + i, plain->n - i, MSG_DONTWAIT);
         batch->totals.calls++;
         bool full = result <= 0 && errno == EAGAIN;
-        for (; result > 0; result--, sent++)
+        for (; result > 0; result--, sent++) {
+            count_marked(plain->owners[i], 1);
             batch->totals.octets += plain->vectors[i++].iov_len;
+        }
         if (i == plain->n)
             break;
         do /* the one that was refused, or all when the socket's buffer is full */
@@ -145,6 +191,8 @@ static unsigned send_plain(struct send_batch *batch, unsigned first, unsigned en
                                 .msg_namelen = socket_address_length(&run->to),
                                 .msg_iov = &plain.vectors[plain.n],
                                 .msg_iovlen = 1};
+            set_controls(batch, run, false, &plain.messages[plain.n].msg_hdr,
+                         &plain.controls[plain.n]);
             plain.n++;
         }
     }
@@ -162,15 +210,7 @@ static void prepare(struct send_batch *batch, unsigned i)
                               .msg_namelen = socket_address_length(&run->to),
                               .msg_iov = &batch->vectors[i],
                               .msg_iovlen = 1};
-    if (run->segments == 1)
-        return;
-    header->msg_control = batch->controls[i].space;
-    header->msg_controllen = sizeof batch->controls[i].space;
-    struct cmsghdr *control = CMSG_FIRSTHDR(header);
-    control->cmsg_level = IPPROTO_UDP;
-    control->cmsg_type = UDP_SEGMENT;
-    control->cmsg_len = CMSG_LEN(sizeof run->segment);
-    memcpy(CMSG_DATA(control), &run->segment, sizeof run->segment);
+    set_controls(batch, run, run->segments > 1, header, &batch->controls[i]);
 }
 
 /* The kernel refused run `i` with `reason`. Returns how many runs are dealt with. */

@@ -25,6 +25,11 @@ uint8_t *send_batch_reserve(struct send_batch *batch);
  * packet of it that the kernel refuses; it must live until the flush. */
 void send_batch_commit(struct send_batch *batch, const union socket_address *to, size_t length,
                        uint64_t *failed);
+/* The same of a medium: the kernel measures a run by its first segment, so runs hold packets of one
+ * `slot` alone (NULL = of none). `dscp` >= 0 is written into them and counted as marked; the slot
+ * must live until the flush. */
+void send_batch_commit_media(struct send_batch *batch, const union socket_address *to,
+                             size_t length, uint64_t *failed, struct qos_slot *slot, int dscp);
 /* Everything out. */
 void send_batch_flush(struct send_batch *batch);
 struct send_totals *send_batch_totals(struct send_batch *batch);
@@ -36,7 +41,9 @@ struct send_run {
     uint32_t length;  /* all segments */
     uint16_t segment; /* octets of each but the last */
     uint16_t segments;
+    int8_t dscp; /* -1 = as the socket has it */
     bool closed; /* its last segment is shorter: nothing may follow */
     uint64_t *failed;
+    struct qos_slot *slot;
 };
 const struct send_run *send_batch_runs(const struct send_batch *batch, unsigned *ret_n);

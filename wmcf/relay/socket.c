@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binding and enumerating. Link-local IPv6 addresses are left out: their scope means nothing in a
  * candidate. Receive segmentation (UDP_GRO) is asked for and silently absent on kernels without. */
+#define LOG_CATEGORY "relay"
 #include "wmcf/relay/socket.h"
+
+#include "base/log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,6 +13,10 @@
 #include <netinet/udp.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifndef SO_RCVMARK /* Linux 5.19 */
+#define SO_RCVMARK 75
+#endif
 
 static bool add(GArray *list, union socket_address address)
 {
@@ -172,9 +179,30 @@ bool media_socket_open(struct media_socket *socket_, unsigned index,
     return true;
 }
 
+void media_socket_enforce(struct media_socket *socket_, struct qos *qos)
+{
+    static const int one = 1;
+    bool v6 = socket_->local.any.sa_family == AF_INET6;
+    socket_->qos = qos;
+    if (!qos)
+        return;
+    /* Refused (no CAP_NET_ADMIN, Linux before 5.19): every packet comes as one not judged. */
+    if (qos_judged_mark(qos) &&
+        setsockopt(socket_->fd, SOL_SOCKET, SO_RCVMARK, &one, sizeof one) < 0)
+        log_debug(NULL, "the verdicts of \"%s\" cannot be seen: %s", qos_level_name(qos),
+                  g_strerror(errno));
+    if (qos_has_trusted(qos))
+        setsockopt(socket_->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
+                   &one, sizeof one);
+    qos_add_port(qos, socket_address_port(&socket_->local));
+}
+
 void media_socket_close(struct media_socket *socket_)
 {
-    if (socket_->fd >= 0)
-        close(socket_->fd);
+    if (socket_->fd < 0)
+        return;
+    if (socket_->qos)
+        qos_remove_port(socket_->qos, socket_address_port(&socket_->local));
+    close(socket_->fd);
     socket_->fd = -1;
 }

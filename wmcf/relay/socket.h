@@ -14,6 +14,7 @@ struct media_socket {
     int fd;
     bool segmentation; /* UDP_SEGMENT has not failed yet */
     union socket_address local;
+    struct qos *qos; /* told when the port is no longer ours; NULL */
 
     /* the worker's */
     struct send_batch *batch;
@@ -39,4 +40,7 @@ bool media_address_advertised(const char *const *advertise, const union socket_a
 bool media_socket_open(struct media_socket *socket, unsigned index,
                        const union socket_address *address, guint16 port, guint buffer,
                        GError **error);
+/* The port is ours: the level of enforcement looks at it, and the socket tells what it has judged
+ * and what it came with. `qos` may be NULL. */
+void media_socket_enforce(struct media_socket *socket, struct qos *qos);
 void media_socket_close(struct media_socket *socket);

@@ -68,19 +68,26 @@ static void crypt_payload(struct aes_cm *self, uint32_t ssrc, uint64_t index, co
     }
 }
 
-static void authenticate(const struct aes_cm *self, const uint8_t *data, size_t length,
-                         uint64_t index, uint8_t digest[SHA_DIGEST_LENGTH])
+/* `state`: the inner one behind header and payload. */
+static void finish_digest(const struct aes_cm *self, SHA_CTX state, uint64_t index,
+                          uint8_t digest[SHA_DIGEST_LENGTH])
 {
     uint32_t roc = (uint32_t)(index >> 16);
     uint8_t tail[4] = {(uint8_t)(roc >> 24), (uint8_t)(roc >> 16), (uint8_t)(roc >> 8),
                        (uint8_t)roc};
-    SHA_CTX state = self->inner;
-    SHA1_Update(&state, data, length);
     SHA1_Update(&state, tail, sizeof tail);
     SHA1_Final(digest, &state);
     state = self->outer;
     SHA1_Update(&state, digest, SHA_DIGEST_LENGTH);
     SHA1_Final(digest, &state);
+}
+
+static void authenticate(const struct aes_cm *self, const uint8_t *data, size_t length,
+                         uint64_t index, uint8_t digest[SHA_DIGEST_LENGTH])
+{
+    SHA_CTX state = self->inner;
+    SHA1_Update(&state, data, length);
+    finish_digest(self, state, index, digest);
 }
 
 static void protect(struct rtp_transform *base, uint8_t *packet, size_t header_length,
@@ -105,6 +112,23 @@ static bool unprotect(struct rtp_transform *base, const uint8_t *packet, size_t 
     return true;
 }
 
+static bool find(struct rtp_transform *base, const uint8_t *packet, size_t header_length,
+                 size_t payload_length, uint64_t first, unsigned tries, uint64_t *ret_index)
+{
+    const struct aes_cm *self = (const struct aes_cm *)base;
+    const uint8_t *tag = packet + header_length + payload_length;
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    SHA_CTX state = self->inner;
+    SHA1_Update(&state, packet, header_length + payload_length);
+    for (unsigned i = 0; i < tries; i++) {
+        *ret_index = first + ((uint64_t)i << 16);
+        finish_digest(self, state, *ret_index, digest);
+        if (CRYPTO_memcmp(digest, tag, TAG_LENGTH) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void aes_cm_free(struct rtp_transform *base)
 {
     struct aes_cm *self = (struct aes_cm *)base;
@@ -117,6 +141,7 @@ static const struct rtp_transform_class aes_cm_class = {
     .tag_length = TAG_LENGTH,
     .protect = protect,
     .unprotect = unprotect,
+    .find = find,
     .free = aes_cm_free,
 };
 

@@ -16,6 +16,8 @@ struct rtp_transform_class { /* one per profile */
                     const uint8_t *payload, size_t payload_length, uint32_t ssrc, uint64_t index);
     bool (*unprotect)(struct rtp_transform *self, const uint8_t *packet, size_t header_length,
                       size_t payload_length, uint32_t ssrc, uint64_t index, uint8_t *payload);
+    bool (*find)(struct rtp_transform *self, const uint8_t *packet, size_t header_length,
+                 size_t payload_length, uint64_t first, unsigned tries, uint64_t *ret_index);
     void (*free)(struct rtp_transform *self);
 };
 struct rtp_transform {
@@ -45,6 +47,17 @@ static inline bool rtp_transform_unprotect(struct rtp_transform *transform, cons
 {
     return transform->class->unprotect(transform, packet, header_length, payload_length, ssrc,
                                        index, payload);
+}
+
+/* Which of `tries` indices, `first` and then one roll-over each further, authenticates the packet:
+ * false when none does. For a receiver that has missed so much that it cannot guess (RFC 3711
+ * 3.3.1); each costs the end of an HMAC, about a fifth of the whole. */
+static inline bool rtp_transform_find(struct rtp_transform *transform, const uint8_t *packet,
+                                      size_t header_length, size_t payload_length, uint64_t first,
+                                      unsigned tries, uint64_t *ret_index)
+{
+    return transform->class->find(transform, packet, header_length, payload_length, first, tries,
+                                  ret_index);
 }
 
 /* RFC 3711 4.3 with a key derivation rate of 0. */

@@ -7,11 +7,26 @@
 
 #define TAKE_OVER_US 100000 /* a silent source gives way to a new one */
 
+static uint64_t look(const uint64_t *counter)
+{
+    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+void source_note_discards(struct source *source)
+{
+    const struct qos_slot *slot = source->line->media.slot[QOS_UPLINK];
+    if (!slot)
+        return;
+    source->gate_seen = look(&slot->gate_discarded);
+    source->policing_seen = source->policing_asked = look(&slot->policing_discarded);
+}
+
 struct source *source_new(uint32_t ssrc, struct media_line *line)
 {
     struct source *source = g_new0(struct source, 1);
     source->ssrc = ssrc;
     source->line = line;
+    source_note_discards(source);
     return source;
 }
 
@@ -34,6 +49,8 @@ void source_move(struct source *source, struct media_line *line)
     source->line = line;
     source->reception = (struct reception){0};
     source->has_report = false;
+    source->withheld = false;
+    source_note_discards(source);
     g_clear_pointer(&source->nack, g_free);
     g_clear_pointer(&source->buffer, packet_buffer_free);
 }
@@ -61,6 +78,38 @@ bool stream_activate(struct stream *stream, struct source *source, int64_t now)
     return true;
 }
 
+/* Why packets are missing in front of this one; whoever dropped them counts in the slot. At a gate:
+ * the medium was cut on purpose, which says nothing about the network, so no loss is reported, or
+ * the sender's estimate of the bandwidth would collapse just when it is wanted. In excess: a loss
+ * that the sender ought to see, but asking for it again would only add to the excess. */
+static void explain_gap(struct source *source, const struct packet *packet)
+{
+    const struct qos_slot *slot = source->line->media.slot[QOS_UPLINK];
+    bool gap = source->reception.started && packet->index > source->reception.highest + 1;
+    bool withheld = source->withheld;
+    source->withheld = false;
+    if (!gap)
+        return;
+    uint64_t gated = slot ? look(&slot->gate_discarded) : 0;
+    uint64_t policed = slot ? look(&slot->policing_discarded) : 0;
+    withheld |= gated != source->gate_seen;
+    if (withheld)
+        reception_interrupt(&source->reception);
+    if (source->nack && (withheld || policed != source->policing_seen))
+        nack_pass_over(source->nack, packet->index);
+    source->gate_seen = gated;
+    source->policing_seen = policed;
+}
+
+bool source_was_policed(struct source *source)
+{
+    const struct qos_slot *slot = source->line->media.slot[QOS_UPLINK];
+    uint64_t policed = slot ? look(&slot->policing_discarded) : 0;
+    bool ret = policed != source->policing_asked;
+    source->policing_asked = policed;
+    return ret;
+}
+
 void stream_account(struct stream *stream, struct source *source, const struct packet *packet,
                     size_t datagram_length, bool *ret_holes)
 {
@@ -70,6 +119,7 @@ void stream_account(struct stream *stream, struct source *source, const struct p
     stream->inactive_told = false;
     source->pt = packet->pt;
     source->clock_rate = packet->clock_rate;
+    explain_gap(source, packet);
     if (!source->reception.started || packet->index > source->reception.highest)
         source->last_timestamp = packet->timestamp;
     if (!reception_packet(&source->reception, packet->index, packet->timestamp, packet->clock_rate,

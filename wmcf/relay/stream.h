@@ -14,13 +14,17 @@
 struct source {
     uint32_t ssrc;
     struct media_line *line;
+    const struct qos_slot *bound; /* what the kernel measures it by; NULL = nothing */
     struct replay replay;
     struct reception reception;
     struct nack_generator *nack;  /* NULL until a codec with NACK is received */
     struct packet_buffer *buffer; /* NULL while nobody asks for retransmission */
     uint8_t pt;
     uint32_t clock_rate;
-    bool repairs;         /* its codec has NACK */
+    bool repairs;  /* its codec has NACK */
+    bool withheld; /* by the kernel, at a gate that is open again */
+    uint64_t gate_seen, policing_seen, policing_asked; /* of the slot: its discards when packets
+                                                        * were last missing, or asked for */
     bool feedback_queued; /* in the worker's list of sources with holes */
     struct source *next_feedback;
     int64_t last_packet;
@@ -70,6 +74,10 @@ bool stream_activate(struct stream *stream, struct source *source, int64_t now);
  * *ret_holes is set when there is something to ask for. */
 void stream_account(struct stream *stream, struct source *source, const struct packet *packet,
                     size_t datagram_length, bool *ret_holes);
+/* Begins to look at the discards of its m-line's slot. */
+void source_note_discards(struct source *source);
+/* Whether packets of its medium were in excess since it was asked last. */
+bool source_was_policed(struct source *source);
 /* A subscriber cannot go on without a key frame. */
 void stream_want_key_frame(struct stream *stream);
 void stream_add(struct stream *stream, struct subscription *subscription);

@@ -34,6 +34,7 @@ static void add(struct worker *worker, struct worker_leg *leg)
     if (!leg->local) /* nobody can reach it by STUN */
         worker_leg_add_ice(leg);
     worker_open_sockets(worker, leg);
+    worker_leg_bind_sockets(leg);
     leg->slot = worker->slot_next;
     worker->slot_next = (worker->slot_next + 1) % WORKER_REPORT_SLOTS;
     struct worker_leg **slot = &worker->slots[leg->slot];
@@ -51,6 +52,7 @@ static void release(struct worker *worker, struct worker_leg *leg)
 {
     struct relay_leg *handle = leg->handle;
     worker_flush(worker); /* runs point to the leg's counter */
+    worker_leg_unbind(leg);
     worker_leg_end_checks(leg);
     worker_leg_forget_ice(leg);
     worker_leg_forget_paths(leg);
@@ -67,16 +69,21 @@ static void release(struct worker *worker, struct worker_leg *leg)
     worker_post_event(worker, event);
 }
 
-static void send_dtls(struct worker *worker, struct worker_leg *leg, GBytes *datagram)
+static void set_data(struct worker_leg *leg, const struct command *command)
 {
-    struct ice_path *path = worker_leg_nominated(leg);
+    g_strlcpy(leg->data_mid, command->data.mid, sizeof leg->data_mid);
+    for (unsigned d = 0; d < 2; d++) {
+        if (leg->data_slot[d] != command->data.slot[d])
+            leg->data_watch[d] = (struct slot_watch){0};
+        leg->data_slot[d] = command->data.slot[d];
+    }
+}
+
+static void send_dtls(struct worker_leg *leg, GBytes *datagram)
+{
     gsize length;
     const uint8_t *data = g_bytes_get_data(datagram, &length);
-    if (!path || length == 0 || length > SEND_PACKET_MAX || !ice_path_admit(path, length))
-        return;
-    struct send_batch *batch = worker_batch(worker, path->socket);
-    memcpy(send_batch_reserve(batch), data, length);
-    send_batch_commit(batch, &path->remote, length, &leg->send_failed);
+    worker_leg_send_dtls(leg, data, length);
 }
 
 static void route(struct worker_leg *to, const struct command *command)
@@ -124,23 +131,23 @@ void worker_run_command(struct worker *worker, struct command *command)
         worker_leg_cancel_ice(leg);
         break;
     case COMMAND_KEYS:
-        worker_leg_set_keys(leg, &command->keys);
+        worker_leg_set_keys(leg, &command->keys, worker->now);
         break;
     case COMMAND_MEDIAS:
+        worker_flush(worker); /* runs point to slots that may go now */
         worker_leg_set_medias(leg, command->medias.list, command->medias.n, worker->now);
         break;
     case COMMAND_DATA:
-        worker_flush(worker); /* runs point to slots that may go now */
-        g_strlcpy(leg->data_mid, command->data.mid, sizeof leg->data_mid);
-        memcpy(leg->data_slot, command->data.slot, sizeof leg->data_slot);
+        worker_flush(worker);
+        set_data(leg, command);
         break;
     case COMMAND_GATE_OPENED:
         line = worker_leg_line(leg, command->mid);
         if (line)
-            line->in.interrupted = true;
+            worker_leg_gate_opened(leg, line);
         break;
     case COMMAND_DTLS:
-        send_dtls(worker, leg, command->dtls);
+        send_dtls(leg, command->dtls);
         break;
     case COMMAND_KEY_FRAME:
         line = worker_leg_line(leg, command->mid);

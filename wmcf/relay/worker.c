@@ -54,13 +54,14 @@ void worker_raise(struct worker_leg *leg, enum event_kind kind)
 }
 
 void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char *mid,
-                        enum qos_direction direction)
+                        enum qos_direction direction, uint64_t packets)
 {
     struct event *event = g_new0(struct event, 1);
     event->kind = kind;
     event->leg = leg->handle;
     g_strlcpy(event->media.mid, mid, sizeof event->media.mid);
     event->media.direction = direction;
+    event->media.packets = packets;
     worker_post_event(leg->worker, event);
 }
 
@@ -154,7 +155,7 @@ static void check_media(struct worker_leg *leg, int64_t now)
         if (now - last <= limit || line->in.inactive_told)
             continue;
         line->in.inactive_told = true;
-        worker_raise_media(leg, EVENT_MEDIA_INACTIVITY, line->media.mid, QOS_UPLINK);
+        worker_raise_media(leg, EVENT_MEDIA_INACTIVITY, line->media.mid, QOS_UPLINK, 0);
     }
 }
 
@@ -188,6 +189,7 @@ static void tick(struct worker *worker)
     for (struct worker_leg *leg = worker->slots[worker->slot_now]; leg; leg = leg->next) {
         worker_leg_check_consent(leg, worker->now);
         worker_leg_report(leg, worker->now);
+        worker_leg_watch_slots(leg, worker->now);
         check_media(leg, worker->now);
         expire_history(leg, worker->now);
     }

@@ -135,6 +135,8 @@ struct worker {
     struct receive_ring *ring;
     struct address_table *addresses;
     struct ice_server *ice;
+    const struct qos *qos;       /* RO; NULL = none */
+    uint32_t judged_mark;        /* of what the kernel has judged, 0 = it judges nothing */
     GHashTable *by_tag;          /* legs that check by themselves */
     struct worker_leg *checking; /* those of them with checks to make */
     GHashTable *by_ssrc; /* announced or received → leg; only to name whose address is not valid */
@@ -195,7 +197,7 @@ void worker_close_sockets(struct worker *worker, struct worker_leg *leg);
 
 void worker_raise(struct worker_leg *leg, enum event_kind kind);
 void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char *mid,
-                        enum qos_direction direction);
+                        enum qos_direction direction, uint64_t packets);
 void worker_post_event(struct worker *worker, struct event *event);
 /* Routes and sends what the batch brought. */
 void worker_after_batch(struct worker *worker);

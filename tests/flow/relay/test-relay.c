@@ -246,7 +246,7 @@ static void test_uplink_gate(void)
     scene_begin(&scene, NULL, 1, &slot, NULL);
     scene_publish(&scene, 5, true);
     g_assert_true(scene_wait(&scene, is_gated, scene.from, 3000));
-    wait_packets_in(&scene, 5);
+    WAIT_UNTIL(scene.from, atomic_load(&slot.gate_discarded) == 5);
     g_assert_cmpuint(scene.from->gated[QOS_UPLINK], ==, 1);
     g_assert_cmpstr(scene.from->last_mid, ==, "0");
     g_assert_cmpuint(scene.from->first_media, ==, 0);
@@ -257,7 +257,7 @@ static void test_uplink_gate(void)
     g_assert_true(scene_wait_rtp(&scene, scene.to[0], 5));
     __atomic_store_n(&slot.open, 0, __ATOMIC_RELAXED);
     scene_publish(&scene, 5, false);
-    wait_packets_in(&scene, 15);
+    WAIT_UNTIL(scene.from, atomic_load(&slot.gate_discarded) == 10);
     __atomic_store_n(&slot.open, 1, __ATOMIC_RELAXED);
     scene_publish(&scene, 3, false); /* no key frame yet: not forwarded, asked for */
     g_assert_true(scene_wait(&scene, have_rtcp, &(struct rtcp_expected){scene.from, 1}, 3000));
