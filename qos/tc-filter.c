@@ -23,41 +23,40 @@ struct place {
 };
 
 struct survey {
-    const char *owner;
+    const char *name;
     GArray *ours;     /* struct place; NULL = not asked for */
     GArray *taken;    /* priorities, uint16_t; NULL = not asked for */
     bool wmcf_clsact; /* a WMCF has made the clsact, as one of its filters says */
 };
 
+const char *tc_filter_name(const struct tc_filter *filter)
+{
+    if (strcmp(filter->kind, "bpf") != 0 || !filter->options || !filter->handle)
+        return NULL;
+    struct nlattr *name =
+        nla_find(nla_data(filter->options), nla_len(filter->options), TCA_BPF_NAME);
+    return name ? nla_get_string(name) : NULL;
+}
+
 static void look_at(const struct tc_filter *filter, void *user)
 {
     struct survey *survey = user;
-    uint16_t port;
-    bool clsact = false;
+    const char *text = tc_filter_name(filter);
+    bool clsact = false, ours = text && tc_name_is(text, survey->name, &clsact);
+    g_autofree char *other = text && !ours ? tc_name_read(text, &clsact) : NULL;
     if (survey->taken)
         g_array_append_val(survey->taken, filter->priority);
-    if (strcmp(filter->kind, "bpf") != 0 || !filter->options || !filter->handle)
+    survey->wmcf_clsact |= clsact && (ours || other);
+    if (!ours || !survey->ours)
         return;
-    struct nlattr *name =
-        nla_find(nla_data(filter->options), nla_len(filter->options), TCA_BPF_NAME);
     struct nlattr *flags =
         nla_find(nla_data(filter->options), nla_len(filter->options), TCA_BPF_FLAGS_GEN);
-    if (!name)
-        return;
-    const char *text = nla_get_string(name);
-    bool ours = tc_name_is_of(text, survey->owner);
-    if (ours)
-        clsact = strlen(text) > strlen(survey->owner);
-    else if (!tc_name_read(text, &port, &clsact))
-        return;
-    survey->wmcf_clsact |= clsact;
     struct place place = {.handle = filter->handle,
                           .chain = filter->chain,
                           .flags = flags ? nla_get_u32(flags) : 0,
                           .priority = filter->priority,
                           .protocol = filter->protocol};
-    if (ours && survey->ours)
-        g_array_append_val(survey->ours, place);
+    g_array_append_val(survey->ours, place);
 }
 
 static int remove_filter(struct tc *tc, unsigned ifindex, enum tc_hook hook,
@@ -103,36 +102,38 @@ static uint16_t free_priority(const GArray *taken, unsigned wanted)
     return 0;
 }
 
-static void remove_all(struct tc *tc, unsigned ifindex, enum tc_hook hook, const GArray *places,
-                       guint first)
+static guint remove_from(struct tc *tc, unsigned ifindex, enum tc_hook hook, const GArray *places,
+                         guint first)
 {
+    guint removed = 0;
     for (guint i = first; i < places->len; i++)
-        remove_filter(tc, ifindex, hook, &g_array_index(places, struct place, i));
+        removed += remove_filter(tc, ifindex, hook, &g_array_index(places, struct place, i)) == 0;
+    return removed;
 }
 
 /* One attempt; false with tc->status EEXIST when another was faster. */
 static bool attach(struct tc *tc, unsigned ifindex, enum tc_hook hook, int program_fd,
-                   const char *owner, unsigned priority)
+                   const char *name, unsigned priority)
 {
     g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct place));
     g_autoptr(GArray) taken = g_array_new(FALSE, FALSE, sizeof(uint16_t));
-    struct survey here = {.owner = owner, .ours = ours, .taken = taken};
-    struct survey there = {.owner = owner};
+    struct survey here = {.name = name, .ours = ours, .taken = taken};
+    struct survey there = {.name = name};
     if (!tc_dump_filters(tc, ifindex, hook, look_at, &here) ||
         !tc_dump_filters(tc, ifindex, hook == TC_INGRESS ? TC_EGRESS : TC_INGRESS, look_at, &there))
         return false;
     bool clsact = here.wmcf_clsact || there.wmcf_clsact ||
                   g_hash_table_contains(tc->made, GUINT_TO_POINTER(ifindex));
-    g_autofree char *name = tc_name_make(owner, clsact);
+    g_autofree char *text = tc_name_make(name, clsact);
     if (ours->len) {
         const struct place *old = &g_array_index(ours, struct place, 0);
         struct place same = *old;
         /* The kernel wants the flags of the old one; what else stands there is what it did. */
         same.flags &= TCA_CLS_FLAGS_SKIP_HW | TCA_CLS_FLAGS_SKIP_SW;
         if (tc_send(tc, filter_message(ifindex, hook, NLM_F_CREATE | NLM_F_REPLACE, &same,
-                                       program_fd, name)) != 0)
+                                       program_fd, text)) != 0)
             return false;
-        remove_all(tc, ifindex, hook, ours, 1);
+        remove_from(tc, ifindex, hook, ours, 1);
         tc->status = 0;
         return true;
     }
@@ -145,7 +146,7 @@ static bool attach(struct tc *tc, unsigned ifindex, enum tc_hook hook, int progr
         return false;
     }
     return tc_send(tc, filter_message(ifindex, hook, NLM_F_CREATE | NLM_F_EXCL, &place, program_fd,
-                                      name)) == 0;
+                                      text)) == 0;
 }
 
 bool tc_attach_bpf(struct tc *tc, unsigned ifindex, enum tc_hook hook, int program_fd,
@@ -155,11 +156,13 @@ bool tc_attach_bpf(struct tc *tc, unsigned ifindex, enum tc_hook hook, int progr
     if (!tc_ensure_clsact(tc, ifindex, NULL, error))
         return false;
     for (int i = 0; i < TRIES && !done; i++) {
-        done = attach(tc, ifindex, hook, program_fd, owner, priority);
+        done = attach(tc, ifindex, hook, program_fd, tc_claim(tc, owner), priority);
         if (tc->status != EEXIST)
             break;
     }
-    if (!done) {
+    if (done) {
+        g_hash_table_remove(tc->made, GUINT_TO_POINTER(ifindex)); /* the name says it now */
+    } else {
         g_autofree char *name = tc_interface(ifindex);
         g_autofree char *what =
             g_strdup_printf("cannot attach a filter at %s of %s", tc_hook_name(hook), name);
@@ -171,20 +174,27 @@ bool tc_attach_bpf(struct tc *tc, unsigned ifindex, enum tc_hook hook, int progr
 bool tc_is_attached(struct tc *tc, unsigned ifindex, enum tc_hook hook, const char *owner)
 {
     g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct place));
-    struct survey survey = {.owner = owner, .ours = ours};
+    struct survey survey = {.name = tc_claim(tc, owner), .ours = ours};
     return tc_dump_filters(tc, ifindex, hook, look_at, &survey) && ours->len > 0;
 }
 
-void tc_detach(struct tc *tc, unsigned ifindex, const char *owner)
+guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name)
 {
     bool clsact = g_hash_table_contains(tc->made, GUINT_TO_POINTER(ifindex));
+    guint removed = 0;
     for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++) {
         g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct place));
-        struct survey survey = {.owner = owner, .ours = ours};
+        struct survey survey = {.name = name, .ours = ours};
         tc_dump_filters(tc, ifindex, hook, look_at, &survey);
-        remove_all(tc, ifindex, hook, ours, 0);
+        removed += remove_from(tc, ifindex, hook, ours, 0);
         clsact |= survey.wmcf_clsact;
     }
     if (clsact)
         tc_drop_clsact(tc, ifindex);
+    return removed;
+}
+
+void tc_detach(struct tc *tc, unsigned ifindex, const char *owner)
+{
+    tc_remove_named(tc, ifindex, tc_claim(tc, owner));
 }

@@ -7,8 +7,9 @@
 
 struct tc {
     struct rtnetlink *netlink;
-    GHashTable *made; /* ifindex of the interfaces whose clsact this process has made */
-    int status;       /* errno of the last request */
+    GHashTable *made;  /* ifindex of clsacts made here whose mark is on no filter yet */
+    GHashTable *names; /* owner → struct claim (tc-owner.c) */
+    int status;        /* errno of the last request */
 };
 
 /* A message that begins with struct tcmsg. `kind` may be NULL. */
@@ -21,5 +22,12 @@ uint32_t tc_info(uint16_t priority, uint16_t protocol);
 char *tc_interface(unsigned ifindex);
 /* Sends (takes) without making a sentence of a failure; errno or 0. */
 int tc_send(struct tc *tc, struct nl_msg *message);
+/* A socket that is held as long as the name is ours; -1 when somebody else has it. */
+int tc_name_socket(const char *name);
+void tc_claim_free(void *claim);
+/* tc_detach() by the very name on the filters. How many were removed. */
+guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name);
+/* The name on a cls_bpf filter, NULL = none or no such filter. Borrowed. */
+const char *tc_filter_name(const struct tc_filter *filter);
 /* The sentence about the last request that failed. */
 void tc_fail(const struct tc *tc, const char *what, GError **error);

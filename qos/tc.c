@@ -20,6 +20,7 @@ struct tc *tc_new(GError **error)
     struct tc *tc = g_new0(struct tc, 1);
     tc->netlink = netlink;
     tc->made = g_hash_table_new(NULL, NULL);
+    tc->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, tc_claim_free);
     return tc;
 }
 
@@ -29,6 +30,7 @@ void tc_free(struct tc *tc)
         return;
     rtnetlink_free(tc->netlink);
     g_hash_table_unref(tc->made);
+    g_hash_table_unref(tc->names);
     g_free(tc);
 }
 

@@ -3,8 +3,9 @@
 /* clsact and the filters on it, by raw rtnetlink messages. For the files of qos/ alone.
  *
  * A filter is known as ours by its name, the *owner* ("wmcf-40000"), which lives in the kernel and
- * so outlasts a crash; nothing without it is ever changed or removed. Whether the clsact of the
- * interface came with us stands in the name as well ("wmcf-40000+clsact").
+ * so outlasts a crash; nothing without it is ever changed or removed. A second process of the same
+ * owner in the network namespace, say one on another address, goes by "wmcf-40000.2". Whether the
+ * clsact of the interface came with a WMCF stands in the name as well ("wmcf-40000+clsact").
  *
  * Errors: ENFORCEMENT_UNAVAILABLE with the kernel's own text and the remedy.
  * Threads: control; every call waits for the kernel's answer, some microseconds. */
@@ -21,7 +22,19 @@ uint32_t tc_hook_parent(enum tc_hook hook);
 struct tc;
 /* Transfer full. Needs no privilege yet. */
 struct tc *tc_new(GError **error);
-void tc_free(struct tc *tc); /* NULL allowed; filters stay */
+void tc_free(struct tc *tc); /* NULL allowed; filters stay, the names are given up */
+
+/* --- whose filters (tc-owner.c, tc-sweep.c) --------------------------------------------------- */
+
+/* The name that filters of `owner` carry: taken at the first call, and this process's alone until
+ * tc_free() or its death. The functions below that take an owner do it themselves. Borrowed. */
+const char *tc_claim(struct tc *tc, const char *owner);
+/* Takes away, on all interfaces, the cls_bpf filters of WMCFs that are gone: they cost, and judge
+ * by gates that nobody moves any more. Those under the name of `owner` itself, which a crash has
+ * left, go where `is_wanted` does not say that a new one takes their place (NULL = they all go).
+ * One sentence about what was removed, transfer full; NULL = nothing. */
+char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifindex, void *user),
+               void *user);
 
 /* --- clsact (tc-clsact.c) --------------------------------------------------------------------- */
 

@@ -2,13 +2,18 @@
 /* Namespaces, commands and programs of a few instructions, loaded by bpf(2) without any library. */
 #include "tests/flow/qos/ground.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -151,6 +156,53 @@ unsigned ground_index(const char *name)
     return index;
 }
 
+struct raw_filter {
+    struct nlmsghdr head;
+    struct tcmsg tc;
+    char attributes[256];
+};
+
+/* Appends one attribute; where its value begins. */
+static void add(struct raw_filter *message, int type, const void *value, size_t length)
+{
+    struct rtattr *attribute = (struct rtattr *)((char *)message + message->head.nlmsg_len);
+    attribute->rta_type = type;
+    attribute->rta_len = RTA_LENGTH(length);
+    if (length)
+        memcpy(RTA_DATA(attribute), value, length);
+    message->head.nlmsg_len += RTA_SPACE(length);
+}
+
+void ground_raw_bpf(unsigned ifindex, uint32_t parent, unsigned priority, int program_fd,
+                    const char *name)
+{
+    struct raw_filter message = {
+        .head = {.nlmsg_len = NLMSG_LENGTH(sizeof message.tc),
+                 .nlmsg_type = RTM_NEWTFILTER,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL},
+        .tc = {.tcm_ifindex = (int)ifindex,
+               .tcm_parent = parent,
+               .tcm_info = priority << 16 | htons(ETH_P_ALL)}};
+    uint32_t fd = (uint32_t)program_fd, flags = TCA_BPF_FLAG_ACT_DIRECT;
+    struct {
+        struct nlmsghdr head;
+        struct nlmsgerr error;
+        char rest[1024];
+    } answer = {0};
+    add(&message, TCA_KIND, "bpf", sizeof "bpf");
+    struct rtattr *options = (struct rtattr *)((char *)&message + message.head.nlmsg_len);
+    add(&message, TCA_OPTIONS, NULL, 0);
+    add(&message, TCA_BPF_FD, &fd, sizeof fd);
+    add(&message, TCA_BPF_NAME, name, strlen(name) + 1);
+    add(&message, TCA_BPF_FLAGS, &flags, sizeof flags);
+    options->rta_len = (char *)&message + message.head.nlmsg_len - (char *)options;
+    int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    g_assert_cmpint(send(netlink, &message, message.head.nlmsg_len, 0), >, 0);
+    g_assert_cmpint(recv(netlink, &answer, sizeof answer, 0), >, 0);
+    g_assert_cmpint(answer.error.error, ==, 0);
+    close(netlink);
+}
+
 guint ground_filters(const char *interface, const char *hook, const char *word)
 {
     g_autofree char *text = ground_ask("tc filter show dev %s %s", interface, hook);
@@ -158,7 +210,8 @@ guint ground_filters(const char *interface, const char *hook, const char *word)
     guint count = 0;
     for (guint i = 0; lines[i]; i++) {
         g_auto(GStrv) words = g_strsplit(lines[i], " ", -1);
-        count += strstr(lines[i], "handle") && g_strv_contains((const char *const *)words, word);
+        count += (strstr(lines[i], "handle") || strstr(lines[i], "fh 800::800")) &&
+                 g_strv_contains((const char *const *)words, word);
     }
     return count;
 }

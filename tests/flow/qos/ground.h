@@ -23,5 +23,8 @@ int ground_program(int verdict);
 /* One that counts in *ret_count_fd, an array of one uint64_t, and passes on (TC_ACT_UNSPEC). */
 int ground_counter(int *ret_count_fd);
 uint64_t ground_count(int count_fd);
+/* Puts a cls_bpf filter there by a message of the test's own. `parent`: as in struct tcmsg. */
+void ground_raw_bpf(unsigned ifindex, uint32_t parent, unsigned priority, int program_fd,
+                    const char *name);
 /* How many lines of `tc filter show` at the hook have the word. */
 guint ground_filters(const char *interface, const char *hook, const char *word);
