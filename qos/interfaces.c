@@ -93,12 +93,20 @@ static void tell(struct interfaces *interfaces, struct link *link, bool up)
     (up ? interfaces->ops->up : interfaces->ops->down)(interfaces->user, link->index, link->name);
 }
 
-static void tell_all(struct interfaces *interfaces)
+static void tell_those(struct interfaces *interfaces, bool up)
 {
     for (guint i = 0; i < interfaces->links->len; i++) {
         struct link *link = interfaces->links->pdata[i];
-        tell(interfaces, link, carries_media(interfaces, link));
+        if (carries_media(interfaces, link) == up)
+            tell(interfaces, link, up);
     }
+}
+
+/* An address that moves leaves before it comes. */
+static void tell_all(struct interfaces *interfaces)
+{
+    tell_those(interfaces, false);
+    tell_those(interfaces, true);
 }
 
 /* --- what the kernel tells ---------------------------------------------------------------------*/
