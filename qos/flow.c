@@ -173,6 +173,21 @@ void qos_flow_apply(struct qos_flow *flow, const struct qos_policy *policy)
     tell_level(flow);
 }
 
+void qos_flow_get_policy(const struct qos_flow *flow, struct qos_policy *ret)
+{
+    uint32_t mark = __atomic_load_n(&flow->slots[QOS_DOWNLINK].mark, __ATOMIC_RELAXED);
+    *ret = (struct qos_policy){
+        .has_status = true,
+        .status = flow->status,
+        .has_policing = true,
+        .policing = flow->policing,
+        .tagging = mark & QOS_MARK_SET    ? QOS_TAGGING_MARK
+                   : mark & QOS_MARK_COPY ? QOS_TAGGING_COPY
+                                          : QOS_TAGGING_NONE,
+        .dscp = mark & QOS_MARK_DSCP,
+    };
+}
+
 void qos_flow_read(const struct qos_flow *flow, enum qos_direction direction,
                    struct qos_counters *ret)
 {

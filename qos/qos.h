@@ -121,6 +121,8 @@ bool qos_transport_add_ssrc(struct qos_transport *transport, enum qos_direction 
                             uint32_t ssrc, const struct qos_slot *slot);
 void qos_transport_remove_ssrc(struct qos_transport *transport, enum qos_direction direction,
                                uint32_t ssrc);
+/* The level that holds it: "relay" where no kernel level does. Static. Control thread. */
+const char *qos_transport_level(const struct qos_transport *transport);
 /* Whether the kernel writes the DSCP of what is sent (QOS_MARK_SET); else the sender does. */
 bool qos_transport_marks(const struct qos_transport *transport);
 /* Packets of unknown SSRCs and of RTCP that the kernel dropped while every gate was closed. */
@@ -136,6 +138,9 @@ void qos_flow_free(struct qos_flow *flow); /* after the packet path has let go o
 struct qos_slot *qos_flow_slot(struct qos_flow *flow, enum qos_direction direction);
 void qos_flow_apply(struct qos_flow *flow, const struct qos_policy *policy);
 enum qos_flow_status qos_flow_get_status(const struct qos_flow *flow);
+/* The policy in force, with what nobody has said: everything is set. `dscp` of "copy" is that of
+ * packets that bring none to be trusted. */
+void qos_flow_get_policy(const struct qos_flow *flow, struct qos_policy *ret);
 
 struct qos_counters {
     uint64_t packets, octets, gate_discarded, policing_discarded, marked;

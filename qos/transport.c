@@ -72,6 +72,11 @@ void qos_transport_remove_ssrc(struct qos_transport *transport, enum qos_directi
         qos->ops->remove_ssrc(qos->level, transport, direction, ssrc);
 }
 
+const char *qos_transport_level(const struct qos_transport *transport)
+{
+    return transport->held ? transport->qos->ops->name : "relay";
+}
+
 bool qos_transport_marks(const struct qos_transport *transport)
 {
     return __atomic_load_n(&transport->marks, __ATOMIC_RELAXED) != 0;

@@ -10,6 +10,7 @@
 #include "pipelines/media-resource.h"
 #include "wmcf/audit.h"
 #include "wmcf/controller.h"
+#include "wmcf/enforcement.h"
 
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
@@ -111,6 +112,7 @@ static void command_status(struct conversation *c, const json_t *request)
     json_object_set_new(status, "mediaResources", json_integer(media_resources_count()));
     json_object_set_new(status, "reaping", json_integer(pl_reaper_pending()));
     json_object_set_new(status, "controlPort", json_integer(link_listener_port(wmcf->listener)));
+    json_object_set_new(status, "policies", enforcement_json(wmcf));
     json_object_set_new(status, "links", links_json(wmcf));
     json_object_set_new(status, "workers", workers_json(wmcf));
     reply(c, status);

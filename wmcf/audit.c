@@ -21,11 +21,13 @@ struct collection {
 struct entry {
     struct collection *collection;
     json_t *object; /* in the array */
-    GArray *flows;  /* gate counters taken when asked: struct flow_counters */
+    GArray *flows;  /* counters taken when asked: struct flow_counters */
+    guint64 unattributed;
 };
 
 struct flow_counters {
     char mid[SDP_MAX_MID + 1];
+    enum sdp_kind kind;
     struct qos_counters counters[2]; /* by enum qos_direction */
 };
 
@@ -74,6 +76,8 @@ static json_t *state_json(struct termination *t, unsigned what)
         json_object_set_new(object, "ageSeconds", json_real((loop_now() - t->created) / 1e6));
         json_object_set_new(object, "events", event_mask_json(t->events));
     }
+    json_object_set_new(object, "enforcement",
+                        json_pack("{s:s}", "level", qos_transport_level(t->transport)));
     if (t->pipeline) {
         json_object_set_new(object, "pipeline", pipeline_termination_json(t->pipeline));
         return object;
@@ -112,11 +116,10 @@ static GArray *take_flows(const struct termination *t)
     GArray *flows = g_array_new(FALSE, TRUE, sizeof(struct flow_counters));
     for (guint i = 0; i < t->medias->len; i++) {
         const struct termination_media *media = g_ptr_array_index(t->medias, i);
-        struct flow_counters flow = {0};
+        struct flow_counters flow = {.kind = media->kind};
         g_strlcpy(flow.mid, media->mid, sizeof flow.mid);
-        for (int d = 0; d < 2; d++) {
+        for (int d = 0; d < 2; d++)
             qos_flow_read(media->flow, d, &flow.counters[d]);
-        }
         g_array_append_val(flows, flow);
     }
     return flows;
@@ -187,6 +190,20 @@ static void finish_one(struct collection *c)
     g_free(c);
 }
 
+/* Data channels are nothing that the relay tells of as a stream. */
+static void add_data_stats(const GArray *flows, json_t *medias)
+{
+    for (guint i = 0; i < flows->len; i++) {
+        const struct flow_counters *flow = &g_array_index(flows, struct flow_counters, i);
+        if (flow->kind == SDP_APPLICATION)
+            json_array_append_new(medias,
+                                  json_pack("{s:s, s:s, s:o, s:o}", "mid", flow->mid, "mediaType",
+                                            sdp_kind_name(flow->kind), "uplink",
+                                            direction_json(flow, QOS_UPLINK), "downlink",
+                                            direction_json(flow, QOS_DOWNLINK)));
+    }
+}
+
 static void on_stats(const struct relay_leg_stats *stats, void *user)
 {
     struct entry *entry = user;
@@ -198,7 +215,11 @@ static void on_stats(const struct relay_leg_stats *stats, void *user)
                 json_array_append_new(
                     medias, media_stats_json(&stats->medias[i],
                                              find_flow(entry->flows, stats->medias[i].mid), what));
+        add_data_stats(entry->flows, medias);
         json_object_set_new(entry->object, "statistics", medias);
+        set_int(entry->object, "unattributedDiscarded",
+                entry->unattributed + stats->unknown_ssrc_dropped + stats->moved_ssrc_dropped +
+                    stats->rtcp_gated);
         if (what & AUDIT_DETAIL) {
             json_t *transport = json_object();
             set_int(transport, "worker", stats->worker);
@@ -206,6 +227,9 @@ static void on_stats(const struct relay_leg_stats *stats, void *user)
             set_age(transport, "lastStunAge", stats->last_stun);
             set_int(transport, "unvalidatedDropped", stats->unvalidated_dropped);
             set_int(transport, "unknownSsrcDropped", stats->unknown_ssrc_dropped);
+            set_int(transport, "movedSsrcDropped", stats->moved_ssrc_dropped);
+            set_int(transport, "gatedRtcp", stats->rtcp_gated);
+            set_int(transport, "kernelUnattributed", entry->unattributed);
             set_int(transport, "srtpFailed", stats->srtp_failed);
             set_int(transport, "replayed", stats->replayed);
             set_int(transport, "sendFailed", stats->send_failed);
@@ -236,7 +260,7 @@ void audit_terminations(GPtrArray *terminations, unsigned what, audit_fn done, v
         if (!(what & AUDIT_STATISTICS))
             continue;
         struct entry *entry = g_new0(struct entry, 1);
-        *entry = (struct entry){c, object, take_flows(t)};
+        *entry = (struct entry){c, object, take_flows(t), qos_transport_unattributed(t->transport)};
         c->pending++;
         relay_leg_stats(t->relay_leg, on_stats, entry);
     }

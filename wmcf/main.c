@@ -77,11 +77,8 @@ static int serve(struct conf *conf)
         pl_finish();
         return program_complain(&program, error);
     }
-    log_info(NULL,
-             "wmcf " WMCF_VERSION " is in service: control port %u, %u workers, enforcement \"%s\" "
-             "(%s)",
-             link_listener_port(the_wmcf->listener), relay_workers(the_wmcf->relay),
-             qos_level_name(the_wmcf->qos), qos_level_reason(the_wmcf->qos));
+    log_info(NULL, "wmcf " WMCF_VERSION " is in service: control port %u, %u workers",
+             link_listener_port(the_wmcf->listener), relay_workers(the_wmcf->relay));
     sd_notify_send("READY=1\nSTATUS=In service");
     sd_notify_watchdog_start();
     guint hangup = g_unix_signal_add(SIGHUP, on_hangup, NULL);

@@ -8,6 +8,8 @@
 
 /* One message can hardly name more media than a leg may have. */
 #define ENTRIES_MAX (2 * SDP_MAX_MEDIAS)
+/* Mids are kept although nobody uses them any more. */
+#define KEPT_MAX (8 * SDP_MAX_MEDIAS)
 /* What the shortest packet of media has: headers of IPv4, UDP and RTP. */
 #define PACKET_MIN (20 + 8 + 12)
 
@@ -150,16 +152,33 @@ static void overlay(struct qos_policy *onto, const struct qos_policy *said)
     }
 }
 
+static struct policy_entry *find(const struct policy_set *set, const char *mid)
+{
+    for (guint i = 0; i < set->entries->len; i++) {
+        struct policy_entry *entry = &g_array_index(set->entries, struct policy_entry, i);
+        if (strcmp(entry->mid, mid) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
+bool policy_set_fits(const struct policy_set *set, const struct policy_set *more, GError **error)
+{
+    guint n = set->entries->len;
+    for (guint i = 0; i < more->entries->len; i++)
+        n += !find(set, g_array_index(more->entries, struct policy_entry, i).mid);
+    if (n <= KEPT_MAX)
+        return true;
+    problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
+                "policies of more than %u mids cannot be kept for one termination", KEPT_MAX);
+    return false;
+}
+
 void policy_set_merge(struct policy_set *set, const struct policy_set *more)
 {
     for (guint i = 0; i < more->entries->len; i++) {
         const struct policy_entry *new = &g_array_index(more->entries, struct policy_entry, i);
-        struct policy_entry *known = NULL;
-        for (guint k = 0; k < set->entries->len && !known; k++) {
-            struct policy_entry *entry = &g_array_index(set->entries, struct policy_entry, k);
-            if (strcmp(entry->mid, new->mid) == 0)
-                known = entry;
-        }
+        struct policy_entry *known = find(set, new->mid);
         /* "*" speaks of every medium, so what was said of single ones before gives way to it. */
         if (strcmp(new->mid, "*") == 0)
             for (guint k = 0; k < set->entries->len; k++)
@@ -181,4 +200,29 @@ struct qos_policy policy_set_for(const struct policy_set *set, const char *mid)
                 overlay(&policy, &entry->policy);
         }
     return policy;
+}
+
+static json_t *policing_json(const struct qos_policing *policing)
+{
+    json_t *object =
+        json_pack("{s:I, s:I}", "sdr", (json_int_t)policing->sdr, "mbs", (json_int_t)policing->mbs);
+    if (policing->pdr) {
+        json_object_set_new(object, "pdr", json_integer(policing->pdr));
+        json_object_set_new(object, "dvt", json_integer(policing->dvt));
+    }
+    return object;
+}
+
+void policy_add_json(const struct qos_flow *flow, bool sends, json_t *media)
+{
+    struct qos_policy policy;
+    qos_flow_get_policy(flow, &policy);
+    json_object_set_new(media, "flowStatus", json_string(qos_flow_status_name(policy.status)));
+    if (policy.policing.present)
+        json_object_set_new(media, "policing", policing_json(&policy.policing));
+    if (sends && policy.tagging != QOS_TAGGING_NONE)
+        json_object_set_new(media, "marking",
+                            json_pack("{s:s, s:i}", "taggingBehaviour",
+                                      policy.tagging == QOS_TAGGING_MARK ? "mark" : "copy", "dscp",
+                                      (int)policy.dscp));
 }

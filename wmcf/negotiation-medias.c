@@ -35,6 +35,10 @@ static const enum qos_kind qos_kinds[] = {[SDP_AUDIO] = QOS_AUDIO,
 static struct termination_media *media_new(const struct termination *t, const char *mid,
                                            enum sdp_kind kind, GError **error)
 {
+    struct qos_policy policy = policy_set_for(&t->policies, mid ? mid : "");
+    /* What was said of it long ago has to be held now; of a pipeline there is nothing to hold. */
+    if (!t->pipeline && !qos_check(t->wmcf->qos, &policy, error))
+        return NULL;
     struct qos_flow *flow = qos_flow_new(t->transport, qos_kinds[kind], error);
     if (!flow)
         return NULL;
@@ -42,7 +46,6 @@ static struct termination_media *media_new(const struct termination *t, const ch
     g_strlcpy(media->mid, mid ? mid : "", sizeof media->mid);
     media->kind = kind;
     media->flow = flow;
-    struct qos_policy policy = policy_set_for(&t->policies, media->mid);
     qos_flow_apply(media->flow, &policy);
     return media;
 }
@@ -166,10 +169,20 @@ static void repeat_routes(struct termination *t)
     }
 }
 
+static void configure_data(struct termination *t, const struct termination_media *data)
+{
+    if (data)
+        relay_leg_set_data(t->relay_leg, data->mid, qos_flow_slot(data->flow, QOS_UPLINK),
+                           qos_flow_slot(data->flow, QOS_DOWNLINK));
+    else
+        relay_leg_set_data(t->relay_leg, NULL, NULL, NULL);
+}
+
 void negotiation_configure_relay(struct termination *t)
 {
     g_autoptr(GArray) negotiated = termination_negotiated(t);
     g_autofree struct relay_media *medias = g_new0(struct relay_media, RELAY_MEDIAS_MAX);
+    const struct termination_media *data = NULL;
     guint n = 0;
     for (guint i = 0; i < negotiated->len && n < RELAY_MEDIAS_MAX; i++) {
         const struct sdp_negotiated_media *m =
@@ -177,8 +190,11 @@ void negotiation_configure_relay(struct termination *t)
         const struct termination_media *own = g_ptr_array_index(t->medias, i);
         if (m->kind == SDP_AUDIO || m->kind == SDP_VIDEO)
             describe(&medias[n++], m, own);
+        else if (m->kind == SDP_APPLICATION && (!data || m->direction != SDP_INACTIVE))
+            data = own; /* a rejected one as well: nothing passes by the gate of a medium */
     }
     relay_leg_set_medias(t->relay_leg, medias, n);
+    configure_data(t, data);
     repeat_routes(t);
     while (t->retired->len)
         relay_leg_stats(t->relay_leg, on_retired,
@@ -213,10 +229,10 @@ static json_t *codec_names(const GArray *codecs)
 static json_t *media_json(const struct termination_media *own, enum sdp_direction direction,
                           const GArray *codecs)
 {
-    json_t *media = json_pack("{s:s, s:s, s:s, s:o, s:s}", "mid", own->mid, "mediaType",
-                              sdp_kind_name(own->kind), "direction", sdp_direction_name(direction),
-                              "codecs", codec_names(codecs), "flowStatus",
-                              qos_flow_status_name(qos_flow_get_status(own->flow)));
+    json_t *media =
+        json_pack("{s:s, s:s, s:s, s:o}", "mid", own->mid, "mediaType", sdp_kind_name(own->kind),
+                  "direction", sdp_direction_name(direction), "codecs", codec_names(codecs));
+    policy_add_json(own->flow, true, media);
     if (own->source)
         json_object_set_new(
             media, "source",

@@ -304,11 +304,11 @@ json_t *pipeline_termination_medias_json(const struct pipeline_termination *p)
         const struct wmcf_sink_medium *m = media_resource_medium(p->resource, i);
         if (!*own->mid)
             continue;
-        json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s, s:[s], s:s}", "mid", own->mid, "mediaType",
-                             sdp_kind_name(own->kind), "direction",
-                             sdp_direction_name(SDP_RECVONLY), "codecs", m->codec, "flowStatus",
-                             qos_flow_status_name(qos_flow_get_status(own->flow))));
+        json_t *media = json_pack("{s:s, s:s, s:s, s:[s]}", "mid", own->mid, "mediaType",
+                                  sdp_kind_name(own->kind), "direction",
+                                  sdp_direction_name(SDP_RECVONLY), "codecs", m->codec);
+        policy_add_json(own->flow, false, media);
+        json_array_append_new(array, media);
     }
     return array;
 }

@@ -162,11 +162,22 @@ static void on_first_media(void *user, const char *mid)
     event_notify(t, EVENT_FIRST_MEDIA, mid, NULL);
 }
 
+static const char *const direction_names[] = {[QOS_UPLINK] = "uplink", [QOS_DOWNLINK] = "downlink"};
+
 static void on_media_gated(void *user, const char *mid, enum qos_direction direction)
 {
     struct termination *t = user;
     event_notify(t, EVENT_MEDIA_GATED, mid,
-                 json_pack("{s:s}", "direction", direction == QOS_UPLINK ? "uplink" : "downlink"));
+                 json_pack("{s:s}", "direction", direction_names[direction]));
+}
+
+static void on_policing_discard(void *user, const char *mid, enum qos_direction direction,
+                                uint64_t packets)
+{
+    struct termination *t = user;
+    event_notify(t, EVENT_POLICING_DISCARD, mid,
+                 json_pack("{s:s, s:I}", "direction", direction_names[direction], "packets",
+                           (json_int_t)packets));
 }
 
 static void on_media_inactivity(void *user, const char *mid)
@@ -194,6 +205,7 @@ static const struct relay_leg_ops relay_ops = {
     .dtls = on_dtls,
     .first_media = on_first_media,
     .media_gated = on_media_gated,
+    .policing_discard = on_policing_discard,
     .media_inactivity = on_media_inactivity,
     .released = on_released,
 };
@@ -424,22 +436,28 @@ static bool opens(enum qos_flow_status before, enum qos_flow_status after, enum 
     return !was && (after == QOS_ENABLED || after == one);
 }
 
+static void apply_policy(struct termination *t, struct termination_media *media)
+{
+    struct qos_policy policy = policy_set_for(&t->policies, media->mid);
+    enum qos_flow_status before = qos_flow_get_status(media->flow);
+    enum qos_flow_status after = policy.has_status ? policy.status : before;
+    bool uplink = opens(before, after, QOS_ENABLED_UPLINK);
+    if (uplink && media->kind != SDP_APPLICATION)
+        relay_leg_gate_opened(t->relay_leg, media->mid);
+    qos_flow_apply(media->flow, &policy);
+    if (media->kind != SDP_VIDEO)
+        return;
+    if (uplink)
+        ask_key_frame(t, media->mid);
+    if (opens(before, after, QOS_ENABLED_DOWNLINK))
+        ask_key_frame(media->source, media->source_mid);
+}
+
 void termination_apply_policies(struct termination *t, const struct policy_set *set)
 {
     policy_set_merge(&t->policies, set);
-    for (guint i = 0; i < t->medias->len; i++) {
-        struct termination_media *media = g_ptr_array_index(t->medias, i);
-        enum qos_flow_status before = qos_flow_get_status(media->flow);
-        struct qos_policy policy = policy_set_for(&t->policies, media->mid);
-        qos_flow_apply(media->flow, &policy);
-        if (media->kind != SDP_VIDEO)
-            continue;
-        enum qos_flow_status after = qos_flow_get_status(media->flow);
-        if (opens(before, after, QOS_ENABLED_UPLINK))
-            ask_key_frame(t, media->mid);
-        if (opens(before, after, QOS_ENABLED_DOWNLINK))
-            ask_key_frame(media->source, media->source_mid);
-    }
+    for (guint i = 0; i < t->medias->len; i++)
+        apply_policy(t, g_ptr_array_index(t->medias, i));
 }
 
 void termination_connect_media(struct termination *to, struct termination_media *to_media,

@@ -117,7 +117,8 @@ void termination_set_playing(struct termination *termination);
 void termination_fail(struct termination *termination, enum event event, const char *sentence);
 
 /* --- policy ----------------------------------------------------------------------------------- */
-/* Applies entries that media_policy_check() has passed: gates first, then key frames. */
+/* Applies entries that policy_set_read() has passed: the relay is told that a gate opens, then it
+ * does, then key frames are asked for. */
 void termination_apply_policies(struct termination *termination, const struct policy_set *set);
 
 /* --- routes ----------------------------------------------------------------------------------- */

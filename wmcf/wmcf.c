@@ -11,6 +11,7 @@
 #include "wmcf/admin.h"
 #include "wmcf/context.h"
 #include "wmcf/controller.h"
+#include "wmcf/enforcement.h"
 #include "wmcf/pipeline-templates.h"
 #include "wmcf/termination.h"
 
@@ -20,31 +21,6 @@
 
 #define CLOSING_US G_USEC_PER_SEC
 #define RELEASE_US (5 * G_USEC_PER_SEC)
-
-/* Filters that a crashed process has left are ours if they carry our media port; with ports chosen
- * by the kernel nobody can tell. */
-static struct qos *make_qos(struct conf *conf, GError **error)
-{
-    static const char *const choices[] = {"auto", "tc-bpf", "tc-flower", "relay", NULL};
-    guint port = conf_int(conf, "media", "port");
-    g_autofree char *owner =
-        port ? g_strdup_printf("wmcf-%u", port) : g_strdup_printf("wmcf-pid-%d", (int)getpid());
-    guint terminations = conf_int(conf, "limits", "terminations");
-    struct qos_config config = {
-        .owner = owner,
-        .interfaces = conf_list(conf, "qos", "interfaces"),
-        .trusted = conf_list(conf, "qos", "trusted"),
-        .flows_max = conf_int(conf, "qos", "flows"),
-        .transports_max = terminations,
-        .priority = conf_int(conf, "qos", "priority"),
-        .judged_mark = 1u << conf_int(conf, "qos", "mark_bit"),
-        .default_marking = conf_bool(conf, "qos", "default_marking"),
-    };
-    const char *chosen = conf_string(conf, "qos", "level");
-    while (choices[config.level] && strcmp(choices[config.level], chosen) != 0)
-        config.level++;
-    return qos_new(&config, error);
-}
 
 static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **error)
 {
@@ -67,6 +43,7 @@ static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **err
         .own_ports = conf_int(conf, "limits", "full_ports"),
         .ice_pairs_max = conf_int(conf, "limits", "ice_pairs"),
         .ice_checks_max = conf_int(conf, "limits", "ice_checks"),
+        .discard_report_ms = 1000 * conf_int(conf, "qos", "discard_report"),
         .qos = qos,
     };
     return relay_new(&config, error);
@@ -140,6 +117,7 @@ static void collect(void *user)
     metric_set(pipelines, pl_legs_count(), (const char *const[]){"running"});
     metric_set(pipelines, pl_reaper_pending(), (const char *const[]){"reaping"});
     metric_set(resources, media_resources_count(), NULL);
+    enforcement_collect(wmcf);
     for (guint i = 0; i < relay_workers(wmcf->relay); i++) {
         struct relay_worker_stats s;
         char worker[12];
@@ -263,7 +241,7 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     service_state_start(wmcf);
     pipeline_templates_try(conf);
     const char *socket_path = conf_string(conf, "admin", "socket");
-    if (!(wmcf->qos = make_qos(conf, error)) ||
+    if (!(wmcf->qos = enforcement_new(conf, error)) ||
         !(wmcf->relay = make_relay(conf, wmcf->qos, error)) ||
         !(wmcf->links = link_service_new(conf_string(conf, "control", "trace_file"), error)) ||
         (socket_path && *socket_path && !(wmcf->admin = admin_new(wmcf, socket_path, error))) ||
@@ -271,6 +249,7 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
         wmcf_free(wmcf);
         return NULL;
     }
+    enforcement_start(wmcf);
     return wmcf;
 }
 
@@ -311,6 +290,7 @@ void wmcf_free(struct wmcf *wmcf)
         return;
     GHashTableIter iter;
     void *value;
+    enforcement_stop(wmcf);
     admin_free(wmcf->admin);
     close_links(wmcf);
     g_hash_table_iter_init(&iter, wmcf->controllers);

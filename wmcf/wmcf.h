@@ -19,6 +19,7 @@ const char *service_state_name(enum service_state state);
 struct wmcf {
     struct conf *conf;
     struct qos *qos;
+    char *enforcement_reason; /* qos_level_reason() at the start */
     struct relay *relay;
     struct link_service *links;
     struct http_server *http;
@@ -39,9 +40,9 @@ struct wmcf {
 
 /* Builds everything from the configuration; NULL and *error when a part refuses. Transfer full. */
 struct wmcf *wmcf_new(struct conf *conf, GError **error);
-/* Releases every context, then runs the loop's remaining work until the workers have let go. */
 /* Reads the TLS files again, and says how that went. */
 void wmcf_reload(struct wmcf *wmcf);
+/* Releases every context, then runs the loop's remaining work until the workers have let go. */
 void wmcf_free(struct wmcf *wmcf);
 
 /* --- service-state.c: what the WSFs are told by serviceChange ------------------------------------

@@ -67,7 +67,40 @@ static char *duration(double seconds)
     return g_strdup_printf("%d h %02d min", (int)seconds / 3600, (int)seconds / 60 % 60);
 }
 
+/* Names of RFC 2597, RFC 3246 and RFC 2474. */
+static char *dscp_name(long long dscp)
+{
+    if (dscp == 46)
+        return g_strdup("EF");
+    if (dscp % 8 == 0)
+        return dscp ? g_strdup_printf("CS%lld", dscp / 8) : g_strdup("best effort");
+    if (dscp >= 10 && dscp <= 38 && dscp % 2 == 0)
+        return g_strdup_printf("AF%lld%lld", dscp / 8, dscp % 8 / 2);
+    return g_strdup_printf("DSCP %lld", dscp);
+}
+
 /* --- in words ------------------------------------------------------------------------------ */
+
+static void print_policies(const json_t *policies)
+{
+    static const char *const judges[] = {"kernel", "relay"};
+    printf("  policies     %lld media of %lld peer connections", number_at(policies, "flows"),
+           number_at(policies, "transports"));
+    if (number_at(policies, "interfaces"))
+        printf(", filters on %lld interfaces", number_at(policies, "interfaces"));
+    for (int i = 0; i < 2; i++) {
+        const json_t *judge = json_object_get(policies, judges[i]);
+        long long gate = number_at(judge, "gateDiscarded");
+        long long policing = number_at(judge, "policingDiscarded");
+        long long unattributed = number_at(judge, "unattributedDiscarded");
+        if (gate || policing || unattributed)
+            printf("\n               dropped by the %s: %lld at closed gates, %lld above a rate",
+                   judges[i], gate, policing);
+        if (unattributed)
+            printf(", %lld of no medium", unattributed);
+    }
+    printf("\n");
+}
 
 static void print_status(const json_t *reply)
 {
@@ -80,6 +113,7 @@ static void print_status(const json_t *reply)
            number_at(reply, "pipelines"), number_at(reply, "reaping"));
     printf("  enforcement  %s (%s)\n", text_at(enforcement, "level"),
            text_at(enforcement, "reason"));
+    print_policies(json_object_get(reply, "policies"));
     size_t i;
     const json_t *item;
     json_array_foreach(json_object_get(reply, "links"), i, item)
@@ -150,6 +184,49 @@ static void print_dtls(const json_t *t)
         printf("  DTLS    %s: no keys, so no media can flow\n", text_at(dtls, "state"));
 }
 
+static void print_discards(const json_t *traffic)
+{
+    if (number_at(traffic, "gateDiscarded"))
+        printf("                         %lld dropped at the closed gate\n",
+               number_at(traffic, "gateDiscarded"));
+    if (number_at(traffic, "policingDiscarded"))
+        printf("                         %lld dropped above the rate\n",
+               number_at(traffic, "policingDiscarded"));
+}
+
+/* Of data channels there is no stream: only what passed. */
+static void print_data(const json_t *media)
+{
+    static const char *const ways[] = {"uplink", "downlink"};
+    static const char *const words[] = {"from", "to  "};
+    for (int i = 0; i < 2; i++) {
+        const json_t *traffic = json_object_get(media, ways[i]);
+        printf("      %s the endpoint  %lld packets, %lld octets\n", words[i],
+               number_at(traffic, "packets"), number_at(traffic, "octets"));
+        print_discards(traffic);
+    }
+}
+
+static void print_policy(const json_t *media)
+{
+    const json_t *policing = json_object_get(media, "policing");
+    const json_t *marking = json_object_get(media, "marking");
+    printf(", gate %s", text_at(media, "flowStatus"));
+    if (policing)
+        printf(", at most %lld octets/s with bursts of %lld", number_at(policing, "sdr"),
+               number_at(policing, "mbs"));
+    if (number_at(policing, "pdr"))
+        printf(", peak %lld octets/s within %lld us", number_at(policing, "pdr"),
+               number_at(policing, "dvt"));
+    if (!marking)
+        return;
+    g_autofree char *name = dscp_name(number_at(marking, "dscp"));
+    printf(strcmp(text_at(marking, "taggingBehaviour"), "copy") == 0
+               ? ", marked as it came, else %s"
+               : ", marked %s",
+           name);
+}
+
 static void print_uplink(const json_t *media, bool video)
 {
     const json_t *up = json_object_get(media, "uplink");
@@ -172,9 +249,7 @@ static void print_uplink(const json_t *media, bool video)
                    "asked for\n",
                    number_at(up, "pli"));
     }
-    if (number_at(up, "gateDiscarded"))
-        printf("                         %lld dropped at the closed gate\n",
-               number_at(up, "gateDiscarded"));
+    print_discards(up);
 }
 
 static void print_downlink(const json_t *media, const json_t *negotiated)
@@ -195,9 +270,9 @@ static void print_downlink(const json_t *media, const json_t *negotiated)
         printf(
             "                         %lld not sent: the endpoint has not negotiated that codec\n",
             number_at(down, "noCodec"));
-    if (number_at(down, "gateDiscarded"))
-        printf("                         %lld dropped at the closed gate\n",
-               number_at(down, "gateDiscarded"));
+    print_discards(down);
+    if (number_at(down, "marked"))
+        printf("                         %lld marked\n", number_at(down, "marked"));
 }
 
 static void print_pipeline(const json_t *p)
@@ -233,6 +308,12 @@ static void print_termination(const json_t *reply)
         print_dtls(t);
     }
     const json_t *transport = json_object_get(t, "transport");
+    if (!json_object_get(t, "pipeline"))
+        printf("  policies held by %s\n", text_at(json_object_get(t, "enforcement"), "level"));
+    if (number_at(t, "unattributedDiscarded"))
+        printf("  dropped %lld packets that belong to no medium, or control packets while every "
+               "gate was closed\n",
+               number_at(t, "unattributedDiscarded"));
     if (number_at(transport, "unvalidatedDropped"))
         printf("  dropped %lld packets from addresses that ICE has not validated\n",
                number_at(transport, "unvalidatedDropped"));
@@ -244,14 +325,20 @@ static void print_termination(const json_t *reply)
     json_array_foreach(json_object_get(t, "medias"), i, media)
     {
         g_autofree char *codecs = json_dumps(json_object_get(media, "codecs"), JSON_COMPACT);
-        printf("  mid %s: %s %s %s, gate %s\n", text_at(media, "mid"), text_at(media, "mediaType"),
-               text_at(media, "direction"), codecs, text_at(media, "flowStatus"));
+        printf("  mid %s: %s %s %s", text_at(media, "mid"), text_at(media, "mediaType"),
+               text_at(media, "direction"), codecs);
+        print_policy(media);
+        printf("\n");
         size_t k;
         const json_t *statistics;
         json_array_foreach(json_object_get(t, "statistics"), k, statistics)
         {
             if (strcmp(text_at(statistics, "mid"), text_at(media, "mid")) != 0)
                 continue;
+            if (strcmp(text_at(media, "mediaType"), "application") == 0) {
+                print_data(statistics);
+                continue;
+            }
             print_uplink(statistics, strcmp(text_at(media, "mediaType"), "video") == 0);
             if (!json_object_get(t, "pipeline"))
                 print_downlink(statistics, media);

@@ -95,7 +95,9 @@ static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *mess
     m->termination = context_termination(m->context, termination_id, error);
     return m->termination && refuse_unsupported(message, error) &&
            read_negotiation(message, m, error) &&
-           policy_set_read(wmcf->qos, message, &m->policies, error) &&
+           policy_set_read(m->termination->pipeline ? NULL : wmcf->qos, message, &m->policies,
+                           error) &&
+           policy_set_fits(&m->termination->policies, &m->policies, error) &&
            event_mask_read(message, &m->events, &m->events_said, error) &&
            method_read_app_data(message, &m->app_data, error);
 }
