@@ -20,6 +20,8 @@ struct level_ops {
     void (*add_address)(struct level *level, const struct sockaddr *local);
     void (*add_port)(struct level *level, uint16_t port);
     void (*remove_port)(struct level *level, uint16_t port);
+    /* qos_sweep(), by tc_sweep(); NULL = whatever has the owner's name goes. */
+    char *(*sweep)(struct level *level);
 
     /* Two slots side by side by direction, zeroed; NULL when there is no room. */
     struct qos_slot *(*take_slots)(struct level *level);

@@ -6,6 +6,7 @@
 #include "qos/level.h"
 
 #include "base/problem.h"
+#include "qos/tc.h"
 #include "qos/trust.h"
 
 #include <string.h>
@@ -108,6 +109,18 @@ void qos_report(struct qos *qos, const char *reason, const char *impediment)
     qos->impediment = g_strdup(impediment);
     if (qos->changed)
         qos->changed(qos->changed_user);
+}
+
+char *qos_sweep(struct qos *qos)
+{
+    if (qos->level && qos->ops->sweep)
+        return qos->ops->sweep(qos->level);
+    /* Without BPF, what an earlier run with it has left behind would judge our packets by gates
+     * that nobody moves any more. */
+    struct tc *tc = tc_new(NULL);
+    char *told = tc ? tc_sweep(tc, qos->config.owner, NULL, NULL) : NULL;
+    tc_free(tc);
+    return told;
 }
 
 bool qos_check(const struct qos *qos, const struct qos_policy *policy, GError **error)

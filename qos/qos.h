@@ -84,6 +84,10 @@ void qos_add_address(struct qos *qos, const struct sockaddr *local);
 /* A local UDP port begins and ceases to be ours. Counted. Any thread. */
 void qos_add_port(struct qos *qos, uint16_t port);
 void qos_remove_port(struct qos *qos, uint16_t port);
+/* Takes away the filters that WMCFs which are gone have left on any interface, and our own of an
+ * earlier run where we have none now: called once, when all addresses are known. What was found,
+ * one sentence, transfer full; NULL = nothing. */
+char *qos_sweep(struct qos *qos);
 /* The bit of skb->mark of packets that the kernel has judged; 0 = there are none. */
 uint32_t qos_judged_mark(const struct qos *qos);
 /* Whether the DSCP of what comes from there may be carried on. Any thread. */

@@ -178,15 +178,18 @@ bool tc_is_attached(struct tc *tc, unsigned ifindex, enum tc_hook hook, const ch
     return tc_dump_filters(tc, ifindex, hook, look_at, &survey) && ours->len > 0;
 }
 
-guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name)
+guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name, guint *ret_stayed)
 {
     bool clsact = g_hash_table_contains(tc->made, GUINT_TO_POINTER(ifindex));
     guint removed = 0;
+    *ret_stayed = 0;
     for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++) {
         g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct place));
         struct survey survey = {.name = name, .ours = ours};
         tc_dump_filters(tc, ifindex, hook, look_at, &survey);
-        removed += remove_from(tc, ifindex, hook, ours, 0);
+        guint gone = remove_from(tc, ifindex, hook, ours, 0);
+        removed += gone;
+        *ret_stayed += ours->len - gone;
         clsact |= survey.wmcf_clsact;
     }
     if (clsact)
@@ -196,5 +199,6 @@ guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name)
 
 void tc_detach(struct tc *tc, unsigned ifindex, const char *owner)
 {
-    tc_remove_named(tc, ifindex, tc_claim(tc, owner));
+    guint stayed;
+    tc_remove_named(tc, ifindex, tc_claim(tc, owner), &stayed);
 }

@@ -25,8 +25,8 @@ int tc_send(struct tc *tc, struct nl_msg *message);
 /* A socket that is held as long as the name is ours; -1 when somebody else has it. */
 int tc_name_socket(const char *name);
 void tc_claim_free(void *claim);
-/* tc_detach() by the very name on the filters. How many were removed. */
-guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name);
+/* tc_detach() by the very name on the filters. How many were removed, and how many would not go. */
+guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name, guint *ret_stayed);
 /* The name on a cls_bpf filter, NULL = none or no such filter. Borrowed. */
 const char *tc_filter_name(const struct tc_filter *filter);
 /* The sentence about the last request that failed. */

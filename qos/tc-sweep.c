@@ -42,11 +42,12 @@ struct sweep {
     const char *own;
     bool (*is_wanted)(unsigned ifindex, void *user);
     void *user;
-    GHashTable *dead;    /* name → its socket, held meanwhile */
-    GHashTable *alive;   /* names */
-    GPtrArray *found;    /* names at the interface that is looked at */
-    GHashTable *removed; /* names */
-    GString *where;      /* names of interfaces */
+    GHashTable *dead;  /* name → its socket, held meanwhile */
+    GHashTable *alive; /* names */
+    GPtrArray *found;  /* names at the interface that is looked at */
+    GHashTable *stale; /* names */
+    GString *where;    /* names of interfaces */
+    guint stayed;      /* filters that would not go */
 };
 
 static bool is_dead(struct sweep *sweep, const char *name)
@@ -78,7 +79,7 @@ static void on_filter(const struct tc_filter *filter, void *user)
 
 static void sweep_interface(struct sweep *sweep, unsigned ifindex)
 {
-    bool removed = false;
+    bool any = false;
     g_autofree char *interface = tc_interface(ifindex);
     g_ptr_array_set_size(sweep->found, 0);
     for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++)
@@ -88,13 +89,15 @@ static void sweep_interface(struct sweep *sweep, unsigned ifindex)
         bool goes = strcmp(name, sweep->own) == 0
                         ? !sweep->is_wanted || !sweep->is_wanted(ifindex, sweep->user)
                         : is_dead(sweep, name);
-        /* A name may be there several times; it is removed at the first. */
-        if (!goes || tc_remove_named(sweep->tc, ifindex, name) == 0)
+        guint stayed = 0;
+        /* A name may be there several times; all of it goes at the first. */
+        if (!goes || tc_remove_named(sweep->tc, ifindex, name, &stayed) + stayed == 0)
             continue;
-        g_hash_table_add(sweep->removed, g_strdup(name));
-        removed = true;
+        g_hash_table_add(sweep->stale, g_strdup(name));
+        sweep->stayed += stayed;
+        any = true;
     }
-    if (removed)
+    if (any)
         g_string_append_printf(sweep->where, "%s%s", sweep->where->len ? ", " : "", interface);
 }
 
@@ -114,9 +117,13 @@ static char *sentence(const struct sweep *sweep)
     g_autoptr(GString) names = g_string_new(NULL);
     GHashTableIter iter;
     void *name;
-    g_hash_table_iter_init(&iter, sweep->removed);
+    g_hash_table_iter_init(&iter, sweep->stale);
     while (g_hash_table_iter_next(&iter, &name, NULL))
         g_string_append_printf(names, "%s%s", names->len ? ", " : "", (char *)name);
+    if (sweep->stayed)
+        return g_strdup_printf("stale filters of %s on %s go on judging packets: they cannot be "
+                               "removed without CAP_NET_ADMIN",
+                               names->str, sweep->where->str);
     return g_strdup_printf("removed the stale filters of %s on %s", names->str, sweep->where->str);
 }
 
@@ -131,7 +138,7 @@ char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifin
     g_autoptr(GArray) indexes = g_array_new(FALSE, FALSE, sizeof(unsigned));
     g_autoptr(GHashTable) dead = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_held);
     g_autoptr(GHashTable) alive = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GHashTable) removed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GString) where = g_string_new(NULL);
     struct sweep sweep = {.tc = tc,
@@ -141,7 +148,7 @@ char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifin
                           .dead = dead,
                           .alive = alive,
                           .found = found,
-                          .removed = removed,
+                          .stale = stale,
                           .where = where};
     tc->status = rtnetlink_request(
         tc->netlink, tc_message(RTM_GETQDISC, NLM_F_REQUEST | NLM_F_DUMP, 0, 0, 0, 0, NULL),

@@ -32,7 +32,7 @@ const char *tc_claim(struct tc *tc, const char *owner);
 /* Takes away, on all interfaces, the cls_bpf filters of WMCFs that are gone: they cost, and judge
  * by gates that nobody moves any more. Those under the name of `owner` itself, which a crash has
  * left, go where `is_wanted` does not say that a new one takes their place (NULL = they all go).
- * One sentence about what was removed, transfer full; NULL = nothing. */
+ * One sentence about what was found, transfer full; NULL = nothing. Looking needs no privilege. */
 char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifindex, void *user),
                void *user);
 

@@ -76,6 +76,9 @@ void enforcement_start(struct wmcf *wmcf)
                     conf_string(wmcf->conf, "qos", "level"), reason);
     else
         log_info(NULL, "enforcement by \"%s\": %s", level, reason);
+    g_autofree char *swept = qos_sweep(wmcf->qos);
+    if (swept)
+        log_warning(NULL, "%s", swept);
     qos_set_listener(wmcf->qos, on_changed, wmcf);
 }
 

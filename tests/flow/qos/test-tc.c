@@ -435,6 +435,24 @@ static void test_sweep(void)
     tc_free(alive);
 }
 
+static void sweep_as_nobody(void *data)
+{
+    g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+    g_autofree char *told = tc_sweep(new_tc(), OWNER, NULL, NULL);
+    g_assert_cmpstr(told, ==,
+                    "stale filters of " OWNER " on v0 go on judging packets: they cannot be "
+                    "removed without CAP_NET_ADMIN");
+}
+
+static void test_sweep_without_privilege(void)
+{
+    if (!with_veth())
+        return;
+    crash("v0", OWNER);
+    ground_in_child(sweep_as_nobody, NULL);
+    each_hook_has("v0", OWNER "+clsact", 1);
+}
+
 static void test_cost(void)
 {
     if (!with_veth())
@@ -474,6 +492,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tc/two-owners", test_two_owners);
     g_test_add_func("/tc/same-port", test_same_port);
     g_test_add_func("/tc/sweep", test_sweep);
+    g_test_add_func("/tc/sweep-without-privilege", test_sweep_without_privilege);
     g_test_add_func("/tc/cost", test_cost);
     return g_test_run();
 }
