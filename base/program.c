@@ -102,6 +102,16 @@ static bool only_asked(const struct program *program, const struct conf *conf, i
     return options.dump || options.check;
 }
 
+struct conf *program_reload(const struct program *program, GError **error)
+{
+    struct conf *conf = conf_load(program->name, program->keys, program->n_keys,
+                                  options.file ? options.file : program->default_file,
+                                  !options.file, (const char *const *)options.sets, error);
+    if (conf && program->check && !program->check(conf, error))
+        g_clear_pointer(&conf, conf_free);
+    return conf;
+}
+
 struct conf *program_start(const struct program *program, int argc, char **argv, int *ret_status)
 {
     GError *error = NULL;
@@ -117,9 +127,7 @@ struct conf *program_start(const struct program *program, int argc, char **argv,
         *ret_status = print_fsm(program);
     } else {
         log_init(program->name, LOG_FORMAT_AUTO, LOG_INFO);
-        conf = conf_load(program->name, program->keys, program->n_keys,
-                         options.file ? options.file : program->default_file, !options.file,
-                         (const char *const *)options.sets, &error);
+        conf = program_reload(program, &error);
         if (!conf || !apply_log(program, conf, &error))
             *ret_status = program_complain(program, error);
         else if (!only_asked(program, conf, ret_status))

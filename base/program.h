@@ -23,6 +23,8 @@ struct program {
     size_t n_keys;
     const GOptionEntry *options;    /* the program's own, NULL-terminated; may be NULL */
     const struct program_fsm *fsms; /* ends with a NULL name */
+    /* What the table of keys cannot see of the values, for --check-config too. May be NULL. */
+    bool (*check)(const struct conf *conf, GError **error);
     /* Another verb of the program's own: true when it was asked for and has been done, with
      * *ret_status set. Called with the configuration loaded. May be NULL. */
     bool (*verb)(const struct conf *conf, int *ret_status);
@@ -32,5 +34,8 @@ struct program {
  * or NULL when the process shall end with *ret_status: an option that only prints has been done, or
  * a mistake has been told on stderr. */
 struct conf *program_start(const struct program *program, int argc, char **argv, int *ret_status);
+/* The configuration as its sources are now, the command line of program_start() included. Transfer
+ * full; NULL and *error when it is not valid. */
+struct conf *program_reload(const struct program *program, GError **error);
 /* Tells the error on stderr, frees it, returns EXIT_FAILURE. */
 int program_complain(const struct program *program, GError *error);

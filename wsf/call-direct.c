@@ -106,13 +106,13 @@ static void direct_offer(struct media_step *step, const struct media_offer *offe
 static void direct_accept(struct media_step *step, const char *answer, json_t *routes)
 {
     json_decref(routes);
-    step->leg->ice_connected = true;
+    step->leg->ice_connected = step->leg->dtls_connected = true;
     finish_later(step, NULL, NULL);
 }
 
 static void direct_answer(struct media_step *step, const struct media_question *question)
 {
-    step->leg->ice_connected = true;
+    step->leg->ice_connected = step->leg->dtls_connected = true;
     pass_on(step, question->source);
 }
 

@@ -4,14 +4,15 @@
  * meanwhile finds nothing; what such a late response has created is released here, in one place. */
 #define LOG_CATEGORY "call"
 #include "wsf/call-direct.h"
+#include "wsf/call-quality.h"
 #include "wsf/call-resource.h"
 #include "wsf/call.h"
 
 #include <string.h>
 
-static const char *const events[] = {"iceConnected",   "iceFailed",  "consentExpired",
-                                     "dtlsConnected",  "dtlsFailed", "hangingTermination",
-                                     "resourceFailure"};
+static const char *const events[] = {"iceConnected",    "iceFailed",  "consentExpired",
+                                     "dtlsConnected",   "dtlsFailed", "hangingTermination",
+                                     "resourceFailure", "mediaGated", "policingDiscard"};
 
 /* --- steps ---------------------------------------------------------------------------------------
  */
@@ -48,7 +49,9 @@ void media_step_finish(struct media_step *step, const char *sdp, const GError *e
     step->error = error;
     step->done(step);
     json_decref(step->user_data);
-    json_decref(step->gates);
+    json_decref(step->policy);
+    json_decref(step->members);
+    g_clear_pointer(&step->refused_by, g_ptr_array_unref);
     g_free(step->session_id);
     g_free(step->wmcf);
     g_free(step);
@@ -173,8 +176,96 @@ static void send_step(struct media_step *step, const char *method, json_t *membe
     wmcf_pool_request(step->wsf->pool, step->wmcf, method, members, on_response, step);
 }
 
+/* --- with a policy -------------------------------------------------------------------------------
+ *
+ * Only an enforcement level can hold policing and marking, and a media centre that has none, or no
+ * room, refuses the whole message. While there is no context yet another media centre may have
+ * one; after that the policy decides whether the call goes on without (enforcement = best-effort).
+ */
+
+static void on_policy_response(const struct link_response *response, void *user);
+
+static void ask_with_policy(struct media_step *step)
+{
+    json_t *members = json_copy(step->members);
+    if (json_array_size(step->policy) > 0)
+        json_object_set(members, "mediaPolicy", step->policy);
+    wmcf_pool_request(step->wsf->pool, step->wmcf, step->method, members, on_policy_response, step);
+}
+
+/* Both are stolen; the policy may be NULL. */
+static void send_with_policy(struct media_step *step, const char *method, json_t *members,
+                             json_t *policy)
+{
+    step->method = method;
+    step->members = members;
+    step->policy = policy;
+    ask_with_policy(step);
+}
+
+static bool ask_elsewhere(struct media_step *step, struct leg *leg, const GError *refusal)
+{
+    struct session *session = leg->session;
+    struct log_ids ids = {.session = step->session_id, .link = step->wmcf};
+    if (!step->new_context || session->context_id)
+        return false;
+    if (!step->refused_by)
+        step->refused_by = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(step->refused_by, g_strdup(step->wmcf));
+    const char *other = wmcf_pool_choose_other(step->wsf->pool, step->refused_by);
+    if (!other)
+        return false;
+    log_info(&ids, "policy not held by this media centre, asking %s: %s", other, refusal->message);
+    quality_count_refusal("elsewhere");
+    g_free(step->wmcf);
+    g_free(session->wmcf);
+    step->wmcf = g_strdup(other);
+    session->wmcf = g_strdup(other);
+    session_changed(session);
+    ask_with_policy(step);
+    return true;
+}
+
+static bool ask_without(struct media_step *step, struct leg *leg, const GError *refusal)
+{
+    struct log_ids ids = {.session = step->session_id, .link = step->wmcf};
+    const struct offer_template *medias = leg->negotiated ? leg->negotiated : leg->session->wanted;
+    if (leg->without_policy || !quality_is_optional(step->wsf, leg, medias))
+        return false;
+    log_warning(&ids, "policy not held by the media centre, continuing with gates alone: %s",
+                refusal->message);
+    quality_count_refusal("without");
+    leg->without_policy = true;
+    json_t *gates = quality_gates(step->policy);
+    json_decref(step->policy);
+    step->policy = gates;
+    ask_with_policy(step);
+    return true;
+}
+
+static void on_policy_response(const struct link_response *response, void *user)
+{
+    struct media_step *step = user;
+    struct leg *leg = leg_of(step);
+    g_autoptr(GError) error = NULL;
+    if (leg && response->success && step->policy)
+        quality_in_force(step->wsf, leg, g_steal_pointer(&step->policy));
+    if (!leg || response->success ||
+        problem_code(response->error) != PROBLEM_ENFORCEMENT_UNAVAILABLE) {
+        on_response(response, step);
+        return;
+    }
+    if (ask_elsewhere(step, leg, response->error) || ask_without(step, leg, response->error))
+        return;
+    quality_count_refusal("refused");
+    problem_set(&error, PROBLEM_QOS_RESOURCES_UNAVAILABLE,
+                "no media centre can hold the quality of service of this call");
+    media_step_finish(step, NULL, error);
+}
+
 /* `add` while the leg has no termination, else `modify`. */
-static void send_description(struct media_step *step, json_t *members)
+static void send_description(struct media_step *step, json_t *members,
+                             const struct offer_template *medias)
 {
     const struct leg *leg = step->leg;
     if (leg->termination_id) {
@@ -194,7 +285,7 @@ static void send_description(struct media_step *step, json_t *members)
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++)
         json_array_append_new(wanted_events, json_string(events[i]));
     json_object_set_new(members, "events", wanted_events);
-    send_step(step, "add", members);
+    send_with_policy(step, "add", members, quality_at_start(step->wsf, leg, medias));
 }
 
 /* --- the anchored way ----------------------------------------------------------------------------
@@ -207,7 +298,7 @@ static void anchored_offer(struct media_step *step, const struct media_offer *of
     if (offer->restart_ice)
         json_object_set_new(members, "restartIce", json_true());
     step->sdp_member = "sdpOffer";
-    send_description(step, members);
+    send_description(step, members, offer->wanted);
 }
 
 static void anchored_accept(struct media_step *step, const char *answer, json_t *routes)
@@ -225,7 +316,7 @@ static void anchored_answer(struct media_step *step, const struct media_question
     json_object_set_new(members, "sdpOffer", json_string(question->sdp));
     json_object_set_new(members, "answerTemplate", offer_template_json(question->limit));
     step->sdp_member = "sdpAnswer";
-    send_description(step, members);
+    send_description(step, members, question->limit);
 }
 
 static void anchored_rollback(struct media_step *step)
@@ -235,55 +326,12 @@ static void anchored_rollback(struct media_step *step)
     send_step(step, "modify", members);
 }
 
-/* The policy without what only an enforcement level can hold. */
-static json_t *gates_of(const json_t *policy)
-{
-    json_t *gates = json_deep_copy(policy);
-    size_t i;
-    json_t *item;
-    json_array_foreach(gates, i, item)
-    {
-        json_object_del(item, "policing");
-        json_object_del(item, "marking");
-    }
-    return gates;
-}
-
-static void on_policy_set(const struct link_response *response, void *user)
-{
-    struct media_step *step = user;
-    const struct leg *leg = leg_of(step);
-    g_autoptr(GError) error = NULL;
-    if (response->success || problem_code(response->error) != PROBLEM_ENFORCEMENT_UNAVAILABLE) {
-        on_response(response, step);
-        return;
-    }
-    struct log_ids ids = {.session = step->session_id};
-    if (leg && step->gates) {
-        /* A refused policy has changed nothing, so the whole is asked again. */
-        log_warning(&ids, "policy not held by the media centre, continuing with gates alone: %s",
-                    response->error->message);
-        send_step(step, "modify", g_steal_pointer(&step->gates));
-        return;
-    }
-    problem_set(&error, PROBLEM_QOS_RESOURCES_UNAVAILABLE,
-                "no media centre can hold the quality of service of this call");
-    media_step_finish(step, NULL, error);
-}
-
 static void anchored_set(struct media_step *step, json_t *routes, json_t *policy)
 {
-    const struct session *session = step->leg->session;
     json_t *members = address_of(step->leg);
     if (routes)
         json_object_set_new(members, "routes", routes);
-    if (policy && policy_best_effort(step->wsf->policy, session->policy)) {
-        step->gates = json_copy(members);
-        json_object_set_new(step->gates, "mediaPolicy", gates_of(policy));
-    }
-    if (policy)
-        json_object_set_new(members, "mediaPolicy", policy);
-    wmcf_pool_request(step->wsf->pool, step->wmcf, "modify", members, on_policy_set, step);
+    send_with_policy(step, "modify", members, policy);
 }
 
 static void anchored_candidates(struct media_step *step, const json_t *candidates, bool end)
@@ -350,21 +398,10 @@ json_t *media_routes(const struct leg *a, const struct leg *b)
     return routes;
 }
 
-static struct policy_caller caller_of(const struct wsf *wsf, const struct session *session)
-{
-    const struct endpoint *caller = registrar_endpoint(wsf->registrar, session->caller->endpoint);
-    return (struct policy_caller){session->subject, caller ? caller->kind : ENDPOINT_CLIENT};
-}
-
-json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
-{
-    const struct policy_caller from = caller_of(wsf, leg->session);
-    return policy_media_json(wsf->policy, &from, leg->session->called, leg->negotiated);
-}
-
 bool media_permit(const struct wsf *wsf, const struct session *session,
                   struct offer_template *wanted, GError **error)
 {
-    const struct policy_caller from = caller_of(wsf, session);
+    const struct endpoint *caller = registrar_endpoint(wsf->registrar, session->caller->endpoint);
+    const struct policy_caller from = {session->subject, caller ? caller->kind : ENDPOINT_CLIENT};
     return policy_limit_media(wsf->policy, &from, session->called, wanted, error);
 }

@@ -31,7 +31,10 @@ struct media_step {
     guint leg_index, leg_serial;
     bool new_context;
     const char *sdp_member;
-    json_t *gates; /* what is asked instead of a policy that cannot be held */
+    /* Of a request with a policy, to ask again: elsewhere, or without what cannot be held. */
+    const char *method;
+    json_t *members, *policy;
+    GPtrArray *refused_by; /* media centres that could not hold it */
     media_fn done;
 };
 
@@ -95,8 +98,8 @@ void media_step_finish(struct media_step *step, const char *sdp, const GError *e
 
 /* The routes between two legs for what is in force on both. Transfer full. */
 json_t *media_routes(const struct leg *a, const struct leg *b);
-/* The gates and limits of a leg once both sides are connected, by the policy of its call. Transfer
- * full. */
+/* The gates and limits of a leg once both sides are connected, by the policy of its call, to take
+ * the place of those in force (call-quality.c). Transfer full. */
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg);
 /* Takes out of what somebody would like what the policy of the call does not permit.
  * NOT_AUTHORIZED when nothing is left. */

@@ -34,6 +34,7 @@ static void compare_leg(struct wsf *wsf, struct leg *leg, const json_t *terminat
 {
     const char *state = json_string_value(json_object_get(termination, "state"));
     const json_t *ice = json_object_get(termination, "ice");
+    const json_t *dtls = json_object_get(termination, "dtls");
     bool offering = json_is_true(json_object_get(termination, "offerPending"));
     if (!termination) {
         json_auto_t *details = json_pack("{s:s}", "reason", "the termination is gone");
@@ -46,8 +47,11 @@ static void compare_leg(struct wsf *wsf, struct leg *leg, const json_t *terminat
         notify_event(wsf, leg, "dtlsFailed", details);
     } else if (g_strcmp0(state, "disconnected") == 0) {
         notify_event(wsf, leg, "consentExpired", NULL);
-    } else if (!leg->ice_connected && json_is_true(json_object_get(ice, "connected"))) {
-        notify_event(wsf, leg, "iceConnected", NULL);
+    } else {
+        if (!leg->ice_connected && json_is_true(json_object_get(ice, "connected")))
+            notify_event(wsf, leg, "iceConnected", NULL);
+        if (!leg->dtls_connected && json_is_true(json_object_get(dtls, "connected")))
+            notify_event(wsf, leg, "dtlsConnected", NULL);
     }
     if (offering && leg->offer != OFFER_OURS && !leg->session->change)
         media_rollback(media_step_new(wsf, leg, on_withdrawn));

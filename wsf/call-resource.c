@@ -100,7 +100,7 @@ static void on_added(const struct link_response *response, void *user)
             given_of(session->wanted, json_object_get(response->message, "medias"), &error);
         if (given) {
             leg_set_negotiated(leg, NULL, given);
-            leg->ice_connected = true; /* nothing lies between the two */
+            leg->ice_connected = leg->dtls_connected = true; /* nothing lies between the two */
         }
     }
     /* What the media centre does not like of it is the operator's fault and not the caller's. */

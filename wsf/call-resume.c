@@ -3,6 +3,7 @@
  * the ends, which are kept until they are acknowledged. Everything open is said again or made anew
  * when the endpoint is back, so nothing has to be remembered about what it may have heard. */
 #define LOG_CATEGORY "call"
+#include "wsf/call-quality.h"
 #include "wsf/call.h"
 
 static json_t *listed(const char *media_session_id, const char *state, const char *pending)
@@ -96,8 +97,10 @@ void client_resumed(struct wsf *wsf, struct endpoint *endpoint)
     g_autoptr(GPtrArray) legs = session_table_legs_of(wsf->sessions, endpoint->number);
     for (guint i = 0; i < legs->len; i++) {
         struct leg *leg = g_ptr_array_index(legs, i);
-        if (leg_is_live(leg))
-            resume_leg(wsf, leg);
+        if (!leg_is_live(leg))
+            continue;
+        quality_tell_again(wsf, leg);
+        resume_leg(wsf, leg);
     }
 }
 

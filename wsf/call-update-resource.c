@@ -203,6 +203,14 @@ void call_update_target_over(struct wsf *wsf, struct leg *leg, const GError *err
     change_fail(wsf, change, error ? error : own, leg);
 }
 
+void call_update_renumber(struct session *session, const struct policy *former,
+                          const struct policy *policy)
+{
+    struct call_change *change = session->change;
+    if (change && change->kind == CHANGE_RESOURCE)
+        change->policy = policy_row_by_name(policy, policy_row_name(former, change->policy));
+}
+
 /* --- the change over -----------------------------------------------------------------------------
  */
 

@@ -16,6 +16,13 @@ static gint64 seconds_from_now(const struct wsf *wsf, const char *key)
     return loop_now() + conf_int(wsf->conf, "call", key) * G_USEC_PER_SEC;
 }
 
+/* The media centre has refused: only that it cannot hold the policy is a cause of its own. */
+static enum disc_cause media_cause(const GError *error)
+{
+    return problem_code(error) == PROBLEM_QOS_RESOURCES_UNAVAILABLE ? DISC_QOS_LOST
+                                                                    : DISC_MEDIA_FAILURE;
+}
+
 /* --- calling -------------------------------------------------------------------------------------
  */
 
@@ -50,7 +57,7 @@ static void on_branch_offer(struct media_step *step)
         return;
     bool first = session->phase == CALL_PREPARING;
     if (first && step->error) {
-        call_end(wsf, session, DISC_MEDIA_FAILURE, step->error, NULL, NULL);
+        call_end(wsf, session, media_cause(step->error), step->error, NULL, NULL);
         return;
     }
     if (first) {
@@ -60,7 +67,7 @@ static void on_branch_offer(struct media_step *step)
     if (!leg_is_live(leg)) {
         media_release(wsf, leg);
     } else if (step->error) {
-        call_branch_end(wsf, leg, DISC_MEDIA_FAILURE, step->error, false);
+        call_branch_end(wsf, leg, media_cause(step->error), step->error, false);
     } else if (!leg->endpoint) {
         call_answered_by(wsf, leg, NULL); /* a resource: its way has set what it gives */
     } else if (leg_offer(leg, step->sdp, 0, &error)) {
@@ -212,8 +219,8 @@ static void on_caller_offer(struct media_step *step)
     if (!step->session)
         return;
     if (step->error || !leg_offer(step->leg, step->sdp, 0, &error)) {
-        call_end(step->wsf, step->session, DISC_MEDIA_FAILURE, step->error ? step->error : error,
-                 NULL, NULL);
+        const GError *why = step->error ? step->error : error;
+        call_end(step->wsf, step->session, media_cause(why), why, NULL, NULL);
         return;
     }
     leg_send_offer(step->wsf, step->leg, step->user_data);
@@ -389,9 +396,7 @@ static void on_gate(struct media_step *step)
     if (!session)
         return;
     if (step->error) {
-        bool quality = problem_code(step->error) == PROBLEM_QOS_RESOURCES_UNAVAILABLE;
-        call_end(step->wsf, session, quality ? DISC_QOS_LOST : DISC_MEDIA_FAILURE, step->error,
-                 NULL, NULL);
+        call_end(step->wsf, session, media_cause(step->error), step->error, NULL, NULL);
         return;
     }
     step->leg->gate_open = true;
@@ -407,7 +412,7 @@ void call_check_connected(struct wsf *wsf, struct session *session)
 {
     struct leg *caller = session->caller, *winner = session->winner;
     if (session->phase != CALL_CONNECTING || session->gates_asked || !leg_is_established(caller) ||
-        !caller->ice_connected || !winner->ice_connected)
+        !leg_is_connected(caller) || !leg_is_connected(winner))
         return;
     session->gates_asked = true;
     session->connect_deadline = 0;

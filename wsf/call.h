@@ -13,6 +13,7 @@
  *   call-client.c   requests to endpoints and responses to theirs
  *   call-resume.c   loss and resumption of an endpoint: what is said again, what is made anew
  *   call-media.c    how descriptions are made (call-media.h)
+ *   call-quality.c  gates, policing and marking (call-quality.h)
  *   call-reconcile.c  what was missed while a control link was away
  *
  * A session that has ended stays valid until the present dispatch is over.
@@ -109,6 +110,9 @@ struct leg_former {
     bool unheard;
 };
 struct leg_former call_update_former(const struct leg *leg);
+/* Rows of the policy table have other numbers from now on. */
+void call_update_renumber(struct session *session, const struct policy *former,
+                          const struct policy *policy);
 /* Forgets the change of a session that ends. */
 void call_change_free(struct session *session);
 

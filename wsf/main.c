@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: start, signals, end; --add-user. SIGTERM ends for a restart or drains, as
- * configured, SIGINT drains, a second one ends at once; SIGHUP reads credentials and keys again. */
+ * configured, SIGINT drains, a second one ends at once; SIGHUP reads credentials, keys and the
+ * policy table again. */
 #define LOG_CATEGORY "main"
 #include "base/ids.h"
 #include "base/log.h"
@@ -8,6 +9,7 @@
 #include "base/program.h"
 #include "base/sd-notify.h"
 #include "wsf/auth-basic.h"
+#include "wsf/call-resource.h"
 #include "wsf/server.h"
 #include "wsf/wsf.h"
 
@@ -36,6 +38,14 @@ static const GOptionEntry options[] = {
     {NULL},
 };
 
+static bool check(const struct conf *conf, GError **error)
+{
+    struct policy *policy = policy_new(conf, error);
+    bool valid = policy != NULL;
+    policy_free(policy);
+    return valid && resource_check(conf, error);
+}
+
 static bool add_user_verb(const struct conf *conf, int *ret_status);
 
 static const struct program_fsm fsms[] = {{"session", session_print_fsm}, {NULL}};
@@ -49,6 +59,7 @@ static const struct program program = {
     .n_keys = G_N_ELEMENTS(keys),
     .options = options,
     .fsms = fsms,
+    .check = check,
     .verb = add_user_verb,
 };
 
@@ -75,8 +86,13 @@ static void on_signal(int signo)
 
 static gboolean on_hangup(gpointer user)
 {
+    g_autoptr(GError) error = NULL;
     loop_mark("reload");
-    wsf_reload(the_wsf);
+    struct conf *conf = program_reload(&program, &error);
+    if (!conf)
+        log_error(NULL, "the configuration is not read again: %s", error->message);
+    wsf_reload(the_wsf, conf);
+    conf_free(conf);
     return G_SOURCE_CONTINUE;
 }
 

@@ -3,6 +3,7 @@
  * finds its session by media centre and context; what finds nothing is late and of no interest,
  * except a hanging termination, which nobody else would ever release. */
 #define LOG_CATEGORY "notify"
+#include "wsf/call-quality.h"
 #include "wsf/call.h"
 
 #include <string.h>
@@ -57,6 +58,14 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
         call_check_connected(wsf, leg->session);
         return;
     }
+    if (strcmp(event, "dtlsConnected") == 0) {
+        bool news = !leg->dtls_connected;
+        leg->dtls_connected = true;
+        if (news)
+            session_changed(leg->session);
+        call_check_connected(wsf, leg->session);
+        return;
+    }
     if (strcmp(event, "endOfStream") == 0) {
         call_end(wsf, leg->session, DISC_NORMAL, NULL, NULL, NULL);
         return;
@@ -84,6 +93,11 @@ static void release_termination(struct wsf *wsf, const char *wmcf, const char *c
         on_termination_released, NULL);
 }
 
+static bool is_of_quality(const char *event)
+{
+    return strcmp(event, "mediaGated") == 0 || strcmp(event, "policingDiscard") == 0;
+}
+
 static void on_notify(const char *wmcf, const json_t *message, void *user)
 {
     struct wsf *wsf = user;
@@ -99,7 +113,10 @@ static void on_notify(const char *wmcf, const json_t *message, void *user)
         return;
     }
     struct leg *leg = session_leg_of_termination(session, termination_id);
-    if (leg && leg_is_live(leg))
+    if (leg && leg_is_live(leg) && is_of_quality(event))
+        quality_event(wsf, leg, event, json_string_value(json_object_get(message, "mid")),
+                      json_object_get(message, "details"));
+    else if (leg && leg_is_live(leg))
         notify_event(wsf, leg, event, json_object_get(message, "details"));
     else if (!leg && strcmp(event, "hangingTermination") == 0)
         release_termination(wsf, wmcf, context_id, termination_id);
@@ -146,6 +163,7 @@ static void on_context_found(const char *wmcf, const char *context_id, void *use
 static void on_reconciled(const char *wmcf, void *user)
 {
     call_network_media_back(user, wmcf);
+    quality_follow(user, wmcf); /* the table may be another one than before a restart */
 }
 
 static bool knows_context(const char *wmcf, const char *context_id, void *user)

@@ -5,8 +5,12 @@
 #include "wsf/policy.h"
 
 #include "base/problem.h"
+#include "wsf/dscp.h"
 
 #include <string.h>
+
+/* What a packet may have; a burst below it would never let one pass. */
+#define PACKET_MAX 1500
 
 /* Who a row is about: patterns of identities and kinds of endpoints. */
 struct party {
@@ -18,12 +22,13 @@ struct policy_row {
     char *name; /* of the section, as it stands in the file */
     struct party from, to;
     guint media; /* bits of enum media_kind; 0: the call, and all of them */
+    enum policy_side side;
     bool permit, direct_media, application, best_effort;
-    const char *flow_status;
+    char *flow_status;
     gint64 sdr, mbs, pdr, dvt; /* policing; 0 = not */
-    const char *tagging;       /* "mark", "copy" or NULL */
-    gint64 dscp;
-    guint media_max; /* 0 = not limited */
+    char *tagging;             /* "mark", "copy" or NULL */
+    int dscp;                  /* -1: not said */
+    guint media_max;           /* 0 = not limited */
     struct policy_limits limits;
 };
 
@@ -103,6 +108,8 @@ static void row_clear(void *data)
 {
     struct policy_row *row = data;
     g_free(row->name);
+    g_free(row->flow_status);
+    g_free(row->tagging);
     party_finish(&row->from);
     party_finish(&row->to);
 }
@@ -124,27 +131,70 @@ static guint read_media(const struct conf *conf, const char *section, GError **e
     return media;
 }
 
-static void read_qos(const struct conf *conf, struct policy_row *row)
+static bool read_marking(const struct conf *conf, struct policy_row *row, GError **error)
 {
     const char *tagging = conf_string(conf, row->name, "tagging");
-    row->flow_status = conf_string(conf, row->name, "flow_status");
+    const char *dscp = conf_string(conf, row->name, "dscp");
+    guint value = 0;
+    row->dscp = -1;
+    if (dscp && !dscp_parse(dscp, &value, error)) {
+        g_prefix_error(error, "[%s] dscp: ", row->name);
+        return false;
+    }
+    if (dscp)
+        row->dscp = (int)value;
+    if (strcmp(tagging, "default") != 0)
+        row->tagging = g_strdup(tagging);
+    else if (dscp)
+        row->tagging = g_strdup("mark");
+    if (row->dscp >= 0 || g_strcmp0(row->tagging, "mark") != 0)
+        return true;
+    problem_set(error, PROBLEM_INVALID_MESSAGE, "[%s] tagging = mark needs dscp", row->name);
+    return false;
+}
+
+static bool read_policing(const struct conf *conf, struct policy_row *row, GError **error)
+{
     row->sdr = conf_int(conf, row->name, "police_rate");
     row->mbs = conf_int(conf, row->name, "police_burst");
     row->pdr = conf_int(conf, row->name, "police_peak_rate");
     row->dvt = conf_int(conf, row->name, "police_tolerance");
-    row->tagging = strcmp(tagging, "default") == 0 ? NULL : tagging;
-    row->dscp = conf_int(conf, row->name, "dscp");
+    bool small = row->mbs > 0 && row->mbs < PACKET_MAX && row->media != 1u << MEDIA_AUDIO;
+    bool whole = (row->sdr > 0) == (row->mbs > 0) && (row->pdr > 0) == (row->dvt > 0) &&
+                 (row->sdr > 0 || row->pdr == 0);
+    if (!whole)
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "[%s] police_rate and police_burst belong together, and police_peak_rate and "
+                    "police_tolerance may be added to them together",
+                    row->name);
+    else if (small)
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "[%s] police_burst is below %d octets, so that a large packet would never pass",
+                    row->name, PACKET_MAX);
+    else if (row->pdr && row->pdr < row->sdr)
+        problem_set(error, PROBLEM_INVALID_MESSAGE, "[%s] police_peak_rate is below police_rate",
+                    row->name);
+    return whole && !small && (!row->pdr || row->pdr >= row->sdr);
 }
 
-static bool check_row(const struct policy_row *row, GError **error)
+/* What a side is about can be nothing but what is told to a media centre. */
+static bool read_side(const struct conf *conf, struct policy_row *row, GError **error)
 {
-    if ((row->sdr > 0) == (row->mbs > 0) && (row->pdr > 0) == (row->dvt > 0) &&
-        (row->sdr > 0 || row->pdr == 0))
+    const char *side = conf_string(conf, row->name, "side");
+    row->side = strcmp(side, "caller") == 0   ? POLICY_CALLER
+                : strcmp(side, "callee") == 0 ? POLICY_CALLEE
+                                              : POLICY_BOTH;
+    const struct policy_limits *limits = &row->limits;
+    bool more = !row->permit || row->direct_media || row->application || row->media_max ||
+                limits->calls_per_caller || limits->calls_per_callee ||
+                limits->attempts_per_caller || limits->attempts_per_callee;
+    if (row->side == POLICY_BOTH || !more)
         return true;
-    problem_set(error, PROBLEM_INVALID_MESSAGE,
-                "[%s] police_rate and police_burst belong together, and police_peak_rate and "
-                "police_tolerance may be added to them together",
-                row->name);
+    problem_set(
+        error, PROBLEM_INVALID_MESSAGE,
+        "[%s] is about the media of one side (side = %s) and can neither permit, forbid nor "
+        "limit a call; say that in a row without side",
+        row->name, side);
     return false;
 }
 
@@ -165,9 +215,11 @@ static bool add_row(struct policy *policy, const struct conf *conf, const char *
         .attempts_per_caller = conf_int(conf, section, "attempts_per_caller"),
         .attempts_per_callee = conf_int(conf, section, "attempts_per_callee"),
     };
-    read_qos(conf, &row);
+    row.flow_status = g_strdup(conf_string(conf, section, "flow_status"));
     bool good = !media_error && read_party(&row.from, conf, section, "from", error) &&
-                read_party(&row.to, conf, section, "to", error) && check_row(&row, error);
+                read_party(&row.to, conf, section, "to", error) &&
+                read_policing(conf, &row, error) && read_marking(conf, &row, error) &&
+                read_side(conf, &row, error);
     if (media_error)
         g_propagate_error(error, media_error);
     g_array_append_val(policy->rows, row);
@@ -176,7 +228,8 @@ static bool add_row(struct policy *policy, const struct conf *conf, const char *
 
 static void add_default(struct policy *policy)
 {
-    struct policy_row row = {.name = g_strdup(""), .permit = true, .flow_status = "ENABLED"};
+    struct policy_row row = {.name = g_strdup(""), .permit = true, .dscp = -1};
+    row.flow_status = g_strdup("ENABLED");
     read_party(&row.from, NULL, NULL, NULL, NULL);
     read_party(&row.to, NULL, NULL, NULL, NULL);
     g_array_append_val(policy->rows, row);
@@ -215,20 +268,28 @@ static const struct policy_row *get_row(const struct policy *policy, guint row)
 /* --- decisions -----------------------------------------------------------------------------------
  */
 
-/* The first row that fits; media 0 asks about the call itself. The default fits everything. */
-static guint find_row(const struct policy *policy, const struct policy_caller *from, const char *to,
-                      guint media)
+/* The first row that fits; media 0 asks about the call itself, POLICY_BOTH about what holds for the
+ * call and not for one side's media. The default fits everything. */
+static guint find_side_row(const struct policy *policy, const struct policy_caller *from,
+                           const char *to, enum policy_side side, guint media)
 {
     g_autofree char *lower_from = g_ascii_strdown(from->identity, -1);
     g_autofree char *lower_to = g_ascii_strdown(to, -1);
     for (guint i = 0; i < policy->rows->len; i++) {
         const struct policy_row *row = get_row(policy, i);
         if ((row->media == 0 || (row->media & media)) &&
+            (row->side == POLICY_BOTH || row->side == side) &&
             party_fits(&row->from, lower_from, 1u << from->kind) &&
             party_fits(&row->to, lower_to, 0))
             return i;
     }
     return policy->rows->len - 1;
+}
+
+static guint find_row(const struct policy *policy, const struct policy_caller *from, const char *to,
+                      guint media)
+{
+    return find_side_row(policy, from, to, POLICY_BOTH, media);
 }
 
 bool policy_permit(const struct policy *policy, const struct policy_caller *from, const char *to,
@@ -289,23 +350,28 @@ static json_t *fragment(const struct policy_row *row, const char *mid)
     }
     if (row->tagging) {
         json_t *marking = json_pack("{s:s}", "taggingBehaviour", row->tagging);
-        if (strcmp(row->tagging, "mark") == 0)
+        if (row->dscp >= 0)
             json_object_set_new(marking, "dscp", json_integer(row->dscp));
         json_object_set_new(item, "marking", marking);
     }
     return item;
 }
 
-json_t *policy_media_json(const struct policy *policy, const struct policy_caller *from,
-                          const char *to, const struct offer_template *medias)
+static const struct policy_row *leg_row(const struct policy *policy, const struct policy_leg *leg,
+                                        guint media)
 {
-    const struct policy_row *whole = get_row(policy, find_row(policy, from, to, 0));
+    return get_row(policy, find_side_row(policy, &leg->from, leg->to, leg->side, media));
+}
+
+json_t *policy_media_json(const struct policy *policy, const struct policy_leg *leg,
+                          const struct offer_template *medias)
+{
+    const struct policy_row *whole = leg_row(policy, leg, 0);
     json_t *list = json_array();
     bool same = is_plain(whole);
     for (guint i = 0; medias && i < medias->medias->len; i++) {
         const struct offer_media *media = g_ptr_array_index(medias->medias, i);
-        const struct policy_row *row =
-            get_row(policy, policy_media_row(policy, from, to, media->kind));
+        const struct policy_row *row = leg_row(policy, leg, 1u << media->kind);
         same = same && is_plain(row) && strcmp(row->flow_status, whole->flow_status) == 0;
         if (!media->rejected)
             json_array_append_new(list, fragment(row, media->mid));
@@ -315,6 +381,18 @@ json_t *policy_media_json(const struct policy *policy, const struct policy_calle
     json_array_clear(list);
     json_array_append_new(list, fragment(whole, "*"));
     return list;
+}
+
+bool policy_media_best_effort(const struct policy *policy, const struct policy_leg *leg,
+                              const struct offer_template *medias)
+{
+    for (guint i = 0; medias && i < medias->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(medias->medias, i);
+        const struct policy_row *row = leg_row(policy, leg, 1u << media->kind);
+        if (!is_plain(row) && !row->best_effort)
+            return false;
+    }
+    return true;
 }
 
 /* --- rows from outside ---------------------------------------------------------------------------
@@ -328,11 +406,6 @@ const char *policy_flow_status(const struct policy *policy, guint row)
 bool policy_direct_media(const struct policy *policy, guint row)
 {
     return get_row(policy, row)->direct_media;
-}
-
-bool policy_best_effort(const struct policy *policy, guint row)
-{
-    return get_row(policy, row)->best_effort;
 }
 
 bool policy_application(const struct policy *policy, guint row)

@@ -17,13 +17,24 @@ struct policy_caller {
     enum endpoint_kind kind; /* of the endpoint it came from */
 };
 
+/* Whose media a row is about: what that side sends and what is sent to it. */
+enum policy_side { POLICY_BOTH, POLICY_CALLER, POLICY_CALLEE };
+
+/* One side of a call, for what a media centre is told about its media. */
+struct policy_leg {
+    struct policy_caller from;
+    const char *to;
+    enum policy_side side;
+};
+
 /* Limits of a row; 0 = the general one of [call]. */
 struct policy_limits {
     guint calls_per_caller, calls_per_callee;       /* at a time */
     guint attempts_per_caller, attempts_per_callee; /* per second */
 };
 
-/* NULL and INVALID_MESSAGE when a row names a class that there is not. Transfer full. */
+/* NULL and INVALID_MESSAGE when a row names a class that there is not, or contradicts itself; with
+ * section and key. Keeps nothing of the configuration. Transfer full. */
 struct policy *policy_new(const struct conf *conf, GError **error);
 void policy_free(struct policy *policy);
 /* *ret_row: of the call as a whole. NOT_AUTHORIZED when it forbids the call. */
@@ -37,8 +48,12 @@ guint policy_media_row(const struct policy *policy, const struct policy_caller *
 bool policy_limit_media(const struct policy *policy, const struct policy_caller *from,
                         const char *to, struct offer_template *wanted, GError **error);
 /* mediaPolicy of protocol B for the media of one leg, once its gates shall open. Transfer full. */
-json_t *policy_media_json(const struct policy *policy, const struct policy_caller *from,
-                          const char *to, const struct offer_template *medias);
+json_t *policy_media_json(const struct policy *policy, const struct policy_leg *leg,
+                          const struct offer_template *medias);
+/* Whether a call goes on without the policing and marking of these media when no media centre can
+ * hold them. */
+bool policy_media_best_effort(const struct policy *policy, const struct policy_leg *leg,
+                              const struct offer_template *medias);
 
 /* --- what a row says ---------------------------------------------------------------------------
  */
@@ -47,8 +62,6 @@ json_t *policy_media_json(const struct policy *policy, const struct policy_calle
 const char *policy_flow_status(const struct policy *policy, guint row);
 /* Whether media of the call may pass from client to client without a media centre. */
 bool policy_direct_media(const struct policy *policy, guint row);
-/* Whether a call goes on without the policing and marking that a media centre cannot hold. */
-bool policy_best_effort(const struct policy *policy, guint row);
 /* Whether application methods are relayed outside of a media session. */
 bool policy_application(const struct policy *policy, guint row);
 const struct policy_limits *policy_limits(const struct policy *policy, guint row);

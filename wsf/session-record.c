@@ -90,6 +90,9 @@ static json_t *write_leg(const struct leg *leg, const struct session_record_name
     set_flag(record, "unheard", former.unheard);
     set_flag(record, "settled", leg->settled);
     set_flag(record, "iceConnected", leg->ice_connected);
+    json_object_set_new(record, "dtlsConnected", json_boolean(leg->dtls_connected));
+    if (quality_policy(leg->quality))
+        json_object_set(record, "mediaPolicy", (json_t *)quality_policy(leg->quality));
     set_flag(record, "gateOpen", leg->gate_open);
     return record;
 }
@@ -134,7 +137,8 @@ struct leg_draft {
     const struct leg_media *media;
     int state, offer, need;
     gint64 offer_number;
-    bool acknowledged, answered, ice_connected, gate_open, settled, unheard;
+    bool acknowledged, answered, ice_connected, dtls_connected, gate_open, settled, unheard;
+    const json_t *policy;
     struct offer_template *told, *negotiated;
     int end_cause;
     const char *end_problem, *end_detail;
@@ -223,7 +227,12 @@ static bool read_leg(const json_t *item, struct leg_draft *leg, GError **error)
     leg->state = parsed;
     if (leg->state == SESSION_TERMINATED)
         return read_end(item, leg, error);
+    leg->dtls_connected = json_object_get(item, "iceConnected") != NULL; /* before it was said */
     return read_way(item, leg, error) &&
+           json_read_boolean(item, "/legs", "dtlsConnected", JSON_OPTIONAL, &leg->dtls_connected,
+                             error) &&
+           json_read_array(item, "/legs", "mediaPolicy", JSON_OPTIONAL, 2 * OFFER_MAX_MEDIAS,
+                           &leg->policy, error) &&
            json_read_string(item, "/legs", "asserted", JSON_OPTIONAL, 320, &leg->asserted, error) &&
            json_read_string(item, "/legs", "authority", JSON_OPTIONAL, 320, &leg->authority,
                             error) &&
@@ -362,6 +371,9 @@ static void fill_leg(struct leg *leg, struct leg_draft *draft)
     leg->told = g_steal_pointer(&draft->told);
     leg->negotiated = g_steal_pointer(&draft->negotiated);
     leg->ice_connected = draft->ice_connected;
+    leg->dtls_connected = draft->dtls_connected;
+    if (draft->policy)
+        quality_set_policy(leg->quality, json_deep_copy(draft->policy));
     leg->gate_open = draft->gate_open;
     leg->end_cause = draft->end_cause;
     if (draft->end_problem) {

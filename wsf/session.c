@@ -169,6 +169,7 @@ static void leg_free(struct leg *leg)
     g_free(leg->termination_id);
     offer_template_free(leg->told);
     offer_template_free(leg->negotiated);
+    quality_free(leg->quality);
     g_clear_error(&leg->end_error);
     g_free(leg);
 }
@@ -239,6 +240,7 @@ static struct leg *leg_new(struct session *session, guint index, const char *med
     leg->media_session_id = media_session_id ? g_strdup(media_session_id) : id_uuid();
     leg->webrtc_id = g_strdup(webrtc_id);
     leg->endpoint = endpoint;
+    leg->quality = quality_new();
     return leg;
 }
 
@@ -506,6 +508,11 @@ guint session_live_branches(const struct session *session)
 bool leg_is_established(const struct leg *leg)
 {
     return leg->state == SESSION_ESTABLISHED || leg->state == SESSION_MODIFYING;
+}
+
+bool leg_is_connected(const struct leg *leg)
+{
+    return leg->ice_connected && leg->dtls_connected;
 }
 
 void leg_set_negotiated(struct leg *leg, struct offer_template *told,

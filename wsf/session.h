@@ -9,6 +9,7 @@
  *
  * Threads: control. */
 #include "wsf/offer-template.h"
+#include "wsf/quality.h"
 
 #include "base/problem.h"
 
@@ -132,9 +133,11 @@ struct leg {
     char *last_answer; /* the endpoint's last answer as it came, only where descriptions pass */
     json_t *held_candidates; /* … and its candidates, until it is the one that has answered */
     bool held_end;
-    bool trickles;                 /* its last description may be followed by candidates */
-    gsize n_candidates;            /* that have followed it */
-    bool ice_connected, gate_open; /* [durable] */
+    bool trickles;      /* its last description may be followed by candidates */
+    gsize n_candidates; /* that have followed it */
+    bool ice_connected, dtls_connected, gate_open; /* [durable] */
+    bool without_policy;     /* no media centre can hold its policing and marking; gates alone */
+    struct quality *quality; /* [durable in its policy] what holds of gates, policing and marking */
     bool settled; /* [durable] the first negotiation is complete: what fails now changes nothing */
     enum leg_need need; /* [durable] */
     bool restarted;     /* since `failure` ICE has been restarted; no second time */
@@ -256,6 +259,8 @@ struct leg *session_leg(const struct session *session, guint index);
 struct leg *session_leg_of_termination(const struct session *session, const char *termination_id);
 /* Established or being modified: both sides may change it. */
 bool leg_is_established(const struct leg *leg);
+/* Its path is there and encrypted: nothing that it sends or gets from now on is lost. */
+bool leg_is_connected(const struct leg *leg);
 /* The other side of an answered call: caller ↔ winner; NULL before. */
 struct leg *leg_far(const struct leg *leg);
 /* Branches that are not terminated. */

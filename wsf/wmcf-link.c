@@ -32,6 +32,7 @@ struct wmcf_link {
     bool told_failure; /* one warning per outage */
     bool accepting;    /* serviceState inService or overloaded */
     guint load;
+    const char *level;      /* of enforcement, one of levels[]; NULL: not told yet */
     gint64 restart_counter; /* -1: not known yet */
     GHashTable *released;   /* contextIds to subtract as soon as possible */
     GHashTable *orphans;    /* contextId → gint64 deadline */
@@ -247,6 +248,35 @@ static void audit(void *data)
 /* --- state ---------------------------------------------------------------------------------------
  */
 
+/* Other words count as "other": a label of a metric is not for others to choose. */
+static const char *const levels[] = {"tc-bpf", "tc-flower", "relay", "none", "other"};
+
+static void read_enforcement(struct wmcf_link *link, const json_t *enforcement)
+{
+    static struct metric *in_force;
+    const char *text = json_string_value(json_object_get(enforcement, "level"));
+    const char *reason = json_string_value(json_object_get(enforcement, "reason"));
+    struct log_ids ids = ids_of(link);
+    size_t i = 0;
+    if (!text)
+        return;
+    while (i < G_N_ELEMENTS(levels) - 1 && strcmp(levels[i], text) != 0)
+        i++;
+    if (!in_force)
+        in_force = metric_register(METRIC_GAUGE, "wmcf_enforcement", NULL,
+                                   "The level of enforcement of a media centre.", "wmcf,level");
+    if (link->level && link->level != levels[i])
+        metric_set(in_force, 0, (const char *const[]){link->name, link->level});
+    metric_set(in_force, 1, (const char *const[]){link->name, levels[i]});
+    if (link->level != levels[i] && strcmp(text, "none") == 0)
+        log_warning(&ids, "the media centre enforces no policies: %s",
+                    reason ? reason : "no reason given");
+    else if (link->level != levels[i])
+        log_info(&ids, "the media centre enforces policies by %s%s%s", text, reason ? ": " : "",
+                 reason ? reason : "");
+    link->level = levels[i];
+}
+
 /* Members of serviceChange and of the response to auth. */
 static void read_service(struct wmcf_link *link, const json_t *message)
 {
@@ -260,6 +290,7 @@ static void read_service(struct wmcf_link *link, const json_t *message)
             log_info(&ids, "media centre is %s", state);
         link->accepting = accepting;
     }
+    read_enforcement(link, json_object_get(message, "enforcement"));
     if (json_is_number(load))
         link->load = (guint)CLAMP(json_number_value(load), 0, 1000);
     if (!json_is_integer(counter))
@@ -490,6 +521,11 @@ bool wmcf_link_is_ready(const struct wmcf_link *link)
 guint wmcf_link_load(const struct wmcf_link *link)
 {
     return link->load;
+}
+
+bool wmcf_link_enforces(const struct wmcf_link *link)
+{
+    return g_strcmp0(link->level, "none") != 0;
 }
 
 void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *members,

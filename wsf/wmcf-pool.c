@@ -52,13 +52,28 @@ bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf)
     return find(pool, wmcf) != NULL;
 }
 
-static struct wmcf_link *best(const struct wmcf_pool *pool)
+static bool was_tried(const struct wmcf_link *link, const GPtrArray *tried)
+{
+    for (guint i = 0; tried && i < tried->len; i++)
+        if (strcmp(g_ptr_array_index(tried, i), wmcf_link_name(link)) == 0)
+            return true;
+    return false;
+}
+
+/* One that enforces no policy at all comes after all that do. */
+static guint weight(const struct wmcf_link *link)
+{
+    return wmcf_link_load(link) + (wmcf_link_enforces(link) ? 0 : 10000);
+}
+
+static struct wmcf_link *best(const struct wmcf_pool *pool, const GPtrArray *tried)
 {
     struct wmcf_link *found = NULL;
     for (guint i = 0; i < pool->links->len; i++) {
         struct wmcf_link *link =
             g_ptr_array_index(pool->links, (pool->turn + i) % pool->links->len);
-        if (wmcf_link_is_ready(link) && (!found || wmcf_link_load(link) < wmcf_link_load(found)))
+        if (wmcf_link_is_ready(link) && !was_tried(link, tried) &&
+            (!found || weight(link) < weight(found)))
             found = link;
     }
     return found;
@@ -66,7 +81,7 @@ static struct wmcf_link *best(const struct wmcf_pool *pool)
 
 bool wmcf_pool_is_ready(const struct wmcf_pool *pool)
 {
-    return best(pool) != NULL;
+    return best(pool, NULL) != NULL;
 }
 
 bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf)
@@ -77,7 +92,7 @@ bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf)
 
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error)
 {
-    struct wmcf_link *link = best(pool);
+    struct wmcf_link *link = best(pool, NULL);
     if (link) {
         pool->turn++;
         return wmcf_link_name(link);
@@ -85,6 +100,12 @@ const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error)
     problem_set_retry(error, PROBLEM_RESOURCES_UNAVAILABLE, 5,
                       "no media centre is available at the moment; try again shortly");
     return NULL;
+}
+
+const char *wmcf_pool_choose_other(struct wmcf_pool *pool, const GPtrArray *tried)
+{
+    const struct wmcf_link *link = best(pool, tried);
+    return link ? wmcf_link_name(link) : NULL;
 }
 
 void wmcf_pool_request(struct wmcf_pool *pool, const char *wmcf, const char *method,

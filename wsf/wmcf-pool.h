@@ -17,8 +17,11 @@ bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf);
 bool wmcf_pool_is_ready(const struct wmcf_pool *pool);
 /* Whether the control link to the one of this name is up (false for NULL). */
 bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf);
-/* The ready media centre with the least load, borrowed; RESOURCES_UNAVAILABLE with retryAfter. */
+/* The ready media centre with the least load, of those that enforce policies if one does, borrowed;
+ * RESOURCES_UNAVAILABLE with retryAfter. */
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error);
+/* The best of those that `tried` (names) does not have, borrowed; NULL: none. */
+const char *wmcf_pool_choose_other(struct wmcf_pool *pool, const GPtrArray *tried);
 /* As wmcf_link_request() and wmcf_link_release() for the one of this name. */
 void wmcf_pool_request(struct wmcf_pool *pool, const char *wmcf, const char *method,
                        json_t *members, wmcf_response_fn done, void *user);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "wsf/admission.h"
+#include "wsf/call-quality.h"
 #include "wsf/call-resource.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
@@ -252,8 +253,31 @@ void wsf_free(struct wsf *wsf)
     g_free(wsf);
 }
 
-void wsf_reload(struct wsf *wsf)
+/* Calls keep the row that has permitted them, by its name; what it says may have changed. */
+static void reload_policy(struct wsf *wsf, const struct conf *conf)
 {
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) sessions = session_table_all(wsf->sessions);
+    struct policy *former = wsf->policy, *policy = policy_new(conf, &error);
+    if (!policy) {
+        log_error(NULL, "the policy table is not replaced: %s", error->message);
+        return;
+    }
+    for (guint i = 0; i < sessions->len; i++) {
+        struct session *session = g_ptr_array_index(sessions, i);
+        session->policy = policy_row_by_name(policy, policy_row_name(former, session->policy));
+        call_update_renumber(session, former, policy);
+    }
+    wsf->policy = policy;
+    policy_free(former);
+    log_info(NULL, "the policy table is read again, %u calls have other gates or limits now",
+             quality_follow(wsf, NULL));
+}
+
+void wsf_reload(struct wsf *wsf, const struct conf *conf)
+{
+    if (conf)
+        reload_policy(wsf, conf);
     g_autoptr(GError) error = NULL;
     if (auth_reload(wsf->auth, &error))
         log_info(NULL, "credentials and keys read again");

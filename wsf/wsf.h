@@ -51,8 +51,9 @@ struct client {
 /* Builds everything from the configuration; NULL and *error when a part refuses. Transfer full. */
 struct wsf *wsf_new(struct conf *conf, GError **error);
 void wsf_free(struct wsf *wsf);
-/* Reads credentials and keys again. */
-void wsf_reload(struct wsf *wsf);
+/* Reads credentials and keys again, and takes the policy table of `conf` (borrowed, NULL: stays).
+ */
+void wsf_reload(struct wsf *wsf, const struct conf *conf);
 /* No new calls; done() when the calls have ended or been ended. */
 void wsf_drain(struct wsf *wsf, void (*done)(void *user), void *user);
 /* For a restart: clients are sent away with 1012 and calls stay in the store; without a store that

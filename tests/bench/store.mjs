@@ -89,7 +89,7 @@ async function call(wsf, caller, callee) {
     const sdpAnswer = answerTo(offer.sdpOffer);
     await caller.request('mupdate', { mediaSessionId: a, offerId: offer.offerId, sdpAnswer });
     const { terminations } = [...wsf.wmcf.contexts.values()].at(-1);
-    for (const one of terminations.values()) await wsf.wmcf.notify(one, 'iceConnected');
+    for (const one of terminations.values()) await wsf.wmcf.connect(one);
     return { a };
 }
 

@@ -100,9 +100,10 @@ describe('calls', () => {
             legA.routes.map(({ from, to }) => `${from.terminationId}/${from.mid}>${to.terminationId}/${to.mid}`).sort(),
             [`${legA.terminationId}/0>${legB.terminationId}/0`, `${legB.terminationId}/0>${legA.terminationId}/0`, `${legB.terminationId}/1>${legA.terminationId}/1`].sort(),
         );
-        await wsf.wmcf.notify(legA, 'iceConnected');
-        assert.equal(legA.flowStatus, 'DISABLED');
+        await wsf.wmcf.connect(legA);
         await wsf.wmcf.notify(legB, 'iceConnected');
+        assert.equal(wsf.wmcf.requests('modify').some(({ mediaPolicy }) => mediaPolicy), false, 'not yet encrypted');
+        await wsf.wmcf.notify(legB, 'dtlsConnected');
         await wsf.until(() => legA.flowStatus === 'ENABLED' && legB.flowStatus === 'ENABLED');
 
         const over = await alice.request('mdisc', { mediaSessionId: a });

@@ -275,7 +275,7 @@ describe('calls', () => {
         offer.reply();
         await answer(alice, offer);
         await wsf.kill();
-        for (const one of wsf.wmcf.terminations) one.connected = true; // tells nobody
+        for (const one of wsf.wmcf.terminations) one.connected = one.encrypted = true; // tells nobody
         await wsf.run();
         await wsf.until(() => wsf.wmcf.terminations.every((one) => one.flowStatus === 'ENABLED'));
         await (await back(alice)).request('mdisc', { mediaSessionId: a });

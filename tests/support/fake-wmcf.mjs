@@ -78,6 +78,7 @@ export class FakeWmcf {
     restartCounter = 1;
     serviceState = 'inService';
     load = 0;
+    enforcement = { level: 'relay', reason: 'a test' };
     #links = new Set();
     #count = 0;
 
@@ -113,13 +114,15 @@ export class FakeWmcf {
         return [...this.contexts.values()].flatMap((context) => [...context.terminations.values()]);
     }
 
-    async notify(termination, event, details = {}) {
+    async notify(termination, event, details = {}, mid = undefined) {
         if (event === 'iceConnected') termination.connected = true;
+        if (event === 'dtlsConnected') termination.encrypted = true;
         for (const link of this.#links) {
             await link.request('notify', {
                 contextId: termination.contextId,
                 terminationId: termination.terminationId,
                 event,
+                mid,
                 details,
                 sequence: ++this.#count,
             });
@@ -130,19 +133,23 @@ export class FakeWmcf {
         for (const link of this.#links) await link.request('serviceChange', this.#service());
     }
 
-    /** Both terminations of the only context are connected. */
+    /** Its path is there and encrypted. */
+    async connect(termination) {
+        await this.notify(termination, 'iceConnected', {
+            local: { ip: '192.0.2.20', port: 40000 },
+            remote: { ip: '192.0.2.7', port: 51000 },
+        });
+        await this.notify(termination, 'dtlsConnected', { srtpProfile: 'SRTP_AES128_CM_HMAC_SHA1_80' });
+    }
+
+    /** All terminations are connected. */
     async connectAll() {
-        for (const termination of this.terminations) {
-            await this.notify(termination, 'iceConnected', {
-                local: { ip: '192.0.2.20', port: 40000 },
-                remote: { ip: '192.0.2.7', port: 51000 },
-            });
-        }
+        for (const termination of this.terminations) await this.connect(termination);
     }
 
     #service() {
-        const { serviceState, restartCounter, load } = this;
-        return { serviceState, restartCounter, load, enforcementLevel: 'relay' };
+        const { serviceState, restartCounter, load, enforcement } = this;
+        return { serviceState, restartCounter, load, enforcement };
     }
 
     async #serve(link) {
@@ -269,6 +276,7 @@ export class FakeWmcf {
                 failure: one.failure,
                 offerPending: one.offer ? true : undefined,
                 ice: { connected: Boolean(one.connected), mode: 'lite' },
+                dtls: { connected: Boolean(one.encrypted) },
             }));
             return { ...this.#service(), contextId, terminations };
         }

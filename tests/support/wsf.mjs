@@ -30,19 +30,16 @@ export class Wsf {
         if (wmcf) wsf.wmcf = await new FakeWmcf().start();
         wsf.file('token', `${TOKEN}\n`);
         for (const [name, text] of Object.entries(files)) wsf.file(name, text);
-        wsf.config = wsf.file(
-            'wsf.conf',
-            [
-                '[wsf]\nrealm = example.org\ntrace_file = trace.jsonl',
-                '[listen "test"]\nport = 0',
-                '[auth]\ncredentials_file = users\nfailures_free_identity = 100\nfailures_free_address = 100',
-                '[limits]\nrequest_rate_unauthenticated = 100\nconnect_rate_per_address = 1000',
-                `[wmcf "fake"]\nurl = ${wsf.wmcf?.url ?? 'ws://127.0.0.1:9/eirtcw-mc/v1'}\ntoken_file = token`,
-                '[media]\nbackoff_max = 1',
-                '[log]\nlevel = debug\nformat = text',
-                conf,
-            ].join('\n'),
-        );
+        wsf.lines = [
+            '[wsf]\nrealm = example.org\ntrace_file = trace.jsonl',
+            '[listen "test"]\nport = 0',
+            '[auth]\ncredentials_file = users\nfailures_free_identity = 100\nfailures_free_address = 100',
+            '[limits]\nrequest_rate_unauthenticated = 100\nconnect_rate_per_address = 1000',
+            `[wmcf "fake"]\nurl = ${wsf.wmcf?.url ?? 'ws://127.0.0.1:9/eirtcw-mc/v1'}\ntoken_file = token`,
+            '[media]\nbackoff_max = 1',
+            '[log]\nlevel = debug\nformat = text',
+        ];
+        wsf.configure(conf);
         for (const user of users) wsf.addUser(user, PASSWORD);
         wsf.settings = settings;
         await wsf.run();
@@ -53,6 +50,18 @@ export class Wsf {
         const where = path.join(this.folder, name);
         writeFileSync(where, text, { mode: 0o600 });
         return where;
+    }
+
+    /** `conf` in place of what was given at the start; read at the next run or by reload(). */
+    configure(conf) {
+        this.config = this.file('wsf.conf', [...this.lines, conf].join('\n'));
+    }
+
+    /** SIGHUP, until the log has a line like `done`. */
+    async reload(done) {
+        const from = this.log.length;
+        this.process.kill('SIGHUP');
+        await this.until(() => done.test(this.log.slice(from)));
     }
 
     addUser(user, password) {

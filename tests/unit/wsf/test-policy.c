@@ -3,6 +3,7 @@
 #include "wsf/policy.h"
 
 #include "base/problem.h"
+#include "wsf/dscp.h"
 
 static const struct conf_key keys[] = {
 #define CONF_KEY(...) {__VA_ARGS__},
@@ -11,6 +12,7 @@ static const struct conf_key keys[] = {
 };
 
 #define CLIENT(id) (&(struct policy_caller){id, ENDPOINT_CLIENT})
+#define LEG(side, to) (&(struct policy_leg){{"a@x.example", ENDPOINT_CLIENT}, to, side})
 #define OPERATOR(id) (&(struct policy_caller){id, ENDPOINT_OPERATOR})
 
 static struct conf *load(const char *const *sets)
@@ -122,7 +124,7 @@ static void test_media(void)
     g_assert_true(policy_limit_media(policy, CLIENT("a@x.example"), "b@x.example", wanted, &error));
     offer_template_free(wanted);
     wanted = medias();
-    json_auto_t *told = policy_media_json(policy, CLIENT("a@x.example"), "b@x.example", wanted);
+    json_auto_t *told = policy_media_json(policy, LEG(POLICY_CALLER, "b@x.example"), wanted);
     json_auto_t *expected = json_pack(
         "[{s:s, s:s, s:{s:i, s:i, s:i, s:i}, s:{s:s, s:i}}, {s:s, s:s}]", "mid", "0", "flowStatus",
         "ENABLED", "policing", "sdr", 12000, "mbs", 6000, "pdr", 20000, "dvt", 1000, "marking",
@@ -132,7 +134,7 @@ static void test_media(void)
     g_assert_false(
         policy_limit_media(policy, CLIENT("a@x.example"), "poor@x.example", wanted, &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_NOT_AUTHORIZED);
-    json_auto_t *same = policy_media_json(policy, CLIENT("a@x.example"), "b@x.example", wanted);
+    json_auto_t *same = policy_media_json(policy, LEG(POLICY_CALLEE, "b@x.example"), wanted);
     json_auto_t *all = json_pack("[{s:s, s:s}]", "mid", "*", "flowStatus", "ENABLED-DOWNLINK");
     g_assert_true(json_equal(same, all));
     offer_template_free(wanted);
@@ -140,9 +142,77 @@ static void test_media(void)
     conf_free(conf);
 }
 
+/* What is said for one side holds there, and permits and forbids nothing. */
+static void test_sides(void)
+{
+    static const char *const sets[] = {"policy \"own\".side=caller",
+                                       "policy \"own\".media=video",
+                                       "policy \"own\".police_rate=62500",
+                                       "policy \"own\".police_burst=15000",
+                                       "policy \"own\".enforcement=best-effort",
+                                       "policy \"far\".side=callee",
+                                       "policy \"far\".flow_status=ENABLED-DOWNLINK",
+                                       "policy \"far\".tagging=copy",
+                                       "policy \"far\".dscp=af42",
+                                       "policy \"none\".permit=false",
+                                       NULL};
+    struct conf *conf = load(sets);
+    struct policy *policy = policy_new(conf, NULL);
+    struct offer_template *wanted = medias();
+    guint row;
+    json_auto_t *caller = policy_media_json(policy, LEG(POLICY_CALLER, "b@x.example"), wanted);
+    json_auto_t *callee = policy_media_json(policy, LEG(POLICY_CALLEE, "b@x.example"), wanted);
+    json_auto_t *own =
+        json_pack("[{s:s, s:s}, {s:s, s:s, s:{s:i, s:i}}]", "mid", "0", "flowStatus", "ENABLED",
+                  "mid", "1", "flowStatus", "ENABLED", "policing", "sdr", 62500, "mbs", 15000);
+    json_auto_t *far = json_pack("[{s:s, s:s, s:{s:s, s:i}}, {s:s, s:s, s:{s:s, s:i}}]", "mid", "0",
+                                 "flowStatus", "ENABLED-DOWNLINK", "marking", "taggingBehaviour",
+                                 "copy", "dscp", 36, "mid", "1", "flowStatus", "ENABLED-DOWNLINK",
+                                 "marking", "taggingBehaviour", "copy", "dscp", 36);
+    g_assert_true(json_equal(caller, own));
+    g_assert_true(json_equal(callee, far));
+    g_assert_true(policy_media_best_effort(policy, LEG(POLICY_CALLER, "b@x.example"), wanted));
+    g_assert_false(policy_media_best_effort(policy, LEG(POLICY_CALLEE, "b@x.example"), wanted));
+    g_assert_false(policy_permit(policy, CLIENT("a@x.example"), "b@x.example", &row, NULL));
+    g_assert_cmpstr(policy_row_name(policy, row), ==, "policy \"none\"");
+    offer_template_free(wanted);
+    policy_free(policy);
+    conf_free(conf);
+}
+
+static void test_dscp(void)
+{
+    static const struct {
+        const char *text;
+        guint value;
+    } good[] = {{"EF", 46},   {"ef", 46}, {"VA", 44},  {"LE", 1},    {"DF", 0},
+                {"BE", 0},    {"CS0", 0}, {"cs7", 56}, {"AF11", 10}, {"AF42", 36},
+                {"af43", 38}, {"0", 0},   {"63", 63}};
+    static const char *const bad[] = {"",    "64", "-1",  "AF44", "AF01", "AF51", "AF1",
+                                      "CS8", "CS", "EFF", "0x2e", "46 ",  "AF421"};
+    for (guint i = 0; i < G_N_ELEMENTS(good); i++) {
+        guint value = 99;
+        g_assert_true(dscp_parse(good[i].text, &value, NULL));
+        g_assert_cmpuint(value, ==, good[i].value);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        guint value;
+        g_assert_false(dscp_parse(bad[i], &value, &error));
+        g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_MESSAGE);
+    }
+}
+
 static void test_faults(void)
 {
-    static const char *const faults[][4] = {
+    static const char *const faults[][5] = {
+        {"policy \"a\".dscp=EFF"},
+        {"policy \"a\".tagging=mark"},
+        {"policy \"a\".police_rate=1000", "policy \"a\".police_burst=1499"},
+        {"policy \"a\".police_rate=99", "policy \"a\".police_peak_rate=98",
+         "policy \"a\".police_burst=9999", "policy \"a\".police_tolerance=1"},
+        {"policy \"a\".side=caller", "policy \"a\".permit=false"},
+        {"policy \"a\".side=callee", "policy \"a\".calls_per_callee=1"},
         {"policy \"a\".from=@nobody"},
         {"policy \"a\".to=@operator"},
         {"policy \"a\".media=smell"},
@@ -154,6 +224,7 @@ static void test_faults(void)
         g_autoptr(GError) error = NULL;
         g_assert_null(policy_new(conf, &error));
         g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_MESSAGE);
+        g_assert_true(g_str_has_prefix(error->message, "[policy \"a\"] "));
         conf_free(conf);
     }
 }
@@ -165,6 +236,8 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/rows", test_rows);
     g_test_add_func("/policy/classes", test_classes);
     g_test_add_func("/policy/media", test_media);
+    g_test_add_func("/policy/sides", test_sides);
+    g_test_add_func("/policy/dscp", test_dscp);
     g_test_add_func("/policy/faults", test_faults);
     return g_test_run();
 }

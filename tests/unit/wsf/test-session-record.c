@@ -146,7 +146,10 @@ static void make_answered(struct fixture *f)
     winner->termination_id = g_strdup("t-1");
     winner->told = offer_template_parse(sdp, 65536, NULL);
     winner->negotiated = offer_template_parse(sdp, 65536, NULL);
-    winner->ice_connected = winner->gate_open = winner->settled = true;
+    winner->ice_connected = winner->dtls_connected = true;
+    winner->gate_open = winner->settled = true;
+    quality_set_policy(winner->quality,
+                       json_pack("[{s:s, s:s}]", "mid", "0", "flowStatus", "ENABLED-UPLINK"));
     winner->need = LEG_NEEDS_RESTART;
     winner->unheard = true;
     session->caller->state = SESSION_MODIFYING;
@@ -255,7 +258,9 @@ static void test_legs(struct fixture *f, gconstpointer data)
     g_assert_cmpstr(winner->termination_id, ==, "t-1");
     assert_template(winner->told);
     assert_template(winner->negotiated);
-    g_assert_true(winner->ice_connected && winner->gate_open && winner->acknowledged);
+    g_assert_true(leg_is_connected(winner) && winner->gate_open && winner->acknowledged);
+    g_assert_cmpstr(quality_flow_status(winner->quality, "0"), ==, "ENABLED-UPLINK");
+    g_assert_null(quality_policy(caller->quality));
     g_assert_true(winner->settled && winner->unheard);
     g_assert_cmpint(winner->need, ==, LEG_NEEDS_RESTART);
     g_assert_false(caller->settled || caller->unheard);
