@@ -46,6 +46,7 @@ static void choose(struct qos *qos)
         g_string_assign(why, "the highest level");
     else if (qos->config.level == QOS_RELAY)
         g_string_assign(why, "chosen by the configuration");
+    g_free(qos->reason); /* a level reports while it starts */
     qos->reason = g_strdup(why->str);
     if (qos_is_required(qos) && !qos->level)
         qos->impediment = g_strdup(why->str);

@@ -21,7 +21,6 @@
 #include <glib.h>
 #include <sys/socket.h>
 
-enum qos_direction { QOS_UPLINK, QOS_DOWNLINK }; /* uplink = endpoint → WMCF */
 enum qos_kind { QOS_AUDIO, QOS_VIDEO, QOS_DATA };
 
 enum qos_flow_status { /* TS 29.514 FlowStatus */

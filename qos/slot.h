@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum qos_direction { QOS_UPLINK, QOS_DOWNLINK }; /* uplink = endpoint → WMCF */
+
 #define QOS_MARK_DSCP 0x03fu
 #define QOS_MARK_SET 0x100u  /* write the DSCP of `mark` */
 #define QOS_MARK_COPY 0x200u /* the DSCP that the packet came with; that of `mark` without one */
@@ -27,7 +29,8 @@ struct qos_slot {
                      * raises the event */
     uint32_t unused;
     /* octets are those of IP datagrams, packets those of segments */
-    uint64_t packets, octets __attribute__((aligned(64)));
+    uint64_t packets __attribute__((aligned(64)));
+    uint64_t octets;
     uint64_t gate_discarded, policing_discarded, marked;
     uint64_t spare[3];
 } __attribute__((aligned(64)));

@@ -17,16 +17,15 @@ static inline uint64_t token_bucket_time(uint64_t octets, uint32_t rate)
     return octets * TOKEN_BUCKET_NS / rate;
 }
 
-/* Whether it conforms at `now` (ns), and then charges it. `with_cost`: the packet itself must fit
- * (token bucket); else the bucket must not be further in debt than `limit` (GCRA). After so many
- * tries against others the packet is taken for one in excess. */
-static inline bool token_bucket_charge(uint64_t *at, uint64_t now, uint64_t cost, uint64_t limit,
-                                       bool with_cost)
+/* Whether what costs `cost` ns conforms at `now` (ns), and then charges it: the first `needed` of
+ * it must lie within `limit`. After so many tries against others it is taken for one in excess. */
+static inline bool token_bucket_charge(uint64_t *at, uint64_t now, uint64_t cost, uint64_t needed,
+                                       uint64_t limit)
 {
     for (int i = 0; i < TOKEN_BUCKET_TRIES; i++) {
         uint64_t old = *(volatile uint64_t *)at;
         uint64_t base = old > now ? old : now;
-        if (base + (with_cost ? cost : 0) > now + limit)
+        if (base + needed > now + limit)
             return false;
         if (__sync_val_compare_and_swap(at, old, base + cost) == old)
             return true;
@@ -50,27 +49,39 @@ static inline bool token_bucket_fits(const struct qos_slot *slot, uint64_t octet
                        now + token_bucket_time(sustained & 0xffffffffu, rate);
 }
 
-/* The policing of a slot for `octets` of one packet (or one run of segments). Charges both rates or
- * neither. */
-static inline bool token_bucket_admit(struct qos_slot *slot, uint64_t octets, uint64_t now)
+/* The policing of a slot for `octets` of one packet, or of a run of segments of which the last has
+ * `last` and which conforms when each of its segments does. Charges both rates or neither. A token
+ * bucket must hold the packet itself; a GCRA must not be further in debt than its tolerance when
+ * the packet comes. */
+static inline bool token_bucket_admit_run(struct qos_slot *slot, uint64_t octets, uint64_t last,
+                                          uint64_t now)
 {
     uint64_t sustained = *(volatile uint64_t *)&slot->sustained;
     uint64_t peak = *(volatile uint64_t *)&slot->peak;
-    uint64_t peak_cost = 0;
+    uint64_t peak_cost = 0, cost;
     if (!sustained)
         return true;
     uint32_t rate = sustained >> 32, peak_rate = peak >> 32;
+    if (!rate)
+        return false;
     if (peak_rate) {
         peak_cost = token_bucket_time(octets, peak_rate);
-        if (!token_bucket_charge(&slot->peak_at, now, peak_cost, (peak & 0xffffffffu) * 1000,
-                                 false))
+        if (!token_bucket_charge(&slot->peak_at, now, peak_cost,
+                                 token_bucket_time(octets - last, peak_rate),
+                                 (peak & 0xffffffffu) * 1000))
             return false;
     }
-    if (rate && token_bucket_charge(&slot->sustained_at, now, token_bucket_time(octets, rate),
-                                    token_bucket_time(sustained & 0xffffffffu, rate), true))
+    cost = token_bucket_time(octets, rate);
+    if (token_bucket_charge(&slot->sustained_at, now, cost, cost,
+                            token_bucket_time(sustained & 0xffffffffu, rate)))
         return true;
     /* What others have added since stays; the debt of this packet goes. */
     if (peak_cost)
         __sync_fetch_and_sub(&slot->peak_at, peak_cost);
     return false;
+}
+
+static inline bool token_bucket_admit(struct qos_slot *slot, uint64_t octets, uint64_t now)
+{
+    return token_bucket_admit_run(slot, octets, octets, now);
 }

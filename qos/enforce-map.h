@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What the program in the kernel (enforce.bpf.c) and the level that loads it (enforce.c) share: the
+ * maps and what is in them.
+ *
+ * This file is compiled for the kernel as well: fixed widths, no library. */
+#include "qos/slot.h"
+
+/* Name, type, key, value. Arrays are mapped into our memory too and change by plain stores; how
+ * many elements they have is said at run time. */
+#define ENFORCE_MAPS(MAP)                                                                          \
+    MAP(ports, ARRAY, uint32_t, uint32_t)                      /* by port: how often it is ours */ \
+    MAP(addresses, HASH, struct enforce_address, uint32_t)     /* index into `transports` */       \
+    MAP(transports, ARRAY, uint32_t, struct enforce_transport) /* by index */                      \
+    MAP(sources, HASH, struct enforce_source, uint32_t)        /* index into `slots` */            \
+    MAP(slots, ARRAY, uint32_t, struct qos_slot)               /* a flow's two are neighbours */   \
+    MAP(totals, ARRAY, uint32_t, struct enforce_totals)        /* of index 0 */
+
+/* What the loader writes into the instructions. */
+#define ENFORCE_CONSTANTS(CONSTANT)                                                                \
+    CONSTANT(judged_mark) /* the bit of skb->mark */                                               \
+    CONSTANT(link_header) /* octets before the IP header */
+
+/* The symbols that are open in the instructions. */
+enum enforce_symbol {
+#define MAP(name, type, key, value) ENFORCE_##name,
+#define CONSTANT(name) ENFORCE_##name,
+    ENFORCE_MAPS(MAP) ENFORCE_MAP_COUNT,
+    ENFORCE_BEFORE_CONSTANTS = ENFORCE_MAP_COUNT - 1,
+    ENFORCE_CONSTANTS(CONSTANT) ENFORCE_SYMBOL_COUNT
+#undef MAP
+#undef CONSTANT
+};
+
+/* A 5-tuple as on the wire, IPv4 mapped into IPv6 (RFC 4291 2.5.5.2). Remote address and port 0:
+ * all that comes to the local ones. */
+struct enforce_address {
+    uint32_t local[4], remote[4];
+    uint16_t local_port, remote_port;
+};
+
+/* A slot is told by its index + 1, 0 = none. */
+struct enforce_transport {
+    uint32_t open[2]; /* media whose gate is open, by enum qos_direction */
+    uint32_t only[2]; /* the slot of the one RTP medium, when it is one */
+    uint32_t data[2]; /* the slot of the data channels */
+    uint64_t unattributed;
+    uint64_t unused[4];
+};
+
+struct enforce_source {
+    uint32_t transport; /* index << 1 | direction */
+    uint32_t ssrc;      /* as on the wire */
+};
+
+struct enforce_totals {
+    uint64_t gate_discarded, policing_discarded, unknown_discarded;
+    uint64_t unused[5];
+};
+
+#define ENFORCE_SEGMENTS 64 /* of a run are looked at (UDP_GRO_CNT_MAX) */
