@@ -199,6 +199,8 @@ export interface SessionEventMap {
     }>;
     /** This side or the other has put the call on hold, or has taken it back. */
     holdchange: CustomEvent<{ held: boolean; heldByPeer: boolean }>;
+    /** The network does something else with media: those that it is about, as they are now. */
+    qos: CustomEvent<{ changed: MediaQos[] }>;
     /** Names, participants or user data changed. */
     update: CustomEvent<{ message: Message }>;
     ended: CustomEvent<SessionEnd>;
@@ -215,6 +217,8 @@ export class Session extends EventTarget {
     /** Put on hold by the other side. */
     readonly heldByPeer: boolean;
     readonly tracks: MediaStreamTrack[];
+    /** Media of which the network has told something, closed gates first of all. */
+    readonly qos: MediaQos[];
     readonly mediaSessionId: string | undefined;
     /** Who is at the other end, as far as the network tells. */
     readonly peer: string | undefined;
@@ -259,6 +263,33 @@ export interface CandidateSummary {
     protocol: string | undefined;
     type: string | undefined;
 }
+
+/** What passes the network (TS 29.514): uplink is what this side sends, downlink what it gets. */
+export type FlowStatus =
+    | 'ENABLED'
+    | 'ENABLED-UPLINK'
+    | 'ENABLED-DOWNLINK'
+    | 'DISABLED'
+    | 'REMOVED';
+
+/** What the network does with one medium of a session. */
+export interface MediaQos {
+    /** Of the m-line, as RTCRtpTransceiver.mid and MediaSummary.mid. */
+    mid: string;
+    flowStatus: FlowStatus;
+    /** Packets have come to the closed gate. */
+    gated?: 'uplink' | 'downlink';
+    /** Packets that were dropped because they were above the agreed rate, in all. */
+    policingDiscarded: { uplink: number; downlink: number };
+    /** When the last of them was told, as performance.now(). */
+    policedAt?: number;
+}
+
+/** Whether packets of a medium pass; true for one of which nothing was told. */
+export function gateOpen(
+    one: MediaQos | undefined,
+    direction: 'uplink' | 'downlink',
+): boolean;
 
 export interface MediaSummary {
     id: string;

@@ -6,5 +6,6 @@ export { Session } from './session.js';
 export { ProblemError } from './problem.js';
 export { SENTENCES, sentenceFor } from './words.js';
 export { summarizeStats } from './stats.js';
+export { gateOpen } from './qos.js';
 export { discover } from './discovery.js';
 export { tabInstanceId } from './instance-id.js';

@@ -10,6 +10,7 @@ import { HoldWatch } from './hold.js';
 import { Negotiation } from './negotiation.js';
 import { PathWatch } from './path.js';
 import { ProblemError, problemOf } from './problem.js';
+import { QosReports } from './qos.js';
 import { END_CAUSES, goneProblem, isRunning, mayBecome } from './states.js';
 import { checkUpdate } from './update.js';
 import { NOTHING, choose } from './wants.js';
@@ -27,6 +28,7 @@ export class Session extends EventTarget {
     #exchange;
     #path;
     #hold;
+    #qos = new QosReports();
     #willing = false;
     #answered = false;
     #suspended = false;
@@ -93,6 +95,11 @@ export class Session extends EventTarget {
     /** Whether the other side has: it takes nothing of what we would send. */
     get heldByPeer() {
         return this.#hold.heldByPeer;
+    }
+
+    /** What the network does with single media: closed gates, packets above the agreed rate. */
+    get qos() {
+        return this.#qos.media;
     }
 
     /** What is sent, or would be but for a hold. */
@@ -346,6 +353,8 @@ export class Session extends EventTarget {
         }
         if (message.userData !== undefined) this.userData = message.userData;
         if (message.participants !== undefined) this.participants = message.participants;
+        const changed = message.qos === undefined ? [] : this.#qos.take(message.qos);
+        if (changed.length > 0) this.#emit('qos', { changed });
         const told = message.mediaSessionState;
         // `established` is our own knowledge: it follows the answer.
         if (this.direction === 'outgoing' && (told === 'alerting' || told === 'proceeding'))

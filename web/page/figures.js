@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live figures of a call: reads getStats once a second while they are shown.
 
-import { summarizeStats } from '../lib/index.js';
+import { gateOpen, summarizeStats } from '../lib/index.js';
 import { element } from './dom.js';
 
 const PERIOD_MS = 1000;
 const KEPT = 60;
+/** The network tells of drops every five seconds while they last. */
+const RECENT_MS = 8000;
 
 export class Figures {
     #session;
@@ -69,6 +71,25 @@ export class Figures {
             if (one.packets === 0 && one.direction === 'receive' && !one.codec) continue;
             parts.push(this.#medium(one));
         }
+        return [...parts, ...this.#silent(media)];
+    }
+
+    /** Media that have never come because a gate has been closed from the beginning: no figures. */
+    #silent(/** @type {import('../lib/index.js').MediaSummary[]} */ media) {
+        const parts = [];
+        for (const qos of this.#session.qos) {
+            const told = media.some(
+                ({ mid, direction, codec }) => mid === qos.mid && direction === 'receive' && codec,
+            );
+            const transceiver = this.#session.connection
+                ?.getTransceivers()
+                .find(({ mid }) => mid === qos.mid);
+            if (told || !transceiver || gateOpen(qos, 'downlink')) continue;
+            const audio = transceiver.receiver.track.kind === 'audio';
+            const part = figure(`${audio ? 'Sound' : 'Picture'} received`, '', []);
+            part.append(limit('gate', gateSentence(audio, false)));
+            parts.push(part);
+        }
         return parts;
     }
 
@@ -84,6 +105,32 @@ export class Figures {
             ['Service', this.#client.state],
             ['Transport', transport()],
         ]);
+    }
+
+    /**
+     * What the network keeps back of a medium, in words.
+     * @param {HTMLElement} part
+     * @param {import('../lib/index.js').MediaSummary} one
+     */
+    #limits(part, one) {
+        const qos = this.#session.qos.find(({ mid }) => mid === one.mid);
+        if (!qos) return;
+        const sent = one.direction === 'send';
+        const direction = sent ? 'uplink' : 'downlink';
+        const what = whose(one.kind === 'audio', sent);
+        if (!gateOpen(qos, direction))
+            part.append(limit('gate', gateSentence(one.kind === 'audio', sent)));
+        const dropped = qos.policingDiscarded[direction];
+        if (dropped === 0 || qos.policedAt === undefined) return;
+        const packets = `${count(dropped)} ${dropped === 1 ? 'packet' : 'packets'} so far`;
+        const now = performance.now() - qos.policedAt < RECENT_MS;
+        part.append(
+            limit(
+                now ? 'policing' : 'policed',
+                `The network ${now ? 'drops' : 'has dropped'} part of ${what}: ` +
+                    `${now ? 'it is' : 'it was'} above the agreed rate (${packets}).`,
+            ),
+        );
     }
 
     /** A media centre is found at a fixed address and says so (RFC 8445 2.5). */
@@ -109,6 +156,7 @@ export class Figures {
                 ['Round trip', milliseconds(one.roundTrip)],
             ],
         );
+        this.#limits(part, one);
         if (one.bitrate !== undefined) {
             const points = this.#history.get(one.id) ?? [];
             points.push(one.bitrate);
@@ -143,6 +191,34 @@ function figure(title, beside, rows) {
     }
     part.append(head, list);
     return part;
+}
+
+/**
+ * @param {boolean} audio
+ * @param {boolean} sent
+ */
+function whose(audio, sent) {
+    return `${sent ? 'your' : 'the other side’s'} ${audio ? 'sound' : 'picture'}`;
+}
+
+/**
+ * @param {boolean} audio
+ * @param {boolean} sent
+ */
+function gateSentence(audio, sent) {
+    return `The network does not let ${whose(audio, sent)} pass.`;
+}
+
+/**
+ * @param {string} kind
+ * @param {string} text
+ */
+function limit(kind, text) {
+    const note = document.createElement('p');
+    note.className = 'limit';
+    note.dataset.limit = kind;
+    note.textContent = text;
+    return note;
 }
 
 /** The bitrate of the last minute. @param {number[]} points */

@@ -248,7 +248,7 @@ test('an incoming call rings, is answered, connects', async () => {
         transactionId: 1,
         success: true,
         mediaSessionId: 'm-1',
-        supportedExtension: ['trickle-ice', 'pre-offer-as-offer'],
+        supportedExtension: ['trickle-ice', 'pre-offer-as-offer', 'qos-report'],
     });
     assert.equal(FakeSocket.last.lastRequest('mupdate').mediaSessionState, 'alerting');
     assert.equal(session.state, 'alerting');
@@ -370,6 +370,21 @@ test('messages for a session that is not there', async () => {
         const response = await network(method, { mediaSessionId: 'gone', sdpOffer: BOTH });
         assert.equal(response.problemDetails.cause, 'MEDIA_SESSION_NOT_FOUND');
     }
+});
+
+test('what the network does with single media is told and kept', async () => {
+    const { session } = await established();
+    const told = [];
+    session.addEventListener('qos', ({ detail }) => told.push(detail.changed));
+    const qos = [{ mid: '1', flowStatus: 'ENABLED-DOWNLINK', gated: 'uplink' }];
+    assert.equal((await network('mupdate', { mediaSessionId: 'm-1', qos })).success, true);
+    const none = { uplink: 0, downlink: 0 };
+    assert.deepEqual(told, [[{ ...qos[0], policingDiscarded: none }]]);
+    assert.deepEqual(session.qos, told[0]);
+    for (const nonsense of ['x', null, [7], [{ mid: 3 }]])
+        await network('mupdate', { mediaSessionId: 'm-1', qos: nonsense });
+    assert.equal(told.length, 1);
+    assert.equal(session.state, 'established');
 });
 
 test('messages that make no sense', async () => {

@@ -6,6 +6,7 @@ import { Client } from '../../../web/lib/client.js';
 import { Session } from '../../../web/lib/session.js';
 import { ProblemError } from '../../../web/lib/problem.js';
 import { SENTENCES, sentenceFor } from '../../../web/lib/words.js';
+import { gateOpen } from '../../../web/lib/qos.js';
 import { summarizeStats } from '../../../web/lib/stats.js';
 import { tabInstanceId } from '../../../web/lib/instance-id.js';
 
@@ -17,6 +18,7 @@ export const agreed: {
     session: (one: Session) => Members<face.Session>;
     problem: (one: ProblemError) => face.ProblemError;
     summary: typeof face.summarizeStats;
+    gate: typeof face.gateOpen;
     sentence: typeof face.sentenceFor;
     sentences: typeof face.SENTENCES;
     instance: typeof face.tabInstanceId;
@@ -25,6 +27,7 @@ export const agreed: {
     session: (one) => one,
     problem: (one) => one,
     summary: summarizeStats,
+    gate: gateOpen,
     sentence: sentenceFor,
     sentences: SENTENCES,
     instance: tabInstanceId,
@@ -52,6 +55,9 @@ export async function application(stream: MediaStream): Promise<face.StatsSummar
         console.log(cause, problem?.status),
     );
     session.addEventListener('statechange', ({ detail: { state } }) => state === 'alerting');
+    session.addEventListener('qos', ({ detail: { changed } }) =>
+        console.log(changed.map((one) => face.gateOpen(one, 'uplink'))),
+    );
     // @ts-expect-error only the two kinds exist
     await session.replaceTrack('data', null);
     const report = await session.getStats();
