@@ -133,11 +133,14 @@ static void on_link_gone(void *user, unsigned index)
 {
     struct interfaces *interfaces = user;
     struct link *link = find(interfaces, index);
+    guint at;
     if (!link)
         return;
-    /* At once: the next in the queue may be its successor. */
+    /* At once: the next in the queue may be its successor. Who is told finds it gone. */
+    if (g_ptr_array_find(interfaces->links, link, &at))
+        g_ptr_array_steal_index(interfaces->links, at);
     tell(interfaces, link, false);
-    g_ptr_array_remove(interfaces->links, link);
+    link_free(link);
 }
 
 static void on_address(void *user, unsigned index, const struct link_address *address,

@@ -15,12 +15,14 @@ struct watched {
     struct interfaces *interfaces;
     GString *told;
     unsigned index; /* told last */
+    bool missing;   /* what was asked for within the call */
 };
 
 static void told(struct watched *watched, char what, unsigned index, const char *name)
 {
     g_string_append_printf(watched->told, "%s%c%s", watched->told->len ? " " : "", what, name);
     watched->index = index;
+    watched->missing = watched->interfaces && interfaces_missing(watched->interfaces);
 }
 
 static void on_up(void *user, unsigned index, const char *name)
@@ -38,7 +40,7 @@ static const struct interfaces_ops ops = {on_up, on_down};
 static void watch(struct watched *watched, const char *const *named)
 {
     g_autoptr(GError) error = NULL;
-    watched->told = g_string_new(NULL);
+    *watched = (struct watched){.told = g_string_new(NULL)};
     watched->interfaces = interfaces_new(named, &ops, watched, &error);
     g_assert_no_error(error);
 }
@@ -107,10 +109,12 @@ static void test_made_anew(void)
     ground_do("ip link del v0");
     expect(&watched, "-v0");
     g_assert_cmpuint(watched.index, ==, before);
+    g_assert_true(watched.missing); /* was known when it was told */
     g_assert_cmpuint(interfaces_count(watched.interfaces), ==, 0);
     g_assert_nonnull(interfaces_missing(watched.interfaces));
     make("v0");
     expect(&watched, "+v0");
+    g_assert_false(watched.missing);
     g_assert_cmpuint(watched.index, ==, ground_index("v0"));
     g_assert_cmpuint(watched.index, !=, before);
     /* both before the loop has looked */
