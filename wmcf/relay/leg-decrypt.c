@@ -11,6 +11,7 @@
 /* 2^15 packets in a second would be 370 Mbit/s of video. */
 #define SILENT_US G_USEC_PER_SEC
 #define PACKETS_PER_SECOND 20000 /* of one SSRC, while nobody counts them */
+#define TRIES_MIN 8
 #define TRIES_PER_SECOND 4096    /* of one leg: 1.5 ms at most */
 
 static const struct replay nothing_seen;
@@ -36,7 +37,7 @@ static bool search(struct worker_leg *leg, const struct replay *replay,
         leg->search_window = now;
         leg->search_count = 0;
     }
-    int64_t wraps = silent / G_USEC_PER_SEC * PACKETS_PER_SECOND / 65536 + 2;
+    int64_t wraps = silent / G_USEC_PER_SEC * PACKETS_PER_SECOND / 65536 + TRIES_MIN;
     unsigned tries = (unsigned)MIN(wraps, TRIES_PER_SECOND - leg->search_count);
     leg->search_count += tries;
     uint64_t first = first_beyond(replay, header->sequence, tried, *index);

@@ -64,6 +64,16 @@ static void on_gated(void *user, const char *mid, enum qos_direction direction)
     g_strlcpy(endpoint->last_mid, mid, sizeof endpoint->last_mid);
 }
 
+static void on_policing_discard(void *user, const char *mid, enum qos_direction direction,
+                                uint64_t packets)
+{
+    struct endpoint *endpoint = user;
+    g_assert_cmpuint(packets, >, 0);
+    endpoint->discard_events++;
+    endpoint->discards[direction] += packets;
+    g_strlcpy(endpoint->last_mid, mid, sizeof endpoint->last_mid);
+}
+
 static void on_inactivity(void *user, const char *mid)
 {
     ((struct endpoint *)user)->inactivity++;
@@ -82,6 +92,7 @@ static const struct relay_leg_ops ops = {
     .dtls = on_dtls,
     .first_media = on_first_media,
     .media_gated = on_gated,
+    .policing_discard = on_policing_discard,
     .media_inactivity = on_inactivity,
     .released = on_released,
 };
@@ -139,11 +150,22 @@ int endpoint_socket(const struct endpoint *endpoint)
     int fd = socket(any.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int buffer = 4 << 20;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
+    static const int one = 1;
+    if (any.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &one, sizeof one);
+    else
+        setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &one, sizeof one);
     g_assert_cmpint(bind(fd, (struct sockaddr *)&any, length_of(&any)), ==, 0);
     return fd;
 }
 
 struct endpoint *endpoint_new(struct relay *relay, guint64 group)
+{
+    return endpoint_new_on(relay, group, NULL);
+}
+
+struct endpoint *endpoint_new_on(struct relay *relay, guint64 group,
+                                 struct qos_transport *transport)
 {
     static unsigned serial;
     static const uint16_t known[] = {STUN_ATTRIBUTE_USERNAME,   STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
@@ -180,7 +202,8 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group)
                                       .local_pwd = endpoint->remote_pwd,
                                       .cname = "relay-cname",
                                       .ops = &ops,
-                                      .user = endpoint};
+                                      .user = endpoint,
+                                      .transport = transport};
     endpoint->leg = relay_leg_new(relay, &config, &error);
     g_assert_no_error(error);
     gsize n;
@@ -420,11 +443,22 @@ void endpoint_read(struct endpoint *endpoint)
 {
     for (;;) {
         struct packet_in *packet = g_new(struct packet_in, 1);
-        ssize_t length = recv(endpoint->fd, packet->data, sizeof packet->data, 0);
+        _Alignas(struct cmsghdr) uint8_t controls[CMSG_SPACE(sizeof(int))];
+        struct iovec vector = {.iov_base = packet->data, .iov_len = sizeof packet->data};
+        struct msghdr header = {.msg_iov = &vector,
+                                .msg_iovlen = 1,
+                                .msg_control = controls,
+                                .msg_controllen = sizeof controls};
+        ssize_t length = recvmsg(endpoint->fd, &header, 0);
         if (length <= 0) {
             g_free(packet);
             return;
         }
+        packet->tos = 0;
+        struct cmsghdr *control = CMSG_FIRSTHDR(&header);
+        if (control) /* IP_TOS comes as one octet */
+            memcpy(&packet->tos, CMSG_DATA(control),
+                   MIN(sizeof packet->tos, control->cmsg_len - CMSG_LEN(0)));
         packet->length = (size_t)length;
         take(endpoint, packet);
     }

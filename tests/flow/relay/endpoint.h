@@ -12,6 +12,7 @@
 
 struct packet_in { /* as it came, in clear */
     size_t length;
+    int tos; /* the octet of the IP header, or traffic class */
     uint8_t data[ENDPOINT_MAX];
 };
 
@@ -34,13 +35,17 @@ struct endpoint {
 
     struct relay_leg *leg; /* the relay's side */
     unsigned connected, expired, first_media, inactivity, released;
-    unsigned gated[2];
+    unsigned gated[2], discard_events;
+    uint64_t discards[2]; /* as policing_discard told, by direction */
     GPtrArray *datagrams; /* GBytes that the relay handed up */
     char last_mid[RELAY_MID_MAX + 1];
 };
 
 /* A leg of `relay` and its other end, on loopback. */
 struct endpoint *endpoint_new(struct relay *relay, guint64 group);
+/* The same, known to the kernel by `transport`. */
+struct endpoint *endpoint_new_on(struct relay *relay, guint64 group,
+                                 struct qos_transport *transport);
 /* A receiving session that has seen nothing yet. */
 srtp_t endpoint_session(const struct relay_srtp_keys *keys);
 /* Another socket of the same kind, for an endpoint that moves. */

@@ -108,6 +108,32 @@ static void test_policing(void)
     one_free(&one);
 }
 
+/* What fits is admitted, and nothing else; looking charges nothing. */
+static void test_fits(void)
+{
+    struct one one = one_new(QOS_VIDEO);
+    struct qos_slot *slot = qos_flow_slot(one.flow, QOS_UPLINK);
+    struct qos_policy policy = {
+        .has_status = true,
+        .status = QOS_ENABLED,
+        .has_policing = true,
+        .policing = {true, .sdr = 12000, .mbs = 4000, .pdr = 30000, .dvt = 20000}};
+    uint64_t now = 7000000000;
+    unsigned passed = 0;
+    g_assert_true(token_bucket_fits(slot, 60000, now)); /* not policed */
+    qos_flow_apply(one.flow, &policy);
+    for (unsigned i = 0; i < 2000; i++, now += 20000000) {
+        uint32_t octets = (uint32_t)g_test_rand_int_range(40, 1500);
+        bool fits = token_bucket_fits(slot, octets, now);
+        g_assert_true(fits == token_bucket_fits(slot, octets, now));
+        g_assert_true(fits == (qos_slot_judge(slot, octets, now) == QOS_PASS));
+        passed += fits;
+    }
+    g_assert_cmpuint(passed, >, 100);
+    g_assert_cmpuint(passed, <, 1900);
+    one_free(&one);
+}
+
 static void test_levels(void)
 {
     g_autoptr(GError) error = NULL;
@@ -137,6 +163,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qos/flow/each-status", test_each_status);
     g_test_add_func("/qos/flow/event-armed-again", test_event_armed_again);
     g_test_add_func("/qos/flow/policing", test_policing);
+    g_test_add_func("/qos/flow/fits", test_fits);
     g_test_add_func("/qos/levels", test_levels);
     return g_test_run();
 }

@@ -79,6 +79,22 @@ static void test_overflow(void)
     g_assert_cmpint(nack_received(&nack, 5 + NACK_HOLES_MAX, 0), ==, NACK_IN_ORDER);
 }
 
+static void test_pass_over(void)
+{
+    struct nack_generator nack = {0};
+    uint16_t out[16];
+    bool gave_up;
+    nack_pass_over(&nack, 5); /* nothing has begun */
+    g_assert_cmpint(nack_received(&nack, 10, 0), ==, NACK_IN_ORDER);
+    g_assert_cmpint(nack_received(&nack, 12, 0), ==, NACK_HOLE);
+    nack_pass_over(&nack, 100000);
+    g_assert_cmpint(nack_received(&nack, 100000, 0), ==, NACK_IN_ORDER);
+    g_assert_cmpuint(nack_collect(&nack, 0, 0, out, 16, &gave_up), ==, 0);
+    g_assert_cmpint(nack_received(&nack, 100002, 0), ==, NACK_HOLE);
+    nack_pass_over(&nack, 3); /* late: what is in front of it is known */
+    g_assert_cmpint(nack_received(&nack, 100003, 0), ==, NACK_IN_ORDER);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -87,5 +103,6 @@ int main(int argc, char **argv)
     g_test_add_func("/nack-generator/tries", test_tries);
     g_test_add_func("/nack-generator/age", test_age);
     g_test_add_func("/nack-generator/overflow", test_overflow);
+    g_test_add_func("/nack/pass-over", test_pass_over);
     return g_test_run();
 }

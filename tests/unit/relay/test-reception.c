@@ -73,6 +73,29 @@ static void test_jump(void)
     g_assert_cmpuint(reception_lost(&reception), ==, 1);
 }
 
+/* What was withheld is no loss; what is missing afterwards is. */
+static void test_interrupted(void)
+{
+    struct reception reception = {0};
+    struct reception_report report;
+    reception_interrupt(&reception); /* before anything came: nothing to interrupt */
+    for (uint64_t i = 100; i < 200; i++) {
+        if (i != 150)
+            receive(&reception, i);
+    }
+    reception_interrupt(&reception);
+    g_assert_false(reception_packet(&reception, 90000, 90000 * 160, 8000, 90000 * 20000ll));
+    for (uint64_t i = 90001; i < 90010; i++)
+        receive(&reception, i);
+    reception_report(&reception, &report);
+    g_assert_cmpint(report.cumulative_lost, ==, 1);
+    g_assert_cmpuint(report.fraction_lost, ==, 0);
+    g_assert_cmpuint(report.highest, ==, 90009);
+    g_assert_cmpuint(report.jitter, ==, 0);
+    receive(&reception, 90011);
+    g_assert_cmpuint(reception_lost(&reception), ==, 2);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -80,5 +103,6 @@ int main(int argc, char **argv)
     g_test_add_func("/reception/loss-per-interval", test_loss_per_interval);
     g_test_add_func("/reception/jitter", test_jitter);
     g_test_add_func("/reception/jump", test_jump);
+    g_test_add_func("/reception/interrupted", test_interrupted);
     return g_test_run();
 }

@@ -53,6 +53,32 @@ static void test_runs(void)
     send_batch_free(NULL);
 }
 
+/* A run is measured and marked by its first segment: one medium, one DSCP. */
+static void test_media(void)
+{
+    struct media_socket socket = {.fd = -1};
+    struct send_batch *batch = send_batch_new(&socket);
+    union socket_address to = address(1);
+    struct qos_slot slots[2] = {0};
+    static const struct {
+        int slot, dscp;
+        unsigned run;
+    } packets[] = {{0, 46, 1}, {0, 46, 1}, {1, 46, 2}, {1, 36, 3},
+                   {1, 36, 3}, {1, -1, 4}, {0, 0, 5}};
+    for (size_t i = 0; i < G_N_ELEMENTS(packets); i++) {
+        memset(send_batch_reserve(batch), 0, 1000);
+        send_batch_commit_media(batch, &to, 1000, NULL, &slots[packets[i].slot], packets[i].dscp);
+        const struct send_run *last = run(batch, packets[i].run - 1, packets[i].run);
+        g_assert_true(last->slot == &slots[packets[i].slot]);
+        g_assert_cmpint(last->dscp, ==, packets[i].dscp);
+    }
+    add(batch, 1, 1000, NULL); /* of no medium */
+    g_assert_null(run(batch, 5, 6)->slot);
+    send_batch_flush(batch); /* refused: nothing of it is marked */
+    g_assert_cmpuint(slots[0].marked + slots[1].marked, ==, 0);
+    send_batch_free(batch);
+}
+
 static void test_limits(void)
 {
     struct media_socket socket = {.fd = -1};
@@ -96,6 +122,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/send-batch/runs", test_runs);
+    g_test_add_func("/send-batch/media", test_media);
     g_test_add_func("/send-batch/limits", test_limits);
     g_test_add_func("/send-batch/refused", test_refused);
     return g_test_run();

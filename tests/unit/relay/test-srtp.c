@@ -148,6 +148,32 @@ static void test_tampering(void)
     rtp_transform_free(transform);
 }
 
+/* The roll-over counter is found by trying, and only the right one. */
+static void test_find(void)
+{
+    struct rtp_transform *transform =
+        rtp_transform_new(RELAY_SRTP_AES128_CM_HMAC_SHA1_80, key, 16, salt, 14);
+    uint8_t packet[200], payload[50];
+    uint64_t index, found;
+    fill(payload, sizeof payload, 1);
+    size_t head = header(packet, 5);
+    for (unsigned wraps = 0; wraps < 40; wraps += 13) {
+        index = 5 + ((uint64_t)wraps << 16);
+        rtp_transform_protect(transform, packet, head, payload, sizeof payload, SSRC, index);
+        g_assert_true(
+            rtp_transform_find(transform, packet, head, sizeof payload, 5, wraps + 1, &found));
+        g_assert_cmpuint(found, ==, index);
+        g_assert_false(
+            rtp_transform_find(transform, packet, head, sizeof payload, 5, wraps, &found));
+        g_assert_false(rtp_transform_find(transform, packet, head, sizeof payload, index + 0x10000,
+                                          1000, &found));
+        packet[head] ^= 1;
+        g_assert_false(
+            rtp_transform_find(transform, packet, head, sizeof payload, 5, 1000, &found));
+    }
+    rtp_transform_free(transform);
+}
+
 static void test_refused(void)
 {
     g_assert_null(rtp_transform_new(RELAY_SRTP_AES128_CM_HMAC_SHA1_80, key, 15, salt, 14));
@@ -216,6 +242,7 @@ int main(int argc, char **argv)
     g_test_add_func("/srtp/protect-for-libsrtp", test_protect);
     g_test_add_func("/srtp/unprotect-from-libsrtp", test_unprotect);
     g_test_add_func("/srtp/tampering", test_tampering);
+    g_test_add_func("/srtp/find", test_find);
     g_test_add_func("/srtp/refused", test_refused);
     g_test_add_func("/srtp/srtcp", test_srtcp);
     return g_test_run();
