@@ -12,7 +12,7 @@
 #define SILENT_US G_USEC_PER_SEC
 #define PACKETS_PER_SECOND 20000 /* of one SSRC, while nobody counts them */
 #define TRIES_MIN 8
-#define TRIES_PER_SECOND 4096    /* of one leg: 1.5 ms at most */
+#define TRIES_PER_SECOND 4096 /* of one leg: 1.5 ms at most */
 
 static const struct replay nothing_seen;
 
