@@ -200,10 +200,13 @@ int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot, i
     uint32_t mark = slot ? __atomic_load_n(&slot->mark, __ATOMIC_RELAXED) : 0;
     if (mark & QOS_MARK_COPY) /* never the kernel's: it has not seen what came */
         return came_with >= 0 ? came_with : (int)(mark & QOS_MARK_DSCP);
-    /* A pair that changes too quickly is not the kernel's yet. */
-    if (!(mark & QOS_MARK_SET) ||
-        (leg->transport && !leg->nomination_pending && qos_transport_marks(leg->transport)))
+    if (!(mark & QOS_MARK_SET))
         return -1;
+    /* Also where the kernel marks: routing may take an interface without a filter, such as loopback
+     * towards an endpoint on this machine. A pair that changes too quickly is not the kernel's yet.
+     */
+    if (leg->transport && !leg->nomination_pending && qos_transport_marks(leg->transport))
+        return (int)(mark & QOS_MARK_DSCP) | SEND_DSCP_SEEN;
     return (int)(mark & QOS_MARK_DSCP);
 }
 

@@ -201,8 +201,8 @@ bool worker_leg_trusts_verdict(const struct worker_leg *leg, const struct source
 /* Judges by the slot, counts, tells of a closed gate. True: it passes. */
 bool worker_leg_admit(struct worker_leg *leg, struct qos_slot *slot, const char *mid,
                       enum qos_direction direction, size_t octets);
-/* The DSCP to write into what is sent for the slot, -1 = none. `came_with`: of the packet, or -1.
- */
+/* The DSCP to write into what is sent for the slot, with SEND_DSCP_SEEN where the kernel does, too;
+ * -1 = none. `came_with`: of the packet, or -1. */
 int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot, int came_with);
 /* Events of what kernel and relay have dropped; once a second. */
 void worker_leg_watch_slots(struct worker_leg *leg, int64_t now);

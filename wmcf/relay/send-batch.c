@@ -103,7 +103,7 @@ static void count_dropped(struct send_batch *batch, const struct send_run *run, 
 
 static void count_marked(const struct send_run *run, unsigned packets)
 {
-    if (run->slot && run->dscp >= 0)
+    if (run->slot && run->dscp >= 0 && !(run->dscp & SEND_DSCP_SEEN))
         qos_count(&run->slot->marked, packets);
 }
 
@@ -134,7 +134,8 @@ static void set_controls(const struct send_batch *batch, const struct send_run *
     }
     if (run->dscp < 0)
         return;
-    int octet = run->dscp << 2; /* RFC 2474 3; the ECN bits stay 0: not ECN-capable (RFC 3168 5) */
+    int octet = (run->dscp & QOS_MARK_DSCP)
+                << 2; /* RFC 2474 3; the ECN bits stay 0: not ECN-capable (RFC 3168 5) */
     control->cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
     control->cmsg_type = v6 ? IPV6_TCLASS : IP_TOS;
     control->cmsg_len = CMSG_LEN(sizeof octet);

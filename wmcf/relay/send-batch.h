@@ -9,6 +9,7 @@
 
 #define SEND_PACKET_MAX 2048
 #define SEND_RUN_SEGMENTS 64 /* UDP_MAX_SEGMENTS of the kernels that matter */
+#define SEND_DSCP_SEEN 0x40  /* beside a DSCP: the kernel's filter counts what it marks */
 
 struct send_totals { /* grows; the owner reads and clears */
     uint64_t packets, octets, calls, dropped, segmentation_fallbacks;
@@ -26,8 +27,8 @@ uint8_t *send_batch_reserve(struct send_batch *batch);
 void send_batch_commit(struct send_batch *batch, const union socket_address *to, size_t length,
                        uint64_t *failed);
 /* The same of a medium: the kernel measures a run by its first segment, so runs hold packets of one
- * `slot` alone (NULL = of none). `dscp` >= 0 is written into them and counted as marked; the slot
- * must live until the flush. */
+ * `slot` alone (NULL = of none). `dscp` >= 0 is written into them and, without SEND_DSCP_SEEN,
+ * counted as marked; the slot must live until the flush. */
 void send_batch_commit_media(struct send_batch *batch, const union socket_address *to,
                              size_t length, uint64_t *failed, struct qos_slot *slot, int dscp);
 /* Everything out. */
@@ -41,7 +42,7 @@ struct send_run {
     uint32_t length;  /* all segments */
     uint16_t segment; /* octets of each but the last */
     uint16_t segments;
-    int8_t dscp; /* -1 = as the socket has it */
+    int8_t dscp; /* -1 = as the socket has it; or with SEND_DSCP_SEEN */
     bool closed; /* its last segment is shorter: nothing may follow */
     uint64_t *failed;
     struct qos_slot *slot;
