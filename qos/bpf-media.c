@@ -18,6 +18,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define VISIT_S 2 /* some 60 µs for each interface */
+
 struct bpf_media {
     const struct enforce *enforce;
     char *owner;
@@ -29,7 +31,7 @@ struct bpf_media {
     GHashTable *attached; /* index */
     GHashTable *refused;  /* index → sentence */
     char *impediment;
-    guint sweep;
+    guint visit;
     bool covers; /* atomic */
 };
 
@@ -127,16 +129,39 @@ static bool is_attached(unsigned index, void *user)
     return g_hash_table_contains(media->attached, GUINT_TO_POINTER(index));
 }
 
-/* What a crash has left stays until the media addresses of this start are all known, so that there
- * is no moment without a filter. */
-static gboolean on_idle(gpointer user)
+static bool has_both(struct bpf_media *media, unsigned index)
+{
+    return tc_is_attached(media->tc, index, TC_INGRESS, media->owner) &&
+           tc_is_attached(media->tc, index, TC_EGRESS, media->owner);
+}
+
+/* Others have tools as well: what they have taken away, with the clsact perhaps, is put back, and
+ * what was refused may be possible now. */
+static gboolean on_visit(gpointer user)
 {
     struct bpf_media *media = user;
-    g_autofree char *removed = tc_sweep(media->tc, media->owner, is_attached, media);
-    if (removed)
-        log_debug(NULL, "%s", removed);
-    media->sweep = 0;
-    return G_SOURCE_REMOVE;
+    g_autoptr(GArray) again = g_array_new(FALSE, FALSE, sizeof(unsigned));
+    GHashTableIter iter;
+    gpointer key;
+    g_hash_table_iter_init(&iter, media->refused);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        unsigned index = GPOINTER_TO_UINT(key);
+        g_array_append_val(again, index);
+    }
+    g_hash_table_iter_init(&iter, media->attached);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        unsigned index = GPOINTER_TO_UINT(key);
+        if (!has_both(media, index))
+            g_array_append_val(again, index);
+    }
+    for (guint i = 0; i < again->len; i++) {
+        unsigned index = g_array_index(again, unsigned, i);
+        char name[IF_NAMESIZE];
+        g_hash_table_remove(media->attached, GUINT_TO_POINTER(index));
+        if (if_indextoname(index, name)) /* else down() is on its way */
+            on_up(media, index, name);
+    }
+    return G_SOURCE_CONTINUE;
 }
 
 static const struct interfaces_ops ops = {.up = on_up, .down = on_down};
@@ -160,7 +185,7 @@ struct bpf_media *bpf_media_new(const struct enforce *enforce, const char *owner
         bpf_media_free(media);
         return NULL;
     }
-    media->sweep = g_idle_add(on_idle, media);
+    media->visit = g_timeout_add_seconds(VISIT_S, on_visit, media);
     update(media);
     return media;
 }
@@ -169,8 +194,8 @@ void bpf_media_free(struct bpf_media *media)
 {
     if (!media)
         return;
-    if (media->sweep)
-        g_source_remove(media->sweep);
+    if (media->visit)
+        g_source_remove(media->visit);
     interfaces_free(media->interfaces);
     GHashTableIter iter;
     gpointer index;
@@ -189,6 +214,11 @@ void bpf_media_add_address(struct bpf_media *media, const struct sockaddr *local
 {
     interfaces_add_address(media->interfaces, local);
     update(media);
+}
+
+char *bpf_media_sweep(struct bpf_media *media)
+{
+    return tc_sweep(media->tc, media->owner, is_attached, media);
 }
 
 guint bpf_media_count(const struct bpf_media *media)

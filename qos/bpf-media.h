@@ -20,6 +20,8 @@ struct bpf_media *bpf_media_new(const struct enforce *enforce, const char *owner
 /* Takes our filters away. NULL allowed. */
 void bpf_media_free(struct bpf_media *media);
 void bpf_media_add_address(struct bpf_media *media, const struct sockaddr *local);
+/* tc_sweep() of what has not the program now. */
+char *bpf_media_sweep(struct bpf_media *media);
 guint bpf_media_count(const struct bpf_media *media);
 /* What is wrong, in one sentence; NULL = nothing. Borrowed until the next change. */
 const char *bpf_media_impediment(const struct bpf_media *media);

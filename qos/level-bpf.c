@@ -175,6 +175,11 @@ static void add_address(struct level *level, const struct sockaddr *local)
     bpf_media_add_address(level->media, local);
 }
 
+static char *sweep(struct level *level)
+{
+    return bpf_media_sweep(level->media);
+}
+
 static void add_port(struct level *level, uint16_t port)
 {
     __atomic_add_fetch(&level->enforce->ports[port], 1, __ATOMIC_RELAXED);
@@ -448,6 +453,7 @@ const struct level_ops level_bpf = {
     .add_address = add_address,
     .add_port = add_port,
     .remove_port = remove_port,
+    .sweep = sweep,
     .take_slots = take_slots,
     .give_slots = give_slots,
     .add_transport = add_transport,

@@ -460,18 +460,25 @@ static void test_cost(void)
     struct tc *tc = new_tc();
     unsigned index = ground_index("v0");
     int program = ground_program(TC_ACT_UNSPEC);
-    gint64 start = g_get_monotonic_time(), replace = 0;
+    gint64 took[4] = {0};
     guint times = 20;
     for (guint i = 0; i < times; i++) {
+        gint64 at[5] = {g_get_monotonic_time()};
         attach_program(tc, "v0", OWNER, program);
-        gint64 attached = g_get_monotonic_time();
+        at[1] = g_get_monotonic_time();
         attach_program(tc, "v0", OWNER, program);
-        replace += g_get_monotonic_time() - attached;
+        at[2] = g_get_monotonic_time();
+        g_assert_true(tc_is_attached(tc, index, TC_INGRESS, OWNER) &&
+                      tc_is_attached(tc, index, TC_EGRESS, OWNER));
+        at[3] = g_get_monotonic_time();
         tc_detach(tc, index, OWNER);
+        at[4] = g_get_monotonic_time();
+        for (guint j = 0; j < 4; j++)
+            took[j] += at[j + 1] - at[j];
     }
-    g_test_message("both hooks: attach and detach %.0f us, replace %.0f us",
-                   (double)(g_get_monotonic_time() - start - replace) / times,
-                   (double)replace / times);
+    g_test_message("both hooks: attach %.0f us, replace %.0f us, look %.0f us, detach %.0f us",
+                   (double)took[0] / times, (double)took[1] / times, (double)took[2] / times,
+                   (double)took[3] / times);
     close(program);
     tc_free(tc);
 }
