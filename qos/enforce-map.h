@@ -7,9 +7,9 @@
 #include "qos/slot.h"
 
 /* Name, type, key, value. Arrays are mapped into our memory too and change by plain stores; how
- * many elements they have is said at run time. */
+ * many elements they have is said at run time. The kernel keeps values in multiples of 8 octets. */
 #define ENFORCE_MAPS(MAP)                                                                          \
-    MAP(ports, ARRAY, uint32_t, uint32_t)                      /* by port: how often it is ours */ \
+    MAP(ports, ARRAY, uint32_t, uint64_t)                      /* by port: how often it is ours */ \
     MAP(addresses, HASH, struct enforce_address, uint32_t)     /* index into `transports` */       \
     MAP(transports, ARRAY, uint32_t, struct enforce_transport) /* by index */                      \
     MAP(sources, HASH, struct enforce_source, uint32_t)        /* index into `slots` */            \

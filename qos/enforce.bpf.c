@@ -87,8 +87,8 @@ struct packet {
 static inline bool is_ours(const struct udp *udp, enum qos_direction direction)
 {
     uint32_t port = WIRE16(direction == QOS_UPLINK ? udp->destination : udp->source);
-    const uint32_t *count = map_lookup(enforce_ports, &port);
-    return count && *(const volatile uint32_t *)count;
+    const uint64_t *count = map_lookup(enforce_ports, &port);
+    return count && *(const volatile uint64_t *)count;
 }
 
 static inline void set_ports(struct packet *packet, const struct udp *udp,

@@ -65,6 +65,11 @@ static uint32_t entries(const struct enforce_limits *limits, enum enforce_symbol
     }
 }
 
+#define MAP(name, type, key, value)                                                                \
+    G_STATIC_ASSERT(BPF_MAP_TYPE_##type != BPF_MAP_TYPE_ARRAY || sizeof(value) % 8 == 0);
+ENFORCE_MAPS(MAP)
+#undef MAP
+
 static size_t view_length(const struct enforce_limits *limits, enum enforce_symbol map)
 {
     size_t page = sysconf(_SC_PAGESIZE);

@@ -19,7 +19,7 @@ struct enforce {
     int maps[ENFORCE_MAP_COUNT];
     int programs[ENFORCE_LINKS][2]; /* by enum qos_direction: uplink at ingress */
     /* the arrays */
-    uint32_t *ports;
+    uint64_t *ports;
     struct enforce_transport *transports;
     struct qos_slot *slots;
     struct enforce_totals *totals;
