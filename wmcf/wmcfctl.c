@@ -87,7 +87,8 @@ static void print_policies(const json_t *policies)
     printf("  policies     %lld media of %lld peer connections", number_at(policies, "flows"),
            number_at(policies, "transports"));
     if (number_at(policies, "interfaces"))
-        printf(", filters on %lld interfaces", number_at(policies, "interfaces"));
+        printf(", filters on %lld interface%s", number_at(policies, "interfaces"),
+               number_at(policies, "interfaces") == 1 ? "" : "s");
     for (int i = 0; i < 2; i++) {
         const json_t *judge = json_object_get(policies, judges[i]);
         long long gate = number_at(judge, "gateDiscarded");

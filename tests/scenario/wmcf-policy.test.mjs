@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Enforcement } from '../support/far-side.mjs';
 import { connectTwo } from '../support/generated-leg.mjs';
 import { ControlLink, WITHOUT_CAPABILITIES, Wmcf, build } from '../support/wmcf.mjs';
 
@@ -168,6 +169,49 @@ test('excess is told, counted and explained; what is refused leaves the policy a
   assert.ok(last.statistics[0].uplink.policingDiscarded > 0);
   assert.ok(last.statistics[0].downlink.marked > 0, 'EF by default');
   assert.equal(last.unattributedDiscarded, 0);
+});
+
+test('what a required level has no room for is refused; what it holds goes on', { timeout: 60000 }, async (t) => {
+  const e = await Enforcement.start('tc-bpf', ['qos.flows=4', 'qos.discard_report=1']);
+  t.after(() => e.stop());
+  const legs = await e.pair('IPv4');
+  t.after(() => Promise.all(legs.map((leg) => leg.close())));
+  const { link, wmcf } = e;
+  const [a] = legs;
+  const byKernel = (reason) => metric(wmcf, `wmcf_enforcement_discarded_packets_total{judge="kernel",reason="${reason}"}`);
+  const excess = async () => {
+    const before = await byKernel('policing');
+    await a.sendAll({ lines: [0], count: 50, size: 200, rate: 50000 });
+    await until(() => byKernel('policing'), (now) => now > before);
+  };
+  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing: { sdr: 100, mbs: 300 } }] });
+  await excess();
+  const before = await audit(link, a);
+  assert.deepEqual(before.enforcement, { level: 'tc-bpf' });
+
+  const { detail } = await refused(link, 'ENFORCEMENT_UNAVAILABLE', 'modify', { ...idsOf(a),
+    offerTemplate: { bundle: true, medias: [...offerTemplate.medias, { mid: '2', mediaType: 'video' }] },
+    mediaPolicy: [{ mid: '*', flowStatus: 'DISABLED', policing: false }] });
+  assert.match(detail, /"tc-bpf" holds 4 media already, its limit \(qos\.flows\)/);
+  await refused(link, 'ENFORCEMENT_UNAVAILABLE', 'add', { contextId: a.contextId, offerTemplate });
+  await refused(link, 'ENFORCEMENT_UNAVAILABLE', 'add', { offerTemplate });
+  assert.equal((await wmcf.ctl('contexts')).contexts.length, 1);
+  const after = await audit(link, a);
+  assert.deepEqual(after.medias, before.medias);
+  assert.equal(after.offerPending, undefined);
+  await excess();
+  assert.equal(await metric(wmcf, 'wmcf_enforcement_level{level="tc-bpf"}'), 1);
+  assert.equal(await metric(wmcf, 'wmcf_enforcement_interfaces'), 1);
+  assert.match(words(wmcf, 'status'), /4 media of 2 peer connections, filters on 1 interface\n +dropped by the kernel: 0 at closed gates, [1-9]/);
+
+  // A closed gate: the kernel drops, and the event comes all the same.
+  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '1', flowStatus: 'ENABLED-DOWNLINK' }] });
+  await a.sendAll({ lines: [1], count: 5, size: 200, rate: 20000 });
+  const gated = await link.event(({ event }) => event === 'mediaGated');
+  assert.deepEqual([gated.mid, gated.details], ['1', { direction: 'uplink' }]);
+  assert.equal(await byKernel('gate'), 5);
+  await ok(link, 'subtract', { ...idsOf(a) });
+  await ok(link, 'add', { offerTemplate });
 });
 
 test('a required level that does not work: everything but policies', { timeout: 30000 }, async (t) => {
