@@ -371,6 +371,11 @@ guint data_channels_open(struct data_channels *channels, const struct pl_channel
     return opening.from.channel;
 }
 
+void data_channels_set_limits(struct data_channels *channels, const struct pl_data_limits *limits)
+{
+    channels->limits = *limits;
+}
+
 static guint64 buffered(const struct channel *channel)
 {
     guint64 octets = 0;
@@ -391,6 +396,12 @@ bool data_channels_send(struct data_channels *channels, guint number, GBytes *me
 
     if (!channel) {
         problem_set(error, PROBLEM_INVALID_STATE, "the data channel is closed");
+        return false;
+    }
+    if (channels->limits.peer_message_max && length > channels->limits.peer_message_max) {
+        problem_set(error, PROBLEM_MESSAGE_TOO_LARGE,
+                    "the receiver takes messages of %u octets at most",
+                    channels->limits.peer_message_max);
         return false;
     }
     if (buffered(channel) + length > channels->limits.backlog) {

@@ -15,6 +15,7 @@ struct data_channels;
 struct data_channels *data_channels_new(guint64 number, GstElement *webrtcbin,
                                         const struct pl_data_limits *limits,
                                         const struct pl_leg_ops *ops, void *user);
+void data_channels_set_limits(struct data_channels *channels, const struct pl_data_limits *limits);
 /* No callback after it. The channels go down with their webrtcbin. NULL allowed. */
 void data_channels_free(struct data_channels *channels);
 

@@ -32,10 +32,13 @@ struct pl_leg {
     bool described;     /* the answer is applied: webrtcbin's elements are there */
     bool ice_connected; /* as the relay says */
     bool ice_lost;      /* consent expired; another pair may still come */
+    char *anchor;       /* with a data channel, until webrtcbin has it */
+    guint peer_port;    /* of the peer's SCTP */
     const char *cipher;
     struct leg_pipeline *pipeline;
     struct dtls_transport *dtls;
     struct data_channels *data; /* NULL = the anchor has none */
+    bool data_failed;           /* for good: webrtcbin begins no other association */
 };
 
 static GHashTable *legs; /* by number; borrowed */
@@ -119,6 +122,16 @@ static void handle_failure(struct pl_leg *leg, struct event *event)
     fail(leg, event->error);
 }
 
+/* The leg lives on. Its channels have said nothing, since webrtcbin does not tell them. */
+static void fail_data(struct pl_leg *leg, const char *reason)
+{
+    if (!leg->data || !can_become(leg, LEG_FAILED))
+        return;
+    leg->data_failed = true;
+    g_clear_pointer(&leg->data, data_channels_free);
+    leg->ops->data_failed(leg->user, reason);
+}
+
 static void handle_datagram(struct pl_leg *leg, struct event *event)
 {
     leg->ops->send_dtls(leg->user, event->datagram);
@@ -186,6 +199,8 @@ static void tell_ice(struct pl_leg *leg)
     dtls_transport_set_ice(leg->dtls, GST_WEBRTC_ICE_CONNECTION_STATE_COMPLETED);
 }
 
+static void handle_failure_of_step(struct pl_leg *leg, struct event *event);
+
 static GstPromise *promise_new(guint64 number, GstPromiseChangeFunc fn)
 {
     return gst_promise_new_with_change_func(fn, g_memdup2(&number, sizeof number), g_free);
@@ -197,14 +212,18 @@ static void post_step(GstPromise *promise, void *data, const char *name,
     struct event event = {*(guint64 *)data, handle};
 
     if (!leg_pipeline_result(promise, with_answer ? &event.answer : NULL, &event.error))
-        event.handle = handle_failure;
+        event.handle = handle_failure_of_step;
     post(name, event);
 }
+
+static void anchor_data(struct pl_leg *leg);
 
 static void handle_described(struct pl_leg *leg, struct event *event)
 {
     leg->described = true;
     tell_ice(leg);
+    if (leg->data && leg->anchor)
+        anchor_data(leg);
 }
 
 static void on_local_set(GstPromise *promise, void *data)
@@ -232,15 +251,23 @@ static void on_remote_set(GstPromise *promise, void *data)
     post_step(promise, data, "leg: anchored", handle_remote_set, false);
 }
 
+/* The anchor once more, with a data channel: webrtcbin 1.22 takes that of a running leg. */
+static void anchor_data(struct pl_leg *leg)
+{
+    g_autofree char *text = g_steal_pointer(&leg->anchor);
+    g_autofree char *anchor = sdp_renew_anchor(text, leg->peer_port);
+    g_autoptr(GError) error = NULL;
+
+    if (!anchor || !leg_pipeline_set_remote(leg->pipeline, anchor,
+                                            promise_new(leg->number, on_remote_set), &error))
+        fail_data(leg, "the anchor description cannot be renewed");
+}
+
 /* --- webrtcbin's own trouble ------------------------------------------------------------------ */
 
 static void handle_data_failure(struct pl_leg *leg, struct event *event)
 {
-    /* Its channels have said nothing, since webrtcbin does not tell them. */
-    if (!leg->data || leg->state != LEG_CONNECTED)
-        return;
-    g_clear_pointer(&leg->data, data_channels_free);
-    leg->ops->data_failed(leg->user, event->error->message);
+    fail_data(leg, event->error->message);
 }
 
 /* Any thread. Everything else that GStreamer says of a leg is of no use to anybody. */
@@ -261,6 +288,14 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, void *data)
     }
     gst_message_unref(message);
     return GST_BUS_DROP;
+}
+
+static void handle_failure_of_step(struct pl_leg *leg, struct event *event)
+{
+    if (leg->described)
+        fail_data(leg, event->error->message);
+    else
+        fail(leg, event->error);
 }
 
 static void handle_connection_failed(struct pl_leg *leg, struct event *event)
@@ -336,6 +371,7 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
                   GError **error)
 {
     struct dtls_fingerprint fingerprint;
+    enum sdp_setup setup = we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE;
     g_autofree char *anchor = NULL;
 
     loop_assert();
@@ -347,8 +383,8 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
                               remote->fingerprint ? remote->fingerprint->data : NULL,
                               remote->fingerprint ? remote->fingerprint->len : 0, error))
         return false;
-    anchor = sdp_make_anchor(remote, we_are_server ? SDP_SETUP_ACTIVE : SDP_SETUP_PASSIVE,
-                             leg->data != NULL);
+    anchor = sdp_make_anchor(remote, setup, leg->data != NULL);
+    leg->anchor = leg->data ? NULL : g_strdup(anchor);
     dtls_transport_set_peer(leg->dtls, &fingerprint, we_are_server);
     if (!leg_pipeline_set_remote(leg->pipeline, anchor, promise_new(leg->number, on_remote_set),
                                  error))
@@ -357,12 +393,20 @@ bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool
     return true;
 }
 
-void pl_leg_add_data(struct pl_leg *leg, const struct pl_data_limits *limits)
+void pl_leg_set_data(struct pl_leg *leg, guint peer_port, const struct pl_data_limits *limits)
 {
     loop_assert();
-    if (!leg->data && !leg->started)
-        leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), limits,
-                                      leg->ops, leg->user);
+    if (leg->data_failed)
+        return;
+    if (leg->data) {
+        data_channels_set_limits(leg->data, limits);
+        return;
+    }
+    leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), limits,
+                                  leg->ops, leg->user);
+    leg->peer_port = peer_port;
+    if (leg->described)
+        anchor_data(leg);
 }
 
 static bool has_data(const struct pl_leg *leg, GError **error)
@@ -451,6 +495,7 @@ void pl_leg_close(struct pl_leg *leg)
     farewell = leg_pipeline_end(leg->pipeline, leg->dtls);
     if (farewell)
         leg->ops->send_dtls(leg->user, farewell);
+    g_free(leg->anchor);
     g_free(leg->id);
     g_free(leg);
 }

@@ -40,9 +40,10 @@ struct pl_channel {
 
 /* What a peer may take of us by its data channels. */
 struct pl_data_limits {
-    guint message_max; /* octets of one message, as our description says: a=max-message-size */
-    guint channels;    /* at the same time */
-    guint64 backlog;   /* octets that wait for the peer to take them, per channel */
+    guint message_max;      /* octets of one message, as our description says: a=max-message-size */
+    guint peer_message_max; /* the same, as the peer's says; 0 = any (RFC 8841 6.1) */
+    guint channels;         /* at the same time */
+    guint64 backlog;        /* octets that wait for the peer to take them, per channel */
 };
 
 struct pl_leg_ops {
@@ -56,7 +57,7 @@ struct pl_leg_ops {
     void (*failed)(void *user, const GError *error);
     /* The peer closed DTLS (close_notify). */
     void (*closed_by_peer)(void *user);
-    /* Of data channels; not called without pl_leg_add_data(). The peer has opened one: `channel` is
+    /* Of data channels; not called without pl_leg_set_data(). The peer has opened one: `channel` is
      * its number from now on, never used twice in the life of a leg. */
     void (*channel_opened)(void *user, guint channel, const struct pl_channel *what);
     /* One of ours is open: what was sent before is on its way now. */
@@ -66,7 +67,7 @@ struct pl_leg_ops {
      */
     void (*channel_closed)(void *user, guint channel, const char *reason);
     /* SCTP is over, the leg lives on (the peer aborted it or has not answered for minutes). All
-     * channels are gone. */
+     * channels are gone, and no other can be had. */
     void (*data_failed)(void *user, const char *reason);
 };
 
@@ -88,9 +89,10 @@ struct pl_leg *pl_leg_new(const char *id, const struct pl_leg_ops *ops, void *us
  * (true when the peer is setup:active). Once per leg; asynchronous, failures come by `failed`. */
 bool pl_leg_start(struct pl_leg *leg, const struct sdp_description *remote, bool we_are_server,
                   GError **error);
-/* Before pl_leg_start(): the anchor gets a data channel. Its description's a=sctp-port and
- * a=max-message-size are the first application m-line's that is not rejected. */
-void pl_leg_add_data(struct pl_leg *leg, const struct pl_data_limits *limits);
+/* The leg is to have data channels. Before pl_leg_start() the anchor has them from the beginning;
+ * afterwards it is renewed with them. Once more: other limits. `peer_port` is the peer's
+ * a=sctp-port. */
+void pl_leg_set_data(struct pl_leg *leg, guint peer_port, const struct pl_data_limits *limits);
 /* ICE has a validated pair: DTLS may begin. Idempotent. */
 void pl_leg_ice_connected(struct pl_leg *leg);
 /* ICE is lost (consent expired). The caller knows: `failed` does not come of it, but the state is

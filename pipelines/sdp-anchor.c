@@ -29,13 +29,12 @@ static const struct sdp_media *find_application(const struct sdp_description *re
 }
 
 /* RFC 8841 5: 5000 is what everybody uses when the peer has not said another. */
-static struct sdp_media *anchor_application(const struct sdp_description *remote)
+static struct sdp_media *anchor_application(guint peer_sctp_port)
 {
-    const struct sdp_media *theirs = find_application(remote);
     struct sdp_media *application = sdp_media_new(SDP_APPLICATION);
 
     application->mid = g_strdup("1");
-    application->sctp_port = theirs && theirs->sctp_port ? theirs->sctp_port : 5000;
+    application->sctp_port = peer_sctp_port ? peer_sctp_port : SDP_SCTP_PORT;
     /* How long a message may be is our own check, with the real description; between us and
      * webrtcbin messages are longer (sctp-elements.h). */
     application->max_message_size = 1073741823;
@@ -57,7 +56,21 @@ char *sdp_make_anchor(const struct sdp_description *remote, enum sdp_setup peer_
     anchor->setup = peer_setup;
     anchor->bundle = true;
     g_ptr_array_add(anchor->medias, anchor_audio());
-    if (data_channel)
-        g_ptr_array_add(anchor->medias, anchor_application(remote));
+    if (data_channel) {
+        const struct sdp_media *theirs = find_application(remote);
+
+        g_ptr_array_add(anchor->medias, anchor_application(theirs ? theirs->sctp_port : 0));
+    }
     return sdp_print(anchor);
+}
+
+char *sdp_renew_anchor(const char *anchor, guint peer_sctp_port)
+{
+    sdp_autoptr renewed = sdp_parse(anchor, NULL);
+
+    if (!renewed)
+        return NULL;
+    renewed->session_version++;
+    g_ptr_array_add(renewed->medias, anchor_application(peer_sctp_port));
+    return sdp_print(renewed);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes our answers (RFC 9429 5.3): every offered m-line gets its own, in order; audio and video
- * with a codec that we know are accepted with the offered payload types and extension ids, all the
- * rest is rejected with port 0. A template narrows what is accepted, it never adds. */
+ * with a codec that we know and one m-line of data channels are accepted with the offered payload
+ * types and extension ids, all the rest is rejected with port 0. A template narrows what is
+ * accepted, it never adds. */
 #include "pipelines/sdp-model.h"
 #include "pipelines/sdp-codec.h"
 
@@ -14,6 +15,7 @@ struct answer {
     struct sdp_description *description;
     bool used[SDP_MAX_MEDIAS]; /* template medias that have their m-line */
     guint accepted;
+    bool data; /* the m-line of data channels is accepted */
 };
 
 static void reject(struct answer *a, const struct sdp_media *offered)
@@ -89,6 +91,31 @@ static void accept_extensions(struct sdp_media *media, const struct sdp_media *o
     }
 }
 
+static bool can_accept(const struct answer *a, const struct sdp_media *offered)
+{
+    if (offered->rejected)
+        return false;
+    if (offered->kind != SDP_APPLICATION)
+        return offered->kind == SDP_AUDIO || offered->kind == SDP_VIDEO;
+    return a->local->max_message_size > 0 && !a->data && offered->sctp_port > 0 &&
+           g_strcmp0(offered->formats, SDP_DATA_CHANNEL) == 0;
+}
+
+/* RFC 8841 10.3 */
+static void accept_data(struct answer *a, const struct sdp_media *offered)
+{
+    struct sdp_media *media = sdp_media_new(SDP_APPLICATION);
+
+    media->mid = g_strdup(offered->mid);
+    media->protocol = g_strdup(offered->protocol);
+    media->direction = SDP_SENDRECV;
+    media->sctp_port = SDP_SCTP_PORT;
+    media->max_message_size = a->local->max_message_size;
+    g_ptr_array_add(a->description->medias, media);
+    a->accepted++;
+    a->data = true;
+}
+
 static void answer_media(struct answer *a, guint index)
 {
     const struct sdp_media *offered = g_ptr_array_index(a->offer->medias, index);
@@ -98,9 +125,12 @@ static void answer_media(struct answer *a, guint index)
     const struct sdp_template_media *wanted = NULL;
     struct sdp_media *media;
 
-    if (offered->rejected || (offered->kind != SDP_AUDIO && offered->kind != SDP_VIDEO) ||
-        (a->sdp_template && !(wanted = find_wanted(a, offered)))) {
+    if (!can_accept(a, offered) || (a->sdp_template && !(wanted = find_wanted(a, offered)))) {
         reject(a, offered);
+        return;
+    }
+    if (offered->kind == SDP_APPLICATION) {
+        accept_data(a, offered);
         return;
     }
     media = sdp_media_new(offered->kind);
@@ -224,7 +254,8 @@ static bool answer(struct answer *a, GError **error)
         answer_media(a, i);
     if (a->accepted == 0) {
         problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
-                    "Nothing in the offer can be accepted: no audio or video with a known codec.");
+                    "Nothing in the offer can be accepted: no audio or video with a known codec%s.",
+                    a->local->max_message_size > 0 ? ", no data channels" : "");
         return false;
     }
     if (a->offer->split_transport && tagged_rejected(a)) {

@@ -73,6 +73,8 @@ static bool check_answer_media(const struct sdp_media *offered, const struct sdp
         return refuse(error, "The answer's direction %s does not fit the offered %s on m-line %u.",
                       sdp_direction_name(answered->direction),
                       sdp_direction_name(offered->direction), index);
+    if (offered->kind == SDP_APPLICATION && answered->sctp_port == 0)
+        return refuse(error, "The answer has no a=sctp-port on m-line %u (RFC 8841).", index);
     if (offered->kind != SDP_APPLICATION && answered->codecs->len == 0)
         return refuse(error, "The answer names no codec on m-line %u.", index);
     for (guint i = 0; i < answered->codecs->len; i++) {

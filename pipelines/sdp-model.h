@@ -8,6 +8,9 @@
 #define SDP_URI_MID "urn:ietf:params:rtp-hdrext:sdes:mid"
 #define SDP_URI_AUDIO_LEVEL "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 
+#define SDP_SCTP_PORT 5000 /* ours; what everybody uses */
+#define SDP_DATA_CHANNEL "webrtc-datachannel"
+
 struct sdp_description *sdp_description_new(void);
 /* Our side: transport, candidates, fingerprint and o= line as `local` says; no medias yet. */
 struct sdp_description *sdp_description_new_local(const struct sdp_local *local);
@@ -43,6 +46,9 @@ bool sdp_check_transport(const struct sdp_description *description, const char *
                          const struct sdp_local *local, GError **error);
 /* Form of a template (INVALID_MESSAGE) and that its transport is bundled. */
 bool sdp_template_check(const struct sdp_template *sdp_template, GError **error);
+/* SDP_NOT_ACCEPTABLE when it wants data channels and there are none to be had. */
+bool sdp_template_check_data(const struct sdp_template *sdp_template, const struct sdp_local *local,
+                             GError **error);
 /* True when the template's media names this codec, and at which place. */
 bool sdp_template_media_codec(const struct sdp_template_media *media, const char *name,
                               guint *ret_rank);

@@ -109,6 +109,14 @@ static struct sdp_media *make_media(struct offer *o, const struct sdp_template_m
     struct sdp_media *media = sdp_media_new(wanted->kind);
 
     media->mid = g_strdup(mid);
+    if (before)
+        media->protocol = g_strdup(before->protocol);
+    if (wanted->kind == SDP_APPLICATION) { /* RFC 8841 10.2 */
+        media->direction = SDP_SENDRECV;
+        media->sctp_port = SDP_SCTP_PORT;
+        media->max_message_size = o->local->max_message_size;
+        return media;
+    }
     media->direction = wanted->direction;
     media->rtcp_mux = media->rtcp_rsize = true;
     media->cname = g_strdup(o->local->cname);
@@ -123,8 +131,6 @@ static struct sdp_media *make_media(struct offer *o, const struct sdp_template_m
         guint32 ssrc = sdp_description_new_ssrc(o->description, o->previous);
         g_array_append_val(media->ssrcs, ssrc);
     }
-    if (before)
-        media->protocol = g_strdup(before->protocol);
     return media;
 }
 
@@ -156,6 +162,8 @@ static struct sdp_media *keep_unwanted(struct offer *o, const struct sdp_media *
 
     if (o->sdp_template)
         media->direction = SDP_INACTIVE;
+    if (o->sdp_template && media->kind == SDP_APPLICATION)
+        media->rejected = true; /* RFC 8841 10.5 */
     sdp_media_set_msid(media, o->local->cname);
     return media;
 }
@@ -221,6 +229,8 @@ struct sdp_description *sdp_make_offer(const struct sdp_template *sdp_template,
 
     g_return_val_if_fail(sdp_template || previous, NULL);
     if (sdp_template && !sdp_template_check(sdp_template, error))
+        return NULL;
+    if (sdp_template && !sdp_template_check_data(sdp_template, local, error))
         return NULL;
     o.description = sdp_description_new_local(local);
     o.description->setup = SDP_SETUP_ACTPASS; /* RFC 8842 5.2 */

@@ -41,6 +41,7 @@ static bool knows_one(const struct sdp_template_media *media)
 bool sdp_template_check(const struct sdp_template *sdp_template, GError **error)
 {
     const GArray *medias = sdp_template->medias;
+    guint data = 0;
 
     if (!sdp_template->bundle) {
         problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
@@ -66,9 +67,16 @@ bool sdp_template_check(const struct sdp_template *sdp_template, GError **error)
                             media->mid);
                 return false;
             }
+        if (media->kind == SDP_APPLICATION) {
+            if (!data++)
+                continue;
+            problem_set(error, PROBLEM_INVALID_MESSAGE,
+                        "A template names data channels once: they share one association.");
+            return false;
+        }
         if (media->kind != SDP_AUDIO && media->kind != SDP_VIDEO) {
             problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
-                        "Only audio and video are offered and answered here.");
+                        "Only audio, video and data channels are offered and answered here.");
             return false;
         }
         if (!knows_one(media)) {
@@ -76,6 +84,21 @@ bool sdp_template_check(const struct sdp_template *sdp_template, GError **error)
                         "None of the codecs of the template's media %u is known.", i);
             return false;
         }
+    }
+    return true;
+}
+
+bool sdp_template_check_data(const struct sdp_template *sdp_template, const struct sdp_local *local,
+                             GError **error)
+{
+    for (guint i = 0; local->max_message_size == 0 && i < sdp_template->medias->len; i++) {
+        if (g_array_index(sdp_template->medias, struct sdp_template_media, i).kind !=
+            SDP_APPLICATION)
+            continue;
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "Data channels cannot be had here: they join two terminations, and this "
+                    "context is a mesh, or they are switched off.");
+        return false;
     }
     return true;
 }

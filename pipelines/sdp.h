@@ -128,9 +128,13 @@ struct sdp_local {
     gsize n_candidates;
     guint64 session_id;
     guint64 session_version;
-    const char *cname;   /* ours, random per leg: never the far side's (A7) */
-    enum sdp_setup role; /* ours in the DTLS association there is: active, passive; none yet */
+    const char *cname;      /* ours, random per leg: never the far side's (A7) */
+    enum sdp_setup role;    /* ours in the DTLS association there is: active, passive; none yet */
+    guint max_message_size; /* of data channels, octets; 0 = they are refused here */
 };
+
+/* Data channels are one m-line at most (RFC 8843 9.2: one transport, one association); unwanted, it
+ * is rejected, since it has no direction. */
 
 /* An offer from a template (NULL: `previous` once more, with what changed of `local`):
  * setup:actpass, BUNDLE, rtcp-mux, our codecs with fixed payload types, sdes:mid and audio level
@@ -178,3 +182,6 @@ GArray *sdp_negotiate(const struct sdp_description *local, const struct sdp_desc
  * fingerprint; `peer_setup` is the role that the *peer* takes. Transfer full. */
 char *sdp_make_anchor(const struct sdp_description *remote, enum sdp_setup peer_setup,
                       bool data_channel);
+/* An anchor without a data channel, as the next version of itself with one. Transfer full; NULL
+ * when it is no anchor. */
+char *sdp_renew_anchor(const char *anchor, guint peer_sctp_port);

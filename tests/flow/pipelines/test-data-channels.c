@@ -121,7 +121,7 @@ static void end_start(struct end *end, bool server, bool data)
     end->texts = g_array_new(FALSE, FALSE, sizeof(bool));
     end->keep = true;
     if (data)
-        pl_leg_add_data(end->leg, &limits);
+        pl_leg_set_data(end->leg, 5000, &limits);
     g_assert_true(pl_leg_start(end->leg, &remote, server, &error));
     pl_leg_ice_connected(end->leg);
     g_byte_array_unref(remote.fingerprint);
@@ -353,6 +353,26 @@ static void test_bulk(void)
     pair_free(ends);
 }
 
+/* The anchor is renewed while the leg is connected, and while it is still being anchored. */
+static void test_added_later(void)
+{
+    for (guint i = 0; i < 2; i++) {
+        struct end ends[2] = {{.other = &ends[1]}, {.other = &ends[0]}};
+
+        end_start(&ends[0], true, false);
+        end_start(&ends[1], false, true);
+        if (i == 0) {
+            g_assert_true(turn_until(&ends[0].connected, 1));
+            g_assert_true(turn_until(&ends[1].connected, 1));
+        }
+        pl_leg_set_data(ends[0].leg, 5000, &limits);
+        open_channel(&ends[0], &plain);
+        open_channel(&ends[1], &plain);
+        g_assert_cmpuint(ends[0].failed + ends[0].data_failed, ==, 0);
+        pair_free(ends);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -369,6 +389,7 @@ int main(int argc, char **argv)
     g_test_add_func("/data-channels/sent-early", test_sent_early);
     g_test_add_func("/data-channels/close", test_close);
     g_test_add_func("/data-channels/bulk", test_bulk);
+    g_test_add_func("/data-channels/added-later", test_added_later);
     result = g_test_run();
     pl_finish();
     return result;
