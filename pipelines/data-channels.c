@@ -126,6 +126,15 @@ static void handle_ready(struct data_channels *channels, struct event *event)
     channels->ops->channel_ready(channels->user, channel->number);
 }
 
+/* Transfer full. */
+static void take_object(struct data_channels *channels, struct channel *channel,
+                        GstWebRTCDataChannel *object)
+{
+    channel->object = object;
+    g_object_set(object, "buffered-amount-low-threshold", (guint64)channels->limits.window / 2,
+                 NULL);
+}
+
 static void handle_made(struct data_channels *channels, struct event *event)
 {
     struct channel *channel = find(channels, event->from.channel);
@@ -134,7 +143,7 @@ static void handle_made(struct data_channels *channels, struct event *event)
     /* Closed in the meantime: the object goes with the event. */
     if (!channel)
         return;
-    channel->object = g_steal_pointer(&event->object);
+    take_object(channels, channel, g_steal_pointer(&event->object));
     g_object_get(channel->object, "ready-state", &state, NULL);
     if (state == GST_WEBRTC_DATA_CHANNEL_STATE_OPEN)
         handle_ready(channels, event);
@@ -154,7 +163,7 @@ static void handle_opened(struct data_channels *channels, struct event *event)
                  "max-packet-lifetime", &what.max_packet_life_time, "max-retransmits",
                  &what.max_retransmits, NULL);
     channel = channel_new(channels, event->from.channel);
-    channel->object = g_steal_pointer(&event->object);
+    take_object(channels, channel, g_steal_pointer(&event->object));
     channel->ready = true;
     what.label = label ? label : "";
     what.protocol = protocol ? protocol : "";
@@ -174,6 +183,12 @@ static void handle_message(struct data_channels *channels, struct event *event)
                     "a message was longer than our a=max-message-size");
     else
         channels->ops->channel_message(channels->user, event->from.channel, message, text);
+}
+
+static void handle_drained(struct data_channels *channels, struct event *event)
+{
+    if (find(channels, event->from.channel))
+        channels->ops->channel_drained(channels->user, event->from.channel);
 }
 
 static void handle_closed(struct data_channels *channels, struct event *event)
@@ -247,6 +262,11 @@ static void on_message(GstWebRTCDataChannel *object, GBytes *marked, const struc
              (struct event){*from, handle_message, .message = g_bytes_ref(marked)});
 }
 
+static void on_drained(GstWebRTCDataChannel *object, const struct origin *from)
+{
+    post("data channel: drained", (struct event){*from, handle_drained});
+}
+
 static void free_origin(void *data, GClosure *closure)
 {
     g_free(data);
@@ -262,6 +282,7 @@ static void listen_to(GstWebRTCDataChannel *object, struct origin from)
         {"on-close", G_CALLBACK(on_close)},
         {"on-error", G_CALLBACK(on_error)},
         {"on-message-data", G_CALLBACK(on_message)},
+        {"on-buffered-amount-low", G_CALLBACK(on_drained)},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(rows); i++)

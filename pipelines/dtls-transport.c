@@ -16,6 +16,7 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 struct dtls_transport {
     _Atomic guint references;
@@ -28,6 +29,7 @@ struct dtls_transport {
     _Atomic bool connected;
     _Atomic guint queued, queued_octets; /* on their way to the DTLS thread */
     _Atomic guint data_octets;           /* on their way to webrtcbin's SCTP */
+    _Atomic guint window;                /* at most granted to the peer's SCTP */
 
     pthread_mutex_t lock;
     bool over;                            /* lock; nothing is joined any more */
@@ -36,8 +38,11 @@ struct dtls_transport {
     GstWebRTCICETransport *ice;           /* lock; set once, cleared at the end */
     DtlsEnc *enc;                         /* the same */
     DtlsDec *dec;                         /* the same */
-    GstPad *gate; /* the same; the pad that webrtcbin blocks before the decoder */
-    GQueue data;  /* lock; GstBuffer, deciphered */
+    GstPad *gate;     /* the same; the pad that webrtcbin blocks before the decoder */
+    GQueue data;      /* lock; GstBuffer, deciphered */
+    guint beyond;     /* lock; octets of data that came since the window is closed */
+    guint8 sack[512]; /* lock; our last SACK by itself */
+    gsize sack_length;
 
     /* DTLS thread */
     struct dtls_timer timer;
@@ -65,6 +70,7 @@ struct dtls_transport *dtls_transport_new(struct dtls_context *context,
     transport->context = context;
     transport->ops = ops;
     transport->owner = owner;
+    atomic_init(&transport->window, G_MAXUINT32);
     return transport;
 }
 
@@ -124,8 +130,17 @@ static void note_data(void *user, const guint8 *data, gsize length)
     struct dtls_transport *transport = user;
 
     /* What is malformed, or no SCTP that a data channel needs, is not shown to webrtcbin's SCTP. */
-    if (sctp_packet_check(data, length))
-        g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
+    if (!sctp_packet_check(data, length))
+        return;
+    /* What was under way when the window closed may come; more than that it repeats later. */
+    if (atomic_load(&transport->window) > 0) {
+        transport->beyond = 0;
+    } else if (sctp_packet_has_data(data, length)) {
+        if (transport->beyond > DTLS_BEYOND_OCTETS)
+            return;
+        transport->beyond += (guint)length;
+    }
+    g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
 }
 
 static const struct dtls_ops association_ops = {
@@ -413,6 +428,42 @@ static void do_close(void *data)
     sctp_thread_post(do_end, job);
 }
 
+/* --- SCTP packets of ours ----------------------------------------------------------------------
+ */
+
+#define DATA_PACKET_MAX 2048 /* webrtcbin's SCTP makes 1200 */
+
+/* Under the lock. */
+static void note_sack(struct dtls_transport *transport, guint8 *packet, gsize length)
+{
+    gsize at = sctp_packet_limit_window(packet, length, atomic_load(&transport->window));
+
+    if (!at)
+        return;
+    transport->sack_length =
+        sctp_packet_repeat_sack(packet, length, at, 0, transport->sack, sizeof transport->sack);
+}
+
+/* Under the lock; what it makes is to be sent after it. */
+static GQueue encipher(struct dtls_transport *transport, const guint8 *packet, gsize length)
+{
+    GQueue out;
+
+    if (transport->association)
+        dtls_association_send(transport->association, packet, length);
+    out = transport->out;
+    g_queue_init(&transport->out);
+    return out;
+}
+
+static void send_all(struct dtls_transport *transport, GQueue *out)
+{
+    GBytes *datagram;
+
+    while ((datagram = g_queue_pop_head(out)))
+        transport->ops->send(transport->owner, datagram);
+}
+
 /* --- control thread --------------------------------------------------------------------------- */
 
 void dtls_transport_set_peer(struct dtls_transport *transport,
@@ -441,6 +492,26 @@ void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram)
     atomic_fetch_add(&transport->queued, 1);
     atomic_fetch_add(&transport->queued_octets, (guint)length);
     post(transport, do_receive, (struct job){.datagram = gst_buffer_new_memdup(data, length)});
+}
+
+void dtls_transport_set_window(struct dtls_transport *transport, guint32 window)
+{
+    guint32 before = atomic_exchange(&transport->window, window);
+    guint8 packet[sizeof transport->sack];
+    GQueue out = G_QUEUE_INIT;
+    gsize length;
+
+    /* webrtcbin's SCTP knows nothing of it, so an opened window is told here: the last SACK once
+     * more (RFC 9260 6.2). Otherwise the peer would find out by probing, after its timer. */
+    if (before > window / 4 || !atomic_load(&transport->connected))
+        return;
+    pthread_mutex_lock(&transport->lock);
+    length = sctp_packet_repeat_sack(transport->sack, transport->sack_length, SCTP_HEADER, window,
+                                     packet, sizeof packet);
+    if (length > 0)
+        out = encipher(transport, packet, length);
+    pthread_mutex_unlock(&transport->lock);
+    send_all(transport, &out);
 }
 
 GBytes *dtls_transport_close(struct dtls_transport *transport, void (*then)(void *data), void *data)
@@ -554,19 +625,17 @@ void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_tran
 
 void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *packet, gsize length)
 {
+    guint8 copy[DATA_PACKET_MAX];
     GQueue out;
-    GBytes *datagram;
 
-    if (!atomic_load(&transport->connected))
+    if (!atomic_load(&transport->connected) || length > sizeof copy)
         return;
+    memcpy(copy, packet, length);
     pthread_mutex_lock(&transport->lock);
-    if (transport->association)
-        dtls_association_send(transport->association, packet, length);
-    out = transport->out;
-    g_queue_init(&transport->out);
+    note_sack(transport, copy, length);
+    out = encipher(transport, copy, length);
     pthread_mutex_unlock(&transport->lock);
-    while ((datagram = g_queue_pop_head(&out)))
-        transport->ops->send(transport->owner, datagram);
+    send_all(transport, &out);
 }
 
 char *dtls_transport_peer_pem(struct dtls_transport *transport)

@@ -18,7 +18,8 @@
 #define DTLS_QUEUED_MAX 32        /* datagrams on their way to the DTLS thread, per leg */
 #define DTLS_QUEUED_DATA_MAX 1024 /* the same once it is connected: data channels */
 #define DTLS_QUEUED_OCTETS (1024 * 1024)
-#define DTLS_DATA_OCTETS (1024 * 1024) /* of SCTP on their way to webrtcbin, per leg */
+#define DTLS_DATA_OCTETS (1024 * 1024)   /* of SCTP on their way to webrtcbin, per leg */
+#define DTLS_BEYOND_OCTETS (1024 * 1024) /* of SCTP that a peer may send into a closed window */
 
 /* On the DTLS thread, `send` also on others; `owner` is the number that the leg gave itself. */
 struct dtls_transport_ops {
@@ -43,6 +44,8 @@ void dtls_transport_set_peer(struct dtls_transport *transport,
 /* Tells webrtcbin of ICE, which starts DTLS at the first CONNECTED. */
 void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnectionState state);
 void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram);
+/* What the peer's SCTP may have under way to us from now on; octets. */
+void dtls_transport_set_window(struct dtls_transport *transport, guint32 window);
 /* Ends it; then(data) on the DTLS thread when nothing of it can happen any more. Returns the
  * close_notify to be sent, or NULL when it is not connected; transfer full. Releases the caller's
  * reference. */

@@ -405,6 +405,7 @@ void pl_leg_set_data(struct pl_leg *leg, guint peer_port, const struct pl_data_l
     leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), limits,
                                   leg->ops, leg->user);
     leg->peer_port = peer_port;
+    dtls_transport_set_window(leg->dtls, limits->window);
     if (leg->described)
         anchor_data(leg);
 }
@@ -431,6 +432,12 @@ bool pl_leg_send(struct pl_leg *leg, guint channel, GBytes *message, bool text, 
 guint64 pl_leg_buffered(struct pl_leg *leg, guint channel)
 {
     return has_data(leg, NULL) ? data_channels_buffered(leg->data, channel) : 0;
+}
+
+void pl_leg_set_window(struct pl_leg *leg, guint32 octets)
+{
+    loop_assert();
+    dtls_transport_set_window(leg->dtls, octets);
 }
 
 void pl_leg_close_channel(struct pl_leg *leg, guint channel)

@@ -44,6 +44,7 @@ struct pl_data_limits {
     guint peer_message_max; /* the same, as the peer's says; 0 = any (RFC 8841 6.1) */
     guint channels;         /* at the same time */
     guint64 backlog;        /* octets that wait for the peer to take them, per channel */
+    guint window;           /* octets that the peer may have under way to us at most */
 };
 
 struct pl_leg_ops {
@@ -63,6 +64,8 @@ struct pl_leg_ops {
     /* One of ours is open: what was sent before is on its way now. */
     void (*channel_ready)(void *user, guint channel);
     void (*channel_message)(void *user, guint channel, GBytes *message, bool text);
+    /* Less than half of `window` waits on it, after it was more. */
+    void (*channel_drained)(void *user, guint channel);
     /* It is gone, by the peer (`reason` NULL) or by a fault; not called for pl_leg_close_channel().
      */
     void (*channel_closed)(void *user, guint channel, const char *reason);
@@ -109,6 +112,9 @@ guint pl_leg_open_channel(struct pl_leg *leg, const struct pl_channel *what, GEr
 bool pl_leg_send(struct pl_leg *leg, guint channel, GBytes *message, bool text, GError **error);
 /* Octets that wait on the channel. */
 guint64 pl_leg_buffered(struct pl_leg *leg, guint channel);
+/* From now on the peer may have so much under way: no more than the limit. It holds all channels,
+ * since SCTP has one window. */
+void pl_leg_set_window(struct pl_leg *leg, guint32 octets);
 /* What was sent before still goes out. No callback of this channel after it. */
 void pl_leg_close_channel(struct pl_leg *leg, guint channel);
 guint pl_leg_channels(const struct pl_leg *leg);

@@ -236,11 +236,12 @@ bool pl_init(GError **error)
 void pl_finish(void)
 {
     g_assert(pl_legs_count() == 0);
-    /* In this order: the DTLS thread hands the last pipelines over the SCTP thread to the reaper.
-     */
+    /* In this order: the DTLS thread hands the last pipelines by way of the SCTP thread to the
+     * reaper, and one that goes down still posts to the SCTP thread. */
     dtls_thread_stop();
-    sctp_thread_stop();
+    sctp_thread_flush();
     reaper_stop();
+    sctp_thread_stop();
     sctp_elements_finish();
     dtls_dec_set_certificate(NULL);
     g_clear_pointer(&pipelines.context, dtls_context_free);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { HEADER = 12, CHUNK_HEADER = 4, SACK_FIXED = 16 };
+enum { HEADER = SCTP_HEADER, CHUNK_HEADER = 4, SACK_FIXED = 16 };
 enum chunk {
     DATA = 0,
     INIT = 1,
@@ -100,6 +100,20 @@ bool sctp_packet_check(const guint8 *packet, gsize length)
     return true;
 }
 
+bool sctp_packet_has_data(const guint8 *packet, gsize length)
+{
+    for (gsize at = HEADER; at < length;) {
+        gsize next = next_chunk(packet, length, at);
+
+        if (!next)
+            break;
+        if (packet[at] == DATA || packet[at] == I_DATA)
+            return true;
+        at = next;
+    }
+    return false;
+}
+
 /* --- checksum --------------------------------------------------------------------------------- */
 
 static guint32 crc_table[256];
@@ -173,9 +187,10 @@ gsize sctp_packet_limit_window(guint8 *packet, gsize length, guint32 window)
 gsize sctp_packet_repeat_sack(const guint8 *packet, gsize length, gsize at, guint32 window,
                               guint8 *ret, gsize ret_size)
 {
-    gsize size = next_chunk(packet, length, at) - at;
+    gsize next = length >= at + SACK_FIXED ? next_chunk(packet, length, at) : 0;
+    gsize size = next - at;
 
-    if (size < SACK_FIXED || HEADER + size > ret_size)
+    if (!next || size < SACK_FIXED || HEADER + size > ret_size)
         return 0;
     memcpy(ret, packet, HEADER);
     memcpy(ret + HEADER, packet + at, size);

@@ -6,10 +6,14 @@
 #include <stdbool.h>
 
 #define SCTP_PACKET_MAX 16384
+#define SCTP_HEADER 12 /* where the first chunk begins */
 
 /* Whole chunks, each of them one that an association of data channels needs (RFC 8831). What else a
  * peer sends never reaches the SCTP stack: address changes, authentication, ECN. */
 bool sctp_packet_check(const guint8 *packet, gsize length);
+
+/* Whether the packet has a DATA chunk. */
+bool sctp_packet_has_data(const guint8 *packet, gsize length);
 
 /* Lowers what the SACKs of the packet grant (a_rwnd, RFC 9260 3.3.4) to `window`, with the checksum
  * made anew when it has changed. Returns the offset of the last SACK chunk, 0 when it has none. The

@@ -13,6 +13,30 @@ bool sctp_thread_start(GError **error)
     return worker != NULL;
 }
 
+static struct {
+    GMutex lock;
+    GCond cond;
+    bool reached;
+} mark;
+
+static void reach_mark(void *unused)
+{
+    g_mutex_lock(&mark.lock);
+    mark.reached = true;
+    g_cond_signal(&mark.cond);
+    g_mutex_unlock(&mark.lock);
+}
+
+void sctp_thread_flush(void)
+{
+    mark.reached = false;
+    sctp_thread_post(reach_mark, NULL);
+    g_mutex_lock(&mark.lock);
+    while (!mark.reached)
+        g_cond_wait(&mark.cond, &mark.lock);
+    g_mutex_unlock(&mark.lock);
+}
+
 void sctp_thread_stop(void)
 {
     job_thread_free(worker);

@@ -9,7 +9,9 @@
 #include <stdbool.h>
 
 bool sctp_thread_start(GError **error);
-/* Runs what is posted, then joins. */
+/* Waits until what is posted has run. */
+void sctp_thread_flush(void);
+/* Runs what is posted, then joins. No webrtcbin may be left. */
 void sctp_thread_stop(void);
 /* Runs fn(data) soon on the SCTP thread, in the order of posting. fn owns data. */
 void sctp_thread_post(void (*fn)(void *data), void *data);

@@ -5,6 +5,7 @@
 #include "wmcf/audit.h"
 
 #include "base/loop.h"
+#include "wmcf/data-relay.h"
 #include "wmcf/pipeline-templates.h"
 #include "wmcf/pipeline-termination.h"
 
@@ -29,6 +30,8 @@ struct flow_counters {
     char mid[SDP_MAX_MID + 1];
     enum sdp_kind kind;
     struct qos_counters counters[2]; /* by enum qos_direction */
+    bool has_data;
+    struct data_relay_stats data;
 };
 
 json_t *audit_address(const struct sockaddr_storage *address)
@@ -98,6 +101,9 @@ static json_t *state_json(struct termination *t, unsigned what)
             json_object_set_new(dtls, "cipher", json_string(cipher));
     }
     json_object_set_new(object, "dtls", dtls);
+    const char *failure = data_relay_failure(t);
+    if (failure)
+        json_object_set_new(object, "dataFailure", json_string(failure));
     return object;
 }
 
@@ -120,6 +126,7 @@ static GArray *take_flows(const struct termination *t)
         g_strlcpy(flow.mid, media->mid, sizeof flow.mid);
         for (int d = 0; d < 2; d++)
             qos_flow_read(media->flow, d, &flow.counters[d]);
+        flow.has_data = data_relay_stats(t, media->mid, &flow.data);
         g_array_append_val(flows, flow);
     }
     return flows;
@@ -190,17 +197,34 @@ static void finish_one(struct collection *c)
     g_free(c);
 }
 
+static void add_messages(json_t *direction, const struct data_relay_counters *counters)
+{
+    set_int(direction, "messages", (gint64)counters->messages);
+    set_int(direction, "messageOctets", (gint64)counters->octets);
+}
+
+static json_t *data_stats_json(const struct flow_counters *flow)
+{
+    json_t *up = direction_json(flow, QOS_UPLINK), *down = direction_json(flow, QOS_DOWNLINK);
+    json_t *media = json_pack("{s:s, s:s, s:o, s:o}", "mid", flow->mid, "mediaType",
+                              sdp_kind_name(flow->kind), "uplink", up, "downlink", down);
+    if (flow->has_data) {
+        add_messages(up, &flow->data.in);
+        add_messages(down, &flow->data.out);
+        set_int(media, "channels", flow->data.channels);
+        set_int(media, "channelsOpened", (gint64)flow->data.opened);
+        set_int(media, "messagesDropped", (gint64)flow->data.dropped);
+    }
+    return media;
+}
+
 /* Data channels are nothing that the relay tells of as a stream. */
 static void add_data_stats(const GArray *flows, json_t *medias)
 {
     for (guint i = 0; i < flows->len; i++) {
         const struct flow_counters *flow = &g_array_index(flows, struct flow_counters, i);
         if (flow->kind == SDP_APPLICATION)
-            json_array_append_new(medias,
-                                  json_pack("{s:s, s:s, s:o, s:o}", "mid", flow->mid, "mediaType",
-                                            sdp_kind_name(flow->kind), "uplink",
-                                            direction_json(flow, QOS_UPLINK), "downlink",
-                                            direction_json(flow, QOS_DOWNLINK)));
+            json_array_append_new(medias, data_stats_json(flow));
     }
 }
 
@@ -290,10 +314,10 @@ json_t *audit_capabilities(const struct wmcf *wmcf)
     for (char **name = names; *name; name++)
         json_array_append_new(templates, json_string(*name));
     return json_pack(
-        "{s:o, s:[s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I, s:I}}",
-        "pipelineTemplates", templates, "mediaTypes", "audio", "video", "codecs", "audio", "opus",
-        "video", "VP8", "VP9", "H264", "AV1", "iceModes", "lite", "full", "mediaPaths", "relay",
-        "topologies", "explicit", "mesh", "limits", "terminations",
+        "{s:o, s:[s,s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I, s:I}}",
+        "pipelineTemplates", templates, "mediaTypes", "audio", "video", "application", "codecs",
+        "audio", "opus", "video", "VP8", "VP9", "H264", "AV1", "iceModes", "lite", "full",
+        "mediaPaths", "relay", "topologies", "explicit", "mesh", "limits", "terminations",
         (json_int_t)conf_int(wmcf->conf, "limits", "terminations"), "terminationsPerContext",
         (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"), "maxSlots",
         (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"), "pipelines",

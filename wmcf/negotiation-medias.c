@@ -163,7 +163,7 @@ static void repeat_routes(struct termination *t)
         struct termination *to = g_ptr_array_index(context->order, i);
         for (guint m = 0; m < to->medias->len; m++) {
             const struct termination_media *media = g_ptr_array_index(to->medias, m);
-            if (media->source && (to == t || media->source == t))
+            if (media->source && media->kind != SDP_APPLICATION && (to == t || media->source == t))
                 relay_route(media->source->relay_leg, media->source_mid, to->relay_leg, media->mid);
         }
     }

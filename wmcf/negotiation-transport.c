@@ -64,6 +64,10 @@ struct sdp_local negotiation_local(const struct termination *t, struct local_can
         .session_version = t->sdp_version + 1,
         .cname = t->cname,
         .role = t->dtls_role,
+        /* A mesh has no two ends that a channel could join. */
+        .max_message_size = t->context->topology == TOPOLOGY_EXPLICIT
+                                ? conf_int(t->wmcf->conf, "limits", "data_message")
+                                : 0,
     };
 }
 

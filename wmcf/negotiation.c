@@ -8,6 +8,7 @@
 
 #include "base/ids.h"
 #include "base/log.h"
+#include "wmcf/data-relay.h"
 #include "wmcf/topology.h"
 
 enum step { STEP_OFFER, STEP_ACCEPT, STEP_ANSWER, STEP_ROLLBACK };
@@ -209,11 +210,28 @@ static void take_restart(struct negotiation *n)
         t->next_ufrag[0] = t->next_pwd[0] = '\0';
 }
 
+/* Before webrtcbin is started, so that its anchor has them from the beginning. */
+static void configure_data(struct termination *t)
+{
+    g_autoptr(GArray) negotiated = termination_negotiated(t);
+    for (guint i = 0; i < negotiated->len; i++) {
+        const struct sdp_negotiated_media *m =
+            &g_array_index(negotiated, struct sdp_negotiated_media, i);
+        if (m->kind != SDP_APPLICATION || m->direction == SDP_INACTIVE)
+            continue;
+        data_relay_set(t, m->mid, g_ptr_array_index(t->remote->medias, i));
+        data_relay_update(t->context);
+        return;
+    }
+    data_relay_set(t, NULL, NULL);
+}
+
 /* Both descriptions are in force: tells the relay, starts webrtcbin the first time. */
 static bool apply(struct termination *t, bool we_offered, GError **error)
 {
     negotiation_connect_ice(t, we_offered);
     negotiation_configure_relay(t);
+    configure_data(t);
     if (!t->leg_started) {
         bool we_are_server =
             t->remote->setup == SDP_SETUP_ACTIVE ||

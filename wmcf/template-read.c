@@ -47,10 +47,9 @@ static bool read_media(const json_t *item, const char *base, struct sdp_template
         !json_read_choice(item, base, "mediaType", JSON_REQUIRED, kinds, &kind, error) ||
         !json_read_choice(item, base, "direction", JSON_OPTIONAL, directions, &direction, error))
         return false;
-    if (kind == SDP_APPLICATION || json_object_get(item, "simulcast")) {
+    if (json_object_get(item, "simulcast")) {
         problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, base,
-                          "%s are not offered by this release; leave the medium out",
-                          kind == SDP_APPLICATION ? "data channels" : "simulcast layers");
+                          "simulcast layers are not offered by this release; leave them out");
         return false;
     }
     GError *failed = NULL;

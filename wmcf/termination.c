@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/metrics.h"
 #include "wmcf/audit.h"
+#include "wmcf/data-relay.h"
 #include "wmcf/negotiation.h"
 #include "wmcf/pipeline-termination.h"
 #include "wmcf/topology.h"
@@ -265,6 +266,12 @@ static const struct pl_leg_ops leg_ops = {
     .connected = on_dtls_connected,
     .failed = on_leg_failed,
     .closed_by_peer = on_closed_by_peer,
+    .channel_opened = data_relay_opened,
+    .channel_ready = data_relay_ready,
+    .channel_message = data_relay_message,
+    .channel_drained = data_relay_drained,
+    .channel_closed = data_relay_closed,
+    .data_failed = data_relay_failed,
 };
 
 static void on_hanging(void *user)
@@ -397,6 +404,7 @@ void termination_release(struct termination *t)
     if (!context)
         return;
     disconnect_subscribers(t);
+    data_relay_free(g_steal_pointer(&t->data));
     set_state(t, TERMINATION_RELEASED, "subtracted");
     pl_leg_close(g_steal_pointer(&t->leg));
     g_hash_table_remove(context->terminations, t->id);
@@ -467,6 +475,10 @@ void termination_connect_media(struct termination *to, struct termination_media 
         return;
     to_media->source = source;
     g_strlcpy(to_media->source_mid, source ? source_mid : "", sizeof to_media->source_mid);
+    if (to_media->kind == SDP_APPLICATION) {
+        data_relay_update(to->context);
+        return;
+    }
     relay_route(source ? source->relay_leg : NULL, source_mid, to->relay_leg, to_media->mid);
 }
 

@@ -34,6 +34,8 @@ struct termination_media {
     char source_mid[SDP_MAX_MID + 1];
 };
 
+struct data_relay; /* data-relay.h */
+
 struct termination {
     struct context *context; /* NULL once released */
     struct wmcf *wmcf;
@@ -44,6 +46,7 @@ struct termination {
     struct relay_leg *relay_leg;
     struct qos_transport *transport;       /* goes after the worker has let go */
     struct pipeline_termination *pipeline; /* NULL of a peer connection (pipeline-termination.h) */
+    struct data_relay *data;               /* NULL = no data channels so far */
     bool leg_started;
     bool joined; /* its first answer is applied: takes part in a mesh */
 

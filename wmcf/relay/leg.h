@@ -55,10 +55,13 @@ struct sent_ssrc {
     uint64_t last_index, index_base;
 };
 
+/* What a waiting datagram counts: its octets and what is around them. */
+#define DTLS_PENDING_COST(length) ((unsigned)(length) + 256)
+
 struct worker_leg {
     struct worker *worker;
     struct relay_leg *handle;       /* for the control thread; never looked into here */
-    _Atomic unsigned *dtls_pending; /* of the handle: datagrams the control thread has not seen */
+    _Atomic unsigned *dtls_pending; /* of the handle: what the control thread has not seen */
     char cname[256];
 
     struct ice_credentials *ice;        /* in force */

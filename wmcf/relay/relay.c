@@ -109,7 +109,9 @@ static void handle(struct event *event)
 {
     struct relay_leg *leg = event->leg;
     if (event->kind == EVENT_DTLS)
-        atomic_fetch_sub_explicit(&leg->dtls_pending, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&leg->dtls_pending,
+                                  DTLS_PENDING_COST(g_bytes_get_size(event->dtls)),
+                                  memory_order_relaxed);
     if (event->kind == EVENT_STATS) {
         event->stats.done(event->stats.result, event->stats.user);
         return;

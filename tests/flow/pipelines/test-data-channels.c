@@ -13,7 +13,7 @@ struct end {
     struct end *other;
     bool cut; /* what it sends is lost */
     guint connected, failed, data_failed;
-    guint opened, ready, closed, messages;
+    guint opened, ready, closed, messages, drained;
     guint channel; /* the last that was opened here */
     char *label, *protocol, *reason;
     struct pl_channel what;
@@ -25,7 +25,7 @@ struct end {
 };
 
 static const struct pl_data_limits limits = {
-    .message_max = 64 * 1024, .channels = 8, .backlog = 16 * 1024 * 1024};
+    .message_max = 64 * 1024, .channels = 8, .backlog = 16 * 1024 * 1024, .window = 256 * 1024};
 
 static void on_send(void *user, GBytes *datagram)
 {
@@ -81,6 +81,11 @@ static void on_message(void *user, guint channel, GBytes *message, bool text)
     }
 }
 
+static void on_drained(void *user, guint channel)
+{
+    ((struct end *)user)->drained++;
+}
+
 static void on_channel_closed(void *user, guint channel, const char *reason)
 {
     struct end *end = user;
@@ -96,9 +101,9 @@ static void on_data_failed(void *user, const char *reason)
     ((struct end *)user)->data_failed++;
 }
 
-static const struct pl_leg_ops ops = {on_send,           on_connected,      on_failed,
-                                      on_closed_by_peer, on_opened,         on_ready,
-                                      on_message,        on_channel_closed, on_data_failed};
+static const struct pl_leg_ops ops = {
+    on_send,  on_connected, on_failed,  on_closed_by_peer, on_opened,
+    on_ready, on_message,   on_drained, on_channel_closed, on_data_failed};
 
 static void end_start(struct end *end, bool server, bool data)
 {
@@ -353,6 +358,39 @@ static void test_bulk(void)
     pair_free(ends);
 }
 
+/* A window that is closed stops the peer, however much it has to say, and opened it goes on at
+ * once.
+ */
+static void test_window(void)
+{
+    enum { MESSAGES = 256, SIZE = 16 * 1024 };
+    struct end ends[2];
+    g_autofree guint8 *data = g_malloc0(SIZE);
+    guint channel, before;
+    gint64 began;
+
+    pair_new(ends);
+    channel = open_channel(&ends[0], &plain);
+    ends[1].keep = false;
+    pl_leg_set_window(ends[1].leg, 0);
+    for (guint i = 0; i < MESSAGES; i++) {
+        g_autoptr(GBytes) message = g_bytes_new(data, SIZE);
+
+        g_assert_true(pl_leg_send(ends[0].leg, channel, message, false, NULL));
+    }
+    turn_for(1500);
+    before = ends[1].messages;
+    g_test_message("%u of %u messages came into the closed window", before, MESSAGES);
+    g_assert_cmpuint(before, <, MESSAGES / 4);
+    began = g_get_monotonic_time();
+    pl_leg_set_window(ends[1].leg, limits.window);
+    g_assert_true(turn_until(&ends[1].messages, before + 16));
+    g_test_message("on after %.1f ms", (double)(g_get_monotonic_time() - began) / 1000);
+    g_assert_true(turn_until(&ends[1].messages, MESSAGES));
+    g_assert_cmpuint(ends[0].drained, >, 0);
+    pair_free(ends);
+}
+
 /* The anchor is renewed while the leg is connected, and while it is still being anchored. */
 static void test_added_later(void)
 {
@@ -389,6 +427,7 @@ int main(int argc, char **argv)
     g_test_add_func("/data-channels/sent-early", test_sent_early);
     g_test_add_func("/data-channels/close", test_close);
     g_test_add_func("/data-channels/bulk", test_bulk);
+    g_test_add_func("/data-channels/window", test_window);
     g_test_add_func("/data-channels/added-later", test_added_later);
     result = g_test_run();
     pl_finish();

@@ -57,7 +57,7 @@ static void test_refusals(void)
         {"{\"offerTemplate\":{\"medias\":[{\"mediaType\":\"audio\",\"mid\":\"0123456789abcdefg\"}]"
          "}}",
          PROBLEM_INVALID_MESSAGE, "/offerTemplate/medias/0/mid"},
-        {"{\"offerTemplate\":{\"medias\":[{\"mediaType\":\"application\"}]}}",
+        {"{\"offerTemplate\":{\"medias\":[{\"mediaType\":\"video\",\"simulcast\":{}}]}}",
          PROBLEM_EXTENSION_NOT_SUPPORTED, "/offerTemplate/medias/0"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
