@@ -6,6 +6,8 @@ import { element } from './dom.js';
 
 const PERIOD_MS = 1000;
 const KEPT = 60;
+/** @type {('uplink' | 'downlink')[]} */
+const DIRECTIONS = ['uplink', 'downlink'];
 /** The network tells of drops every five seconds while they last. */
 const RECENT_MS = 8000;
 
@@ -54,6 +56,7 @@ export class Figures {
     /** @param {import('../lib/index.js').StatsSummary} summary */
     #figures({ path, dtls, media }) {
         const parts = [
+            ...this.#limits(),
             this.#call(),
             figure('Path', this.#session.pathState, [
                 [this.#direct() ? 'Other side' : 'Media centre', candidate(path?.remote)],
@@ -70,25 +73,6 @@ export class Figures {
         for (const one of media) {
             if (one.packets === 0 && one.direction === 'receive' && !one.codec) continue;
             parts.push(this.#medium(one));
-        }
-        return [...parts, ...this.#silent(media)];
-    }
-
-    /** Media that have never come because a gate has been closed from the beginning: no figures. */
-    #silent(/** @type {import('../lib/index.js').MediaSummary[]} */ media) {
-        const parts = [];
-        for (const qos of this.#session.qos) {
-            const told = media.some(
-                ({ mid, direction, codec }) => mid === qos.mid && direction === 'receive' && codec,
-            );
-            const transceiver = this.#session.connection
-                ?.getTransceivers()
-                .find(({ mid }) => mid === qos.mid);
-            if (told || !transceiver || gateOpen(qos, 'downlink')) continue;
-            const audio = transceiver.receiver.track.kind === 'audio';
-            const part = figure(`${audio ? 'Sound' : 'Picture'} received`, '', []);
-            part.append(limit('gate', gateSentence(audio, false)));
-            parts.push(part);
         }
         return parts;
     }
@@ -107,30 +91,46 @@ export class Figures {
         ]);
     }
 
-    /**
-     * What the network keeps back of a medium, in words.
-     * @param {HTMLElement} part
-     * @param {import('../lib/index.js').MediaSummary} one
-     */
-    #limits(part, one) {
+    /** @param {import('../lib/index.js').MediaSummary} one */
+    #dropped(one) {
         const qos = this.#session.qos.find(({ mid }) => mid === one.mid);
-        if (!qos) return;
-        const sent = one.direction === 'send';
-        const direction = sent ? 'uplink' : 'downlink';
-        const what = whose(one.kind === 'audio', sent);
-        if (!gateOpen(qos, direction))
-            part.append(limit('gate', gateSentence(one.kind === 'audio', sent)));
-        const dropped = qos.policingDiscarded[direction];
-        if (dropped === 0 || qos.policedAt === undefined) return;
-        const packets = `${count(dropped)} ${dropped === 1 ? 'packet' : 'packets'} so far`;
-        const now = performance.now() - qos.policedAt < RECENT_MS;
-        part.append(
-            limit(
-                now ? 'policing' : 'policed',
-                `The network ${now ? 'drops' : 'has dropped'} part of ${what}: ` +
-                    `${now ? 'it is' : 'it was'} above the agreed rate (${packets}).`,
-            ),
-        );
+        const dropped = qos?.policingDiscarded[one.direction === 'send' ? 'uplink' : 'downlink'];
+        return dropped ? packets(dropped) : undefined;
+    }
+
+    /** What the network keeps back, in words and before any figure: a person looks for a reason. */
+    #limits() {
+        const notes = [];
+        for (const qos of this.#session.qos) {
+            const kind = this.#kind(qos.mid);
+            if (!kind) continue;
+            for (const direction of DIRECTIONS) {
+                const what = whose(kind, direction);
+                const told = { kind, direction };
+                if (!gateOpen(qos, direction))
+                    notes.push(note('gate', told, `The network does not let ${what} pass.`));
+                if (isDropping(qos, direction))
+                    notes.push(
+                        note(
+                            'policing',
+                            told,
+                            `The network drops part of ${what}: above the agreed rate ` +
+                                `(${packets(qos.policingDiscarded[direction])} so far).`,
+                        ),
+                    );
+            }
+        }
+        if (notes.length === 0) return [];
+        const part = document.createElement('section');
+        part.className = 'figure limits';
+        part.append(...notes);
+        return [part];
+    }
+
+    /** @param {string} mid */
+    #kind(mid) {
+        const all = this.#session.connection?.getTransceivers() ?? [];
+        return all.find((one) => one.mid === mid)?.receiver.track.kind;
     }
 
     /** A media centre is found at a fixed address and says so (RFC 8445 2.5). */
@@ -152,11 +152,11 @@ export class Figures {
                 ['Freezes', one.freezes === undefined ? undefined : count(one.freezes)],
                 ['Packets', count(one.packets)],
                 ['Lost', `${count(one.lost)} (${(one.lossShare * 100).toFixed(1)} %)`],
+                ['Dropped by the network', this.#dropped(one)],
                 ['Jitter', milliseconds(one.jitter)],
                 ['Round trip', milliseconds(one.roundTrip)],
             ],
         );
-        this.#limits(part, one);
         if (one.bitrate !== undefined) {
             const points = this.#history.get(one.id) ?? [];
             points.push(one.bitrate);
@@ -177,9 +177,9 @@ function figure(title, beside, rows) {
     const part = document.createElement('section');
     part.className = 'figure';
     const head = document.createElement('h3');
-    const note = document.createElement('span');
-    note.textContent = beside;
-    head.append(title, note);
+    const aside = document.createElement('span');
+    aside.textContent = beside;
+    head.append(title, aside);
     const list = document.createElement('dl');
     for (const [name, value] of rows) {
         if (!value) continue;
@@ -194,31 +194,38 @@ function figure(title, beside, rows) {
 }
 
 /**
- * @param {boolean} audio
- * @param {boolean} sent
- */
-function whose(audio, sent) {
-    return `${sent ? 'your' : 'the other side’s'} ${audio ? 'sound' : 'picture'}`;
-}
-
-/**
- * @param {boolean} audio
- * @param {boolean} sent
- */
-function gateSentence(audio, sent) {
-    return `The network does not let ${whose(audio, sent)} pass.`;
-}
-
-/**
  * @param {string} kind
+ * @param {'uplink' | 'downlink'} direction
+ */
+function whose(kind, direction) {
+    const owner = direction === 'uplink' ? 'your' : 'the other side’s';
+    return `${owner} ${kind === 'audio' ? 'sound' : 'picture'}`;
+}
+
+/**
+ * @param {import('../lib/index.js').MediaQos} qos
+ * @param {'uplink' | 'downlink'} direction
+ */
+function isDropping({ policingDiscarded, policedAt }, direction) {
+    const recent = policedAt !== undefined && performance.now() - policedAt < RECENT_MS;
+    return recent && policingDiscarded[direction] > 0;
+}
+
+/**
+ * @param {string} limit
+ * @param {{ kind: string, direction: string }} told
  * @param {string} text
  */
-function limit(kind, text) {
-    const note = document.createElement('p');
-    note.className = 'limit';
-    note.dataset.limit = kind;
-    note.textContent = text;
-    return note;
+function note(limit, { kind, direction }, text) {
+    const part = document.createElement('p');
+    Object.assign(part.dataset, { limit, kind, direction });
+    part.textContent = text;
+    return part;
+}
+
+/** @param {number} value */
+function packets(value) {
+    return value === 1 ? '1 packet' : `${count(value)} packets`;
 }
 
 /** The bitrate of the last minute. @param {number[]} points */
