@@ -4,14 +4,20 @@
 // stays, and the page says what the network does.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as person from '../support/browser.mjs';
-import { calling, pictureMoves, receives, scene } from '../support/calls.mjs';
+import { calling, pictureMoves, receives, remoteCandidate, scene } from '../support/calls.mjs';
 import { until } from '../support/stack.mjs';
 
-const things = scene();
+const [EF, AF42, CS3] = [46, 36, 24];
+
+// On one host media goes by the loopback interface, whatever interface has the address.
+const things = scene({
+    stack: { wmcf: ['qos.interfaces=lo', `qos.level=${process.env.QOS_LEVEL ?? 'auto'}`] },
+});
 let base;
 
 /** The operator writes these rows into the policy table and lets the WSF read it. */
@@ -109,6 +115,89 @@ test('a picture above its rate loses packets, and the page says so', async () =>
     assert.ok(packets > 50, `${packets} packets of sound`);
     assert.equal(after.packetsLost - before.packetsLost, 0, 'no sound is lost');
     if (process.env.SCREENSHOTS) await alice.screenshot({ path: `${process.env.SCREENSHOTS}/policing.png` });
+    await person.hangUp(alice);
+    await Promise.all([alice, bob].map((page) => page.context().close()));
+    await table('');
+});
+
+/** The DSCPs of RTP that leaves a UDP port, as the wire has it: SSRC → DSCP → packets. */
+class Wire {
+    marks = new Map();
+    #rest = Buffer.alloc(0);
+
+    static async tap(port) {
+        const wire = new Wire();
+        wire.dump = spawn(
+            'tcpdump',
+            ['-i', 'any', '-n', '-U', '-s', '96', '-w', '-', `ip and udp src port ${port} and inbound`],
+            { stdio: ['ignore', 'pipe', 'pipe'] },
+        );
+        let said = '';
+        wire.dump.stderr.on('data', (data) => {
+            said += data;
+        });
+        wire.dump.stdout.on('data', (data) => wire.#take(data));
+        await until(() => said.includes('listening on'), 5000, () => `tcpdump: ${said}`);
+        return wire;
+    }
+
+    /** Records of pcap behind its header; a packet of "any" has 20 octets in front (LINUX_SLL2). */
+    #take(data) {
+        this.#rest = Buffer.concat([this.#rest, data]);
+        if (!this.begun && this.#rest.length < 24) return;
+        if (!this.begun) this.#rest = this.#rest.subarray(24);
+        this.begun = true;
+        while (this.#rest.length >= 16) {
+            const length = this.#rest.readUInt32LE(8);
+            if (this.#rest.length < 16 + length) return;
+            this.#count(this.#rest.subarray(16 + 20, 16 + length));
+            this.#rest = this.#rest.subarray(16 + length);
+        }
+    }
+
+    #count(ip) {
+        const rtp = ip.subarray((ip[0] & 15) * 4 + 8);
+        const isRtp = rtp.length >= 12 && rtp[0] >> 6 === 2 && !(rtp[1] >= 192 && rtp[1] <= 223);
+        if (!isRtp) return;
+        const ssrc = rtp.readUInt32BE(8);
+        const of = this.marks.get(ssrc) ?? new Map();
+        of.set(ip[1] >> 2, (of.get(ip[1] >> 2) ?? 0) + 1);
+        this.marks.set(ssrc, of);
+    }
+
+    /** Waits for packets of this stream, and tells what marks they have. */
+    async of(ssrc, least = 20) {
+        const sum = () => [...(this.marks.get(ssrc)?.values() ?? [])].reduce((a, b) => a + b, 0);
+        await until(() => sum() >= least, 10_000, () => `${sum()} packets of ${ssrc} on the wire`);
+        return [...this.marks.get(ssrc).keys()];
+    }
+
+    async stop() {
+        const closed = new Promise((resolve) => this.dump.on('close', resolve));
+        this.dump.kill('SIGINT');
+        await closed;
+    }
+}
+
+test('sound and picture of one path leave with their own marks, or the policy’s', async (t) => {
+    const [alice, bob] = await things.pages('alice', 'bob');
+    await calling(alice, bob, 'bob');
+    const { port } = await remoteCandidate(bob);
+    const ssrcs = await Promise.all(
+        ['audio', 'video'].map(async (kind) => (await row(bob, 'inbound-rtp', kind)).ssrc),
+    );
+    const wire = await Wire.tap(port);
+    t.after(() => wire.stop());
+    const marks = () => Promise.all(ssrcs.map((ssrc) => wire.of(ssrc)));
+    assert.deepEqual(await marks(), [[EF], [AF42]]); // RFC 8837
+    await table('\n[policy "own"]\nfrom = *@example.org\nmedia = video\ndscp = CS3\n');
+    await until(
+        () => wire.marks.get(ssrcs[1]).has(CS3),
+        5000,
+        () => `${[...wire.marks.get(ssrcs[1]).keys()]}`,
+    );
+    wire.marks.clear();
+    assert.deepEqual(await marks(), [[EF], [CS3]]);
     await person.hangUp(alice);
     await Promise.all([alice, bob].map((page) => page.context().close()));
     await table('');
