@@ -84,6 +84,10 @@ test('the picture of one side is closed in a running call, sound goes on', async
     assert.deepEqual(await path(alice), ['connected', 'connected']);
     if (process.env.SCREENSHOTS) await alice.screenshot({ path: `${process.env.SCREENSHOTS}/gate.png` });
 
+    const { kernel, relay } = things.stack.wmcfctl('status').policies;
+    const dropped = kernel.gateDiscarded + relay.gateDiscarded;
+    assert.ok(dropped > 20, `${dropped} packets dropped at gates`);
+
     const before = await row(bob, 'inbound-rtp', 'video');
     await table('');
     const opened = Date.now();
