@@ -153,11 +153,12 @@ bool tc_attach_bpf(struct tc *tc, unsigned ifindex, enum tc_hook hook, int progr
                    const char *owner, unsigned priority, GError **error)
 {
     bool done = false;
-    if (!tc_ensure_clsact(tc, ifindex, NULL, error))
-        return false;
     for (int i = 0; i < TRIES && !done; i++) {
+        if (!tc_ensure_clsact(tc, ifindex, NULL, error))
+            return false;
         done = attach(tc, ifindex, hook, program_fd, tc_claim(tc, owner), priority);
-        if (tc->status != EEXIST)
+        /* Another has taken the place, or the clsact away, since we looked. */
+        if (tc->status != EEXIST && tc->status != EINVAL)
             break;
     }
     if (done) {

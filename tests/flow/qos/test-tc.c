@@ -395,6 +395,37 @@ static void test_same_port(void)
     tc_free(third);
 }
 
+static void come_and_go(void *data)
+{
+    g_autofree char *owner = g_strdup_printf("wmcf-%d", 41000 + GPOINTER_TO_INT(data));
+    struct tc *tc = new_tc();
+    for (int i = 0; i < 50; i++) {
+        attach(tc, "v0", owner);
+        tc_detach(tc, ground_index("v0"), owner);
+    }
+}
+
+/* Each makes the clsact that another is about to remove. */
+static void test_at_the_same_time(void)
+{
+    pid_t children[4];
+    if (!with_veth())
+        return;
+    for (size_t i = 0; i < G_N_ELEMENTS(children); i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            come_and_go(GINT_TO_POINTER(i));
+            _exit(0);
+        }
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(children); i++) {
+        int status = 0;
+        g_assert_cmpint(waitpid(children[i], &status, 0), ==, children[i]);
+        g_assert_cmpint(status, ==, 0);
+    }
+    each_hook_has("v0", ANY, 0);
+}
+
 static bool is_v1(unsigned ifindex, void *user)
 {
     return ifindex == ground_index("v1");
@@ -498,6 +529,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tc/errors", test_errors);
     g_test_add_func("/tc/two-owners", test_two_owners);
     g_test_add_func("/tc/same-port", test_same_port);
+    g_test_add_func("/tc/at-the-same-time", test_at_the_same_time);
     g_test_add_func("/tc/sweep", test_sweep);
     g_test_add_func("/tc/sweep-without-privilege", test_sweep_without_privilege);
     g_test_add_func("/tc/cost", test_cost);
