@@ -246,6 +246,15 @@ void flower_drop_filters(struct level *level, struct flower_transport *transport
             level, g_ptr_array_steal_index_fast(transport->filters, transport->filters->len - 1));
 }
 
+void flower_forgive(struct level *level)
+{
+    for (guint i = 0; i < level->transports->len; i++) {
+        struct flower_transport *transport = level->transports->pdata[i];
+        for (guint j = 0; j < transport->filters->len; j++)
+            ((struct flower_filter *)transport->filters->pdata[j])->failed = false;
+    }
+}
+
 void flower_fill(struct level *level, struct u32 *u32)
 {
     for (guint i = 0; i < level->transports->len; i++) {

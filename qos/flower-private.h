@@ -53,6 +53,7 @@ struct level {
     struct interfaces *interfaces;
     struct tc_cookie cookie;
     GHashTable *attached; /* ifindex → struct u32, owned */
+    GHashTable *refused;  /* ifindex → sentence */
     GHashTable *places;   /* struct u32_place as a number, of all filters */
     GHashTable *sides;    /* kind and index of an action → struct flower_side */
     GPtrArray *transports;
@@ -73,6 +74,8 @@ void flower_arrange(struct level *level, struct flower_transport *transport);
 void flower_set_marks(struct level *level, struct flower_transport *transport);
 /* All filters there are, on an interface that has come. */
 void flower_fill(struct level *level, struct u32 *u32);
+/* Before the filters are made anew: none has failed. */
+void flower_forgive(struct level *level);
 void flower_drop_filters(struct level *level, struct flower_transport *transport);
 /* Lets go of a side's actions; what they have counted is in the slot then. */
 void flower_end_side(struct level *level, struct flower_side *side);
@@ -85,8 +88,12 @@ void flower_remove_side(struct level *level, struct flower_side *side);
 /* Deletes what the kernel lets go of by now; true when nothing is left. */
 bool flower_bury(struct level *level);
 
-/* Tells what the level holds or why not. */
-void flower_report(struct level *level);
+/* Interfaces (flower-media.c). */
+extern const struct interfaces_ops flower_interfaces_ops;
+void flower_add_address(struct level *level, const struct sockaddr *local);
+/* What others have taken away is put back, what was refused is tried again. */
+void flower_visit(struct level *level);
+/* The kernel has refused something: the level says so until all is well again. */
 void flower_fail(struct level *level, const GError *error);
 
 /* Whether this machine can do it: false and the sentence (flower-probe.c). */

@@ -20,60 +20,8 @@
 #define END_WAIT_US 2000
 #define END_WAITS 250
 
-/* --- interfaces ------------------------------------------------------------------------------- */
-
-void flower_report(struct level *level)
-{
-    const char *impediment = level->trouble;
-    if (!impediment && level->interfaces)
-        impediment = interfaces_missing(level->interfaces);
-    g_autofree char *reason = g_strdup(level->qos->reason);
-    g_autofree char *copy = g_strdup(impediment);
-    qos_report(level->qos, reason, copy);
-}
-
-void flower_fail(struct level *level, const GError *error)
-{
-    log_debug(NULL, "%s", error->message);
-    g_free(level->trouble);
-    level->trouble = g_strdup(error->message);
-    flower_report(level);
-}
-
-static void up(void *user, unsigned index, const char *name)
-{
-    struct level *level = user;
-    g_autoptr(GError) error = NULL;
-    struct u32 *u32 =
-        u32_attach(level->tc, index, level->name, level->qos->config.priority, &error);
-    if (!u32) {
-        flower_fail(level, error);
-        return;
-    }
-    g_clear_pointer(&level->trouble, g_free);
-    g_hash_table_replace(level->attached, GUINT_TO_POINTER(index), u32);
-    flower_fill(level, u32);
-    flower_report(level);
-}
-
-static void down(void *user, unsigned index, const char *name)
-{
-    struct level *level = user;
-    u32_clean(level->tc, index, level->name); /* it may still be there */
-    g_hash_table_remove(level->attached, GUINT_TO_POINTER(index));
-    for (guint i = 0; i < level->transports->len; i++)
-        flower_set_marks(level, level->transports->pdata[i]);
-    flower_report(level);
-}
-
-static void add_address(struct level *level, const struct sockaddr *local)
-{
-    interfaces_add_address(level->interfaces, local);
-    flower_report(level);
-}
-
 /* Filters and actions of an owner of our name that was killed, wherever they are. */
-static void sweep(struct level *level)
+static void take_over(struct level *level)
 {
     struct if_nameindex *all = if_nameindex();
     for (struct if_nameindex *i = all; i && i->if_index; i++)
@@ -90,6 +38,7 @@ static gboolean on_second(gpointer user)
     struct level *level = user;
     flower_read_all(level);
     flower_bury(level);
+    flower_visit(level);
     return G_SOURCE_CONTINUE;
 }
 
@@ -108,6 +57,7 @@ static void stop(struct level *level)
     for (int i = 0; i < END_WAITS && !flower_bury(level); i++)
         g_usleep(END_WAIT_US);
     g_hash_table_unref(level->attached);
+    g_hash_table_unref(level->refused);
     g_hash_table_unref(level->places);
     g_hash_table_unref(level->sides);
     g_ptr_array_unref(level->transports);
@@ -121,7 +71,6 @@ static void stop(struct level *level)
 
 static struct level *start(struct qos *qos, GError **error)
 {
-    static const struct interfaces_ops ops = {up, down};
     struct tc *tc = tc_new(error);
     struct tc_cookie cookie;
     if (!tc)
@@ -138,6 +87,7 @@ static struct level *start(struct qos *qos, GError **error)
     level->name = name;
     level->cookie = cookie;
     level->attached = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)u32_free);
+    level->refused = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     level->places = g_hash_table_new(NULL, NULL);
     level->sides = g_hash_table_new(NULL, NULL);
     level->transports = g_ptr_array_new();
@@ -145,8 +95,9 @@ static struct level *start(struct qos *qos, GError **error)
     level->doomed = g_array_new(FALSE, FALSE, sizeof(struct tc_action));
     level->read_at = g_get_monotonic_time();
     g_mutex_init(&level->lock);
-    sweep(level);
-    level->interfaces = interfaces_new(qos->config.interfaces, &ops, level, error);
+    take_over(level);
+    level->interfaces =
+        interfaces_new(qos->config.interfaces, &flower_interfaces_ops, level, error);
     if (!level->interfaces) {
         stop(level);
         return NULL;
@@ -254,9 +205,11 @@ static void set_pair(struct level *level, struct qos_transport *transport,
 {
     struct flower_transport *data = transport->level_data;
     g_mutex_lock(&level->lock);
-    copy_address(&data->wish.local, local);
-    copy_address(&data->wish.remote, remote);
-    data->wish.has_pair = true;
+    data->wish.has_pair = local && remote;
+    if (data->wish.has_pair) {
+        copy_address(&data->wish.local, local);
+        copy_address(&data->wish.remote, remote);
+    }
     enqueue(level, data);
     g_mutex_unlock(&level->lock);
 }
@@ -343,7 +296,7 @@ const struct level_ops level_flower = {
     .name = "tc-flower",
     .start = start,
     .stop = stop,
-    .add_address = add_address,
+    .add_address = flower_add_address,
     .take_slots = take_slots,
     .give_slots = give_slots,
     .add_transport = add_transport,

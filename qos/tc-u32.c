@@ -350,6 +350,16 @@ struct u32 *u32_attach(struct tc *tc, unsigned ifindex, const char *owner, unsig
     return NULL;
 }
 
+bool u32_is_there(struct u32 *u32)
+{
+    for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++)
+        for (int family = 0; family < FAMILIES; family++)
+            if (tc_send(u32->tc, filter_message(u32, RTM_GETTFILTER, 0, hook, family,
+                                                table_handle(u32, hook, family, TABLE_FRONT))) != 0)
+                return false;
+    return true;
+}
+
 void u32_free(struct u32 *u32)
 {
     g_free(u32);

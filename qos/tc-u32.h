@@ -43,6 +43,8 @@ struct u32;
  * `priority` or the next ones that nobody has. Transfer full. */
 struct u32 *u32_attach(struct tc *tc, unsigned ifindex, const char *owner, unsigned priority,
                        GError **error);
+/* Whether the tables are at both hooks still: others can take them away with their own tools. */
+bool u32_is_there(struct u32 *u32);
 void u32_free(struct u32 *u32); /* lets go of the memory; filters stay (u32_clean()) */
 bool u32_add(struct u32 *u32, const struct u32_match *match, struct u32_place place,
              const struct tc_action *actions, guint count, GError **error);
