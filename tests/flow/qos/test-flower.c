@@ -468,6 +468,13 @@ static void test_local(gconstpointer version)
     settle();
     send_rtp(far_fd, 1, 200);
     g_assert_cmpuint(wire_receive(near_fd, 1).marked, ==, 1);
+    /* The pair is given up: by the port again; then chosen anew. */
+    qos_transport_set_pair(transport, NULL, NULL);
+    settle();
+    g_assert_false(qos_transport_marks(transport));
+    qos_transport_set_pair(transport, (struct sockaddr *)&near, (struct sockaddr *)&far);
+    settle();
+    g_assert_true(qos_transport_marks(transport));
     struct qos_counters up = counters(flow, QOS_UPLINK);
     g_assert_cmpuint(up.packets, ==, 2);
     g_assert_cmpuint(up.gate_discarded, ==, 1);
@@ -574,6 +581,7 @@ static void test_takeover(void)
 static void test_interface_flaps(void)
 {
     struct leg leg = leg_new(4);
+    char *shown;
     apply(leg.audio, QOS_ENABLED);
     g_assert_true(qos_transport_marks(leg.transport));
     wire_break(leg.wire);
@@ -585,6 +593,16 @@ static void test_interface_flaps(void)
     while (!qos_transport_marks(leg.transport) && g_get_monotonic_time() < end)
         g_main_context_iteration(NULL, TRUE);
     g_assert_true(qos_transport_marks(leg.transport));
+    /* Another takes all of it away. */
+    ground_do("tc qdisc del dev near clsact");
+    while (!strstr(shown = ground_ask("tc filter show dev near ingress"), "match") &&
+           g_get_monotonic_time() < end) {
+        g_free(shown);
+        g_main_context_iteration(NULL, TRUE);
+    }
+    g_free(shown);
+    send_rtp(leg.far, 1, 200);
+    g_assert_cmpuint(wire_receive(leg.near, 1).marked, ==, 1);
     leg_free(&leg);
 }
 
