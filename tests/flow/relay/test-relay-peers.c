@@ -269,7 +269,7 @@ static void test_dtls(void)
     while (worker_stats(relay).packets_in < before + 500)
         g_usleep(1000); /* while nobody serves the control thread */
     pass(endpoint, 50);
-    g_assert_cmpuint(endpoint->datagrams->len, <=, 1 + 64);
+    g_assert_cmpuint(endpoint->datagrams->len, <=, 1 + 256);
     endpoint_free(endpoint);
     relay_free(relay);
 }
