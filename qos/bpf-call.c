@@ -49,11 +49,11 @@ int bpf_map_new(enum bpf_map_type type, const char *name, uint32_t key, uint32_t
         .key_size = key,
         .value_size = value,
         .max_entries = entries,
-        /* A table costs memory for what is in it alone. */
-        .map_flags = type == BPF_MAP_TYPE_ARRAY ? BPF_F_MMAPABLE : BPF_F_NO_PREALLOC,
     };
-    if (type == BPF_MAP_TYPE_LRU_HASH)
-        attr.map_flags = 0;
+    if (type == BPF_MAP_TYPE_ARRAY)
+        attr.map_flags = BPF_F_MMAPABLE;
+    else if (type == BPF_MAP_TYPE_HASH)
+        attr.map_flags = BPF_F_NO_PREALLOC; /* it costs memory for what is in it alone */
     g_strlcpy(attr.map_name, name, sizeof attr.map_name);
     int fd = call(BPF_MAP_CREATE, &attr);
     if (fd < 0)

@@ -14,7 +14,8 @@
     MAP(transports, ARRAY, uint32_t, struct enforce_transport) /* by index */                      \
     MAP(sources, HASH, struct enforce_source, uint32_t)        /* index into `slots` */            \
     MAP(slots, ARRAY, uint32_t, struct qos_slot)               /* a flow's two are neighbours */   \
-    MAP(totals, ARRAY, uint32_t, struct enforce_totals)        /* of index 0 */
+    MAP(fragments, LRU_HASH, struct enforce_fragment, uint32_t) /* mark, or ENFORCE_DROP */        \
+    MAP(totals, ARRAY, uint32_t, struct enforce_totals)         /* of index 0 */
 
 /* What the loader writes into the instructions. */
 #define ENFORCE_CONSTANTS(CONSTANT)                                                                \
@@ -38,6 +39,15 @@ struct enforce_address {
     uint32_t local[4], remote[4];
     uint16_t local_port, remote_port;
 };
+
+/* A datagram of ours that was too large and leaves in fragments, of which only the first has ports
+ * and SSRC. What was found for it holds for the rest. */
+struct enforce_fragment {
+    uint32_t source[4], destination[4];
+    uint32_t id; /* as on the wire */
+};
+#define ENFORCE_DROP 0x80000000u
+#define ENFORCE_FRAGMENTS 4096 /* datagrams of which some are still to come */
 
 /* A slot is told by its index + 1, 0 = none. */
 struct enforce_transport {

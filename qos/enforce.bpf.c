@@ -36,6 +36,9 @@ ENFORCE_CONSTANTS(CONSTANT)
 #define LINK_HEADER ((uint32_t)(uint64_t)enforce_link_header)
 
 static void *(*const map_lookup)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*const map_update)(void *map, const void *key, const void *value,
+                                uint64_t flags) = (void *)BPF_FUNC_map_update_elem;
+static long (*const map_delete)(void *map, const void *key) = (void *)BPF_FUNC_map_delete_elem;
 static uint64_t (*const get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*const load)(const void *skb, uint32_t offset, void *to,
                           uint32_t length) = (void *)BPF_FUNC_skb_load_bytes;
@@ -45,7 +48,8 @@ static long (*const replace_checksum)(void *skb, uint32_t offset, uint64_t from,
                                       uint64_t flags) = (void *)BPF_FUNC_l3_csum_replace;
 
 enum { IPV4 = 0x0800, IPV6 = 0x86dd }; /* Ethernet types */
-enum { HOP_BY_HOP = 0, UDP = 17, ROUTING = 43, AUTHENTICATION = 51, DESTINATION = 60 };
+enum { HOP_BY_HOP = 0, UDP = 17, ROUTING = 43, FRAGMENT = 44, AUTHENTICATION = 51 };
+enum { DESTINATION = 60 };
 enum { EXTENSIONS = 8 };             /* IPv6 extension headers that are walked */
 enum { DTLS_APPLICATION_DATA = 23 }; /* RFC 6347 4.1 */
 
@@ -72,8 +76,19 @@ struct ipv6 {
     uint32_t source[4], destination[4];
 };
 
+struct fragment {
+    uint8_t next, reserved;
+    uint16_t offset; /* RFC 8200 4.5 */
+    uint32_t id;
+};
+
+enum part { NOTHING, WHOLE, FIRST, LATER }; /* NOTHING of ours, or for the relay to judge */
+
 struct packet {
     struct enforce_address address;
+    struct enforce_fragment fragment; /* of FIRST and LATER */
+    bool more;                        /* fragments come */
+    uint8_t begin[2];                 /* the first octets of IP */
     struct start start;
     uint32_t at;       /* of the content, in the frame */
     uint32_t headers;  /* octets of IP and UDP */
@@ -113,32 +128,49 @@ static inline void set_ipv6(uint32_t to[4], const uint32_t address[4])
     to[3] = address[3];
 }
 
-static inline bool read_ipv4(struct __sk_buff *skb, struct packet *packet,
-                             enum qos_direction direction)
+static inline enum part read_ipv4(struct __sk_buff *skb, struct packet *packet,
+                                  enum qos_direction direction)
 {
     struct {
         struct ipv4 ip;
         struct udp udp;
         struct start start;
     } h;
-    if (load(skb, LINK_HEADER, &h, sizeof h) < 0)
-        return false;
-    /* Of a fragment the relay sees the datagram that it was part of. */
-    if (h.ip.version_length >> 4 != 4 || h.ip.protocol != UDP || h.ip.fragment & WIRE16(0x3fff))
-        return false;
+    enum part part = WHOLE;
+    bool is_short = load(skb, LINK_HEADER, &h, sizeof h) < 0;
+    if (is_short && (direction == QOS_UPLINK || load(skb, LINK_HEADER, &h.ip, sizeof h.ip) < 0))
+        return NOTHING;
+    if (h.ip.version_length >> 4 != 4 || h.ip.protocol != UDP)
+        return NOTHING;
+    packet->begin[0] = h.ip.version_length;
+    packet->begin[1] = h.ip.tos;
+    if (h.ip.fragment & WIRE16(0x3fff)) {
+        /* The relay sees the datagram that it was part of. */
+        if (direction == QOS_UPLINK)
+            return NOTHING;
+        part = h.ip.fragment & WIRE16(0x1fff) ? LATER : FIRST;
+        packet->more = h.ip.fragment & WIRE16(0x2000);
+        packet->fragment.id = h.ip.id;
+        set_ipv4(packet->fragment.source, h.ip.source);
+        set_ipv4(packet->fragment.destination, h.ip.destination);
+        if (part == LATER)
+            return LATER;
+    }
     uint32_t length = (h.ip.version_length & 15) * 4;
-    if (length != sizeof h.ip && (length < sizeof h.ip || load(skb, LINK_HEADER + length, &h.udp,
-                                                               sizeof h.udp + sizeof h.start) < 0))
-        return false;
+    if (is_short || length < sizeof h.ip)
+        return NOTHING;
+    if (length != sizeof h.ip &&
+        load(skb, LINK_HEADER + length, &h.udp, sizeof h.udp + sizeof h.start) < 0)
+        return NOTHING;
     if (!is_ours(&h.udp, direction))
-        return false;
+        return NOTHING;
     packet->length = WIRE16(h.ip.length);
     packet->headers = length + sizeof h.udp;
     packet->start = h.start;
     set_ipv4(packet->address.local, direction == QOS_UPLINK ? h.ip.destination : h.ip.source);
     set_ipv4(packet->address.remote, direction == QOS_UPLINK ? h.ip.source : h.ip.destination);
     set_ports(packet, &h.udp, direction);
-    return true;
+    return part;
 }
 
 /* The octets of the headers before UDP; 0 when there is none, or a fragment (RFC 8200 4). */
@@ -160,57 +192,81 @@ static inline uint32_t walk_extensions(struct __sk_buff *skb, uint8_t next)
     return 0;
 }
 
-static inline bool read_ipv6(struct __sk_buff *skb, struct packet *packet,
-                             enum qos_direction direction)
+/* A fragment as our own kernel makes it. */
+static inline enum part read_fragment(struct __sk_buff *skb, struct packet *packet,
+                                      const struct ipv6 *ip)
+{
+    struct fragment fragment;
+    if (load(skb, LINK_HEADER + sizeof *ip, &fragment, sizeof fragment) < 0 || fragment.next != UDP)
+        return NOTHING;
+    packet->more = fragment.offset & WIRE16(1);
+    packet->fragment.id = fragment.id;
+    set_ipv6(packet->fragment.source, ip->source);
+    set_ipv6(packet->fragment.destination, ip->destination);
+    return fragment.offset & WIRE16(0xfff8) ? LATER : FIRST;
+}
+
+static inline enum part read_ipv6(struct __sk_buff *skb, struct packet *packet,
+                                  enum qos_direction direction)
 {
     struct {
         struct ipv6 ip;
         struct udp udp;
         struct start start;
     } h;
-    if (load(skb, LINK_HEADER, &h, sizeof h) < 0)
-        return false;
+    enum part part = WHOLE;
+    bool is_short = load(skb, LINK_HEADER, &h, sizeof h) < 0;
+    if (is_short && (direction == QOS_UPLINK || load(skb, LINK_HEADER, &h.ip, sizeof h.ip) < 0))
+        return NOTHING;
     if ((h.ip.version_class_label & WIRE32(0xf0000000u)) != WIRE32(0x60000000u))
-        return false;
+        return NOTHING;
+    __builtin_memcpy(packet->begin, &h.ip, sizeof packet->begin);
     uint32_t length = sizeof h.ip;
     if (h.ip.next != UDP) {
-        length = walk_extensions(skb, h.ip.next);
+        if (h.ip.next == FRAGMENT && direction == QOS_DOWNLINK) {
+            part = read_fragment(skb, packet, &h.ip);
+            if (part != FIRST)
+                return part;
+            length += sizeof(struct fragment);
+        } else {
+            length = walk_extensions(skb, h.ip.next);
+        }
         if (!length || load(skb, LINK_HEADER + length, &h.udp, sizeof h.udp + sizeof h.start) < 0)
-            return false;
+            return NOTHING;
+    } else if (is_short) {
+        return NOTHING;
     }
     if (!is_ours(&h.udp, direction))
-        return false;
+        return NOTHING;
     packet->length = sizeof h.ip + WIRE16(h.ip.length);
     packet->headers = length + sizeof h.udp;
     packet->start = h.start;
     set_ipv6(packet->address.local, direction == QOS_UPLINK ? h.ip.destination : h.ip.source);
     set_ipv6(packet->address.remote, direction == QOS_UPLINK ? h.ip.source : h.ip.destination);
     set_ports(packet, &h.udp, direction);
-    return true;
+    return part;
 }
 
-/* False: none of ours, or one that the relay has to judge. */
-static inline bool read(struct __sk_buff *skb, struct packet *packet, enum qos_direction direction)
+static inline enum part read(struct __sk_buff *skb, struct packet *packet,
+                             enum qos_direction direction)
 {
     uint32_t protocol = skb->protocol;
-    if (protocol == WIRE16(IPV4)) {
-        if (!read_ipv4(skb, packet, direction))
-            return false;
-    } else if (protocol == WIRE16(IPV6)) {
-        if (!read_ipv6(skb, packet, direction))
-            return false;
-    } else {
-        return false;
-    }
+    enum part part = NOTHING;
+    if (protocol == WIRE16(IPV4))
+        part = read_ipv4(skb, packet, direction);
+    else if (protocol == WIRE16(IPV6))
+        part = read_ipv6(skb, packet, direction);
+    if (part == NOTHING || part == LATER)
+        return part;
     if (packet->length < packet->headers + sizeof packet->start)
-        return false;
+        return NOTHING;
     packet->at = LINK_HEADER + packet->headers;
     uint32_t content = packet->length - packet->headers;
     packet->size = skb->gso_size;
     packet->segments = 1;
     if (packet->size && packet->size < content)
         packet->segments = (content + packet->size - 1) / packet->size;
-    return true;
+    return part;
 }
 
 /* --- telling ---------------------------------------------------------------------------------- */
@@ -356,7 +412,7 @@ PROGRAM(ingress)
 {
     struct packet packet;
     /* A frame that goes through two interfaces, the second on top of the first, is judged once. */
-    if (skb->mark & JUDGED_MARK || !read(skb, &packet, QOS_UPLINK))
+    if (skb->mark & JUDGED_MARK || read(skb, &packet, QOS_UPLINK) == NOTHING)
         return TC_ACT_UNSPEC;
     enum kind kind = tell(&packet.start);
     if (kind == OTHER)
@@ -388,72 +444,89 @@ PROGRAM(ingress)
 
 /* --- marking ---------------------------------------------------------------------------------- */
 
-/* The two ECN bits stay as they are (RFC 3168 5). False: it could not be written. */
-static inline bool mark_ipv4(struct __sk_buff *skb, uint8_t dscp)
+/* The two ECN bits stay as they are (RFC 3168 5). */
+static inline void mark_ipv4(struct __sk_buff *skb, const uint8_t old[2], uint8_t dscp)
 {
-    uint8_t old[2], new[2];
-    if (load(skb, LINK_HEADER, old, sizeof old) < 0)
-        return false;
-    new[0] = old[0];
-    new[1] = dscp << 2 | (old[1] & 3);
-    if (new[1] == old[1])
-        return true;
+    uint8_t new[2] = {old[0], dscp << 2 | (old[1] & 3)};
     uint16_t from, to;
+    if (new[1] == old[1])
+        return;
     __builtin_memcpy(&from, old, sizeof from);
     __builtin_memcpy(&to, new, sizeof to);
-    return replace_checksum(skb, LINK_HEADER + __builtin_offsetof(struct ipv4, checksum), from, to,
-                            sizeof from) == 0 &&
-           store(skb, LINK_HEADER, new, sizeof new, 0) == 0;
+    if (replace_checksum(skb, LINK_HEADER + __builtin_offsetof(struct ipv4, checksum), from, to,
+                         sizeof from) == 0)
+        store(skb, LINK_HEADER, new, sizeof new, 0);
 }
 
-static inline bool mark_ipv6(struct __sk_buff *skb, uint8_t dscp)
+static inline void mark_ipv6(struct __sk_buff *skb, const uint8_t old[2], uint8_t dscp)
 {
-    uint8_t octet[2], low;
-    if (load(skb, LINK_HEADER, octet, sizeof octet) < 0)
-        return false;
-    low = (octet[1] & 0x3f) | (uint8_t)(dscp << 6);
-    if ((octet[0] & 15) == dscp >> 2 && octet[1] == low)
-        return true;
-    octet[0] = 6 << 4 | dscp >> 2;
-    octet[1] = low;
-    return store(skb, LINK_HEADER, octet, sizeof octet, 0) == 0;
+    uint8_t new[2] = {6 << 4 | dscp >> 2, (old[1] & 0x3f) | (uint8_t)(dscp << 6)};
+    if (new[0] != old[0] || new[1] != old[1])
+        store(skb, LINK_HEADER, new, sizeof new, 0);
 }
 
-PROGRAM(egress)
+/* --- what goes out ---------------------------------------------------------------------------- */
+
+/* What is to be done with it: a mark, ENFORCE_DROP or 0; counted. */
+static inline uint32_t decide(struct packet *packet)
 {
-    struct packet packet;
-    if (!read(skb, &packet, QOS_DOWNLINK))
-        return TC_ACT_UNSPEC;
-    enum kind kind = tell(&packet.start);
-    if (kind == OTHER)
-        return TC_ACT_UNSPEC;
-    const uint32_t *found = find_index(&packet);
+    enum kind kind = tell(&packet->start);
+    const uint32_t *found = kind == OTHER ? 0 : find_index(packet);
     if (!found)
-        return TC_ACT_UNSPEC;
+        return 0;
     uint32_t index = *found;
     struct enforce_transport *transport = map_lookup(enforce_transports, &index);
     if (!transport)
-        return TC_ACT_UNSPEC;
+        return 0;
     if (kind == RTCP)
-        return judge_rtcp(transport, packet.segments);
+        return judge_rtcp(transport, packet->segments) == TC_ACT_SHOT ? ENFORCE_DROP : 0;
     uint32_t only = *(volatile uint32_t *)&transport->only[QOS_DOWNLINK];
     struct qos_slot *slot;
     if (kind == DATA)
         slot = find_slot(*(volatile uint32_t *)&transport->data[QOS_DOWNLINK]);
     else
-        slot = only ? find_slot(only) : find_slot_of(index, packet.start.ssrc, QOS_DOWNLINK);
+        slot = only ? find_slot(only) : find_slot_of(index, packet->start.ssrc, QOS_DOWNLINK);
     if (!slot) {
         if (kind == DATA || *(volatile uint32_t *)&transport->open[QOS_DOWNLINK])
-            return TC_ACT_UNSPEC;
-        return drop_unknown(transport, packet.segments);
+            return 0;
+        drop_unknown(transport, packet->segments);
+        return ENFORCE_DROP;
     }
-    if (!*(volatile uint32_t *)&slot->open)
-        return drop_gated(slot, packet.segments);
+    if (!*(volatile uint32_t *)&slot->open) {
+        drop_gated(slot, packet->segments);
+        return ENFORCE_DROP;
+    }
     uint32_t mark = *(volatile uint32_t *)&slot->mark;
     if (!(mark & QOS_MARK_SET))
+        return 0;
+    qos_count(&slot->marked, packet->segments);
+    return mark;
+}
+
+PROGRAM(egress)
+{
+    struct packet packet;
+    uint32_t todo = 0;
+    enum part part = read(skb, &packet, QOS_DOWNLINK);
+    if (part == NOTHING)
         return TC_ACT_UNSPEC;
-    if (skb->protocol == WIRE16(IPV4) ? mark_ipv4(skb, mark & QOS_MARK_DSCP)
-                                      : mark_ipv6(skb, mark & QOS_MARK_DSCP))
-        qos_count(&slot->marked, packet.segments);
+    if (part == LATER) {
+        const uint32_t *before = map_lookup(enforce_fragments, &packet.fragment);
+        if (!before)
+            return TC_ACT_UNSPEC;
+        todo = *before;
+        if (!packet.more)
+            map_delete(enforce_fragments, &packet.fragment);
+    } else {
+        todo = decide(&packet);
+        if (part == FIRST && packet.more)
+            map_update(enforce_fragments, &packet.fragment, &todo, BPF_ANY);
+    }
+    if (todo == ENFORCE_DROP)
+        return TC_ACT_SHOT;
+    if (todo && skb->protocol == WIRE16(IPV4))
+        mark_ipv4(skb, packet.begin, todo & QOS_MARK_DSCP);
+    else if (todo)
+        mark_ipv6(skb, packet.begin, todo & QOS_MARK_DSCP);
     return TC_ACT_UNSPEC;
 }

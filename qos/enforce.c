@@ -60,6 +60,8 @@ static uint32_t entries(const struct enforce_limits *limits, enum enforce_symbol
         return limits->sources;
     case ENFORCE_slots:
         return limits->slots;
+    case ENFORCE_fragments:
+        return ENFORCE_FRAGMENTS;
     default:
         return 1;
     }

@@ -586,6 +586,71 @@ static void test_egress_gate(void)
     g_assert_cmpuint(enforce->slots[AUDIO].gate_discarded, ==, 0);
 }
 
+/* A fragment of a datagram of ours: octets from `offset` (a multiple of 8) of what follows IP. */
+static struct frame fragment(const struct frame *whole, uint16_t id, size_t offset, size_t length,
+                             bool more)
+{
+    bool ipv6 = whole->octets[whole->ip] >> 4 == 6;
+    struct frame frame =
+        ipv6 ? frame_ipv6(US, PEER, (uint8_t[]){44}, 1) : frame_ipv4(US, PEER, NULL, 0);
+    uint8_t *ip = &frame.octets[frame.ip];
+    uint16_t where = offset | more;
+    if (ipv6) {
+        ip[4] = (8 + length) >> 8;
+        ip[5] = 8 + length;
+        memcpy(&ip[42], (uint8_t[]){where >> 8, where, 0, 0, id >> 8, id}, 6);
+    } else {
+        where = offset / 8 | (more ? 0x2000 : 0);
+        memcpy(&ip[4], (uint8_t[]){id >> 8, id, where >> 8, where}, 4);
+        ip[2] = (20 + length) >> 8;
+        ip[3] = 20 + length;
+        frame_seal_ipv4(&frame);
+    }
+    memcpy(&frame.octets[frame.udp], &whole->octets[whole->udp + offset], length);
+    frame.length = frame.udp + length;
+    return frame;
+}
+
+static bool is_marked(const struct outcome *outcome)
+{
+    const uint8_t *ip = &outcome->octets[FRAME_LINK];
+    return (ip[0] >> 4 == 4 ? ip[1] >> 2 : (ip[0] & 15) << 2 | ip[1] >> 6) == 46;
+}
+
+static void test_egress_fragments(void)
+{
+    for (int ipv6 = 0; ipv6 < 2; ipv6++) {
+        fresh();
+        struct qos_slot *slot = &enforce->slots[AUDIO + QOS_DOWNLINK];
+        struct frame whole = rtp(ipv6, QOS_DOWNLINK, SSRC_AUDIO, 2000 - 8);
+        struct frame parts[] = {fragment(&whole, 7, 0, 1000, true),
+                                fragment(&whole, 7, 1000, 992, true),
+                                fragment(&whole, 7, 1992, 8, false)};
+        struct frame other = fragment(&whole, 8, 1000, 992, true);
+        slot->mark = QOS_MARK_SET | 46;
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+            struct outcome alien = run(QOS_DOWNLINK, &other);
+            g_assert_false(is_marked(&alien));
+            struct outcome outcome = run(QOS_DOWNLINK, &parts[i]);
+            g_assert_false(outcome.is_dropped);
+            g_assert_true(is_marked(&outcome));
+        }
+        g_assert_cmpuint(slot->marked, ==, 1);
+        struct outcome late = run(QOS_DOWNLINK, &parts[2]); /* its datagram is over */
+        g_assert_false(is_marked(&late));
+        slot->open = 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+            assert_dropped(QOS_DOWNLINK, &parts[i]);
+        g_assert_cmpuint(slot->gate_discarded, ==, 1);
+        slot->open = 1;
+        slot->mark = 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+            struct outcome outcome = run(QOS_DOWNLINK, &parts[i]);
+            g_assert_cmpmem(outcome.octets, outcome.length, parts[i].octets, parts[i].length);
+        }
+    }
+}
+
 /* --- garbage ---------------------------------------------------------------------------------- */
 
 /* Whatever is cut off or changed, what passes a closed gate passes unjudged and never counts. */
@@ -731,6 +796,7 @@ int main(int argc, char **argv)
         {"marking", test_marking},
         {"marking-run", test_marking_run},
         {"egress-gate", test_egress_gate},
+        {"egress-fragments", test_egress_fragments},
         {"garbage", test_garbage},
         {"counters", test_counters},
         {"privileges", test_privileges},
