@@ -110,6 +110,70 @@ static void test_rates_of_32_bits(void)
     policy_set_clear(&set);
 }
 
+static void test_kept_mids_have_a_limit(void)
+{
+    struct policy_set kept, more;
+    g_autoptr(GError) error = NULL;
+    policy_set_init(&kept);
+    for (int i = 0; i < 511; i++) {
+        struct policy_entry entry = {.policy.has_status = true};
+        g_snprintf(entry.mid, sizeof entry.mid, "m%d", i);
+        g_array_append_val(kept.entries, entry);
+    }
+    g_assert_true(parse("{\"mediaPolicy\":[{\"mid\":\"*\"},{\"mid\":\"m0\"},{\"mid\":\"m510\"}]}",
+                        &more, NULL));
+    g_assert_true(policy_set_fits(&kept, &more, NULL));
+    policy_set_merge(&kept, &more);
+    g_assert_cmpuint(kept.entries->len, ==, 512);
+    policy_set_clear(&more);
+    g_assert_true(parse("{\"mediaPolicy\":[{\"mid\":\"m0\"},{\"mid\":\"new\"}]}", &more, NULL));
+    g_assert_false(policy_set_fits(&kept, &more, &error));
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_RESOURCES_UNAVAILABLE);
+    policy_set_clear(&more);
+    policy_set_clear(&kept);
+}
+
+static void expect_json(const struct qos_flow *flow, bool sends, const char *expected)
+{
+    json_auto_t *media = json_object(), *wanted = json_loads(expected, 0, NULL);
+    policy_add_json(flow, sends, media);
+    g_autofree char *text = json_dumps(media, JSON_COMPACT);
+    g_test_message("%s", text);
+    g_assert_true(json_equal(media, wanted));
+}
+
+/* What is told is what was said, where something was said. */
+static void test_in_force(void)
+{
+    const struct qos_config config = {.level = QOS_RELAY, .owner = "test", .default_marking = true};
+    struct qos *qos = qos_new(&config, NULL);
+    struct qos_transport *transport = qos_transport_new(qos, NULL);
+    struct qos_flow *flow = qos_flow_new(transport, QOS_VIDEO, NULL);
+    struct policy_set set;
+    g_assert_cmpstr(qos_transport_level(transport), ==, "relay");
+    expect_json(
+        flow, true,
+        "{\"flowStatus\":\"DISABLED\",\"marking\":{\"taggingBehaviour\":\"mark\",\"dscp\":36}}");
+    expect_json(flow, false, "{\"flowStatus\":\"DISABLED\"}");
+    static const char policy[] =
+        "{\"flowStatus\":\"ENABLED-UPLINK\",\"policing\":{\"sdr\":4294967295,\"mbs\":1500,"
+        "\"pdr\":4294967295,\"dvt\":0},\"marking\":{\"taggingBehaviour\":\"mark\",\"dscp\":63}}";
+    g_autofree char *message = g_strdup_printf("{\"mediaPolicy\":[{\"mid\":\"*\",%s]}", policy + 1);
+    g_assert_true(parse(message, &set, NULL));
+    struct qos_policy said = policy_set_for(&set, "1");
+    qos_flow_apply(flow, &said);
+    expect_json(flow, true, policy);
+    policy_set_clear(&set);
+    said = (struct qos_policy){.has_policing = true, .tagging = QOS_TAGGING_COPY};
+    qos_flow_apply(flow, &said);
+    expect_json(flow, true,
+                "{\"flowStatus\":\"ENABLED-UPLINK\","
+                "\"marking\":{\"taggingBehaviour\":\"copy\",\"dscp\":36}}");
+    qos_flow_free(flow);
+    qos_transport_free(transport);
+    qos_free(qos);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -117,6 +181,8 @@ int main(int argc, char **argv)
     g_test_add_func("/wmcf/media-policy/later-star", test_later_star_overrides);
     g_test_add_func("/wmcf/media-policy/absent", test_absent_is_empty);
     g_test_add_func("/wmcf/media-policy/rates", test_rates_of_32_bits);
+    g_test_add_func("/wmcf/media-policy/limit", test_kept_mids_have_a_limit);
+    g_test_add_func("/wmcf/media-policy/in-force", test_in_force);
     g_test_add_func("/wmcf/media-policy/refusals", test_refusals_name_the_member);
     return g_test_run();
 }
