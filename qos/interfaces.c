@@ -27,6 +27,7 @@ struct wanted {
     int family;
     uint8_t octets[16];
     unsigned scope; /* of an IPv6 link-local one: the interface; 0 = any */
+    unsigned had;   /* index of the interface that has it or had it last */
 };
 
 struct interfaces {
@@ -102,9 +103,25 @@ static void tell_those(struct interfaces *interfaces, bool up)
     }
 }
 
+static const struct link *holder(const struct interfaces *interfaces, const struct wanted *wanted)
+{
+    for (guint i = 0; i < interfaces->links->len; i++) {
+        const struct link *link = interfaces->links->pdata[i];
+        if (has_address(link, wanted))
+            return link;
+    }
+    return NULL;
+}
+
 /* An address that moves leaves before it comes. */
 static void tell_all(struct interfaces *interfaces)
 {
+    for (guint i = 0; i < interfaces->wanted->len; i++) {
+        struct wanted *wanted = &g_array_index(interfaces->wanted, struct wanted, i);
+        const struct link *link = holder(interfaces, wanted);
+        if (link)
+            wanted->had = link->index;
+    }
     tell_those(interfaces, false);
     tell_those(interfaces, true);
 }
@@ -245,10 +262,12 @@ void interfaces_add_address(struct interfaces *interfaces, const struct sockaddr
     struct wanted wanted;
     if (!read_address(local, &wanted))
         return;
-    for (guint i = 0; i < interfaces->wanted->len; i++)
-        if (memcmp(&g_array_index(interfaces->wanted, struct wanted, i), &wanted, sizeof wanted) ==
-            0)
+    for (guint i = 0; i < interfaces->wanted->len; i++) {
+        const struct wanted *one = &g_array_index(interfaces->wanted, struct wanted, i);
+        if (one->family == wanted.family && one->scope == wanted.scope &&
+            memcmp(one->octets, wanted.octets, sizeof wanted.octets) == 0)
             return;
+    }
     g_array_append_val(interfaces->wanted, wanted);
     tell_all(interfaces);
 }
@@ -274,15 +293,22 @@ static char *missing_name(const struct interfaces *interfaces)
     return NULL;
 }
 
+/* One of several addresses of an interface may go, as temporary ones do (RFC 8981): what still
+ * comes through the interface meets our filters. */
+static bool is_covered(const struct interfaces *interfaces, const struct wanted *wanted)
+{
+    if (holder(interfaces, wanted))
+        return true;
+    const struct link *link = find(interfaces, wanted->had);
+    return link && link->is_told;
+}
+
 static char *missing_address(const struct interfaces *interfaces)
 {
     for (guint i = 0; i < interfaces->wanted->len; i++) {
         const struct wanted *wanted = &g_array_index(interfaces->wanted, struct wanted, i);
         char text[INET6_ADDRSTRLEN];
-        bool found = false;
-        for (guint j = 0; j < interfaces->links->len && !found; j++)
-            found = has_address(interfaces->links->pdata[j], wanted);
-        if (!found)
+        if (!is_covered(interfaces, wanted))
             return g_strdup_printf("no interface has the media address %s",
                                    inet_ntop(wanted->family, wanted->octets, text, sizeof text));
     }

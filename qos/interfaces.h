@@ -31,6 +31,7 @@ void interfaces_free(struct interfaces *interfaces); /* NULL allowed */
 void interfaces_add_address(struct interfaces *interfaces, const struct sockaddr *local);
 /* How many are up. */
 unsigned interfaces_count(const struct interfaces *interfaces);
-/* One sentence that names a media interface or address that is not there now; NULL = all are.
+/* One sentence that names a media interface that is not there now, or a media address that no
+ * interface has and whose last one carries media no longer; NULL = there is none.
  * Borrowed until the next call. */
 const char *interfaces_missing(const struct interfaces *interfaces);

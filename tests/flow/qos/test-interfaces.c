@@ -198,6 +198,28 @@ static void test_addresses(void)
     unwatch(&watched);
 }
 
+/* Temporary addresses go one after the other; the interface goes on carrying media. */
+static void test_some_addresses(void)
+{
+    struct watched watched;
+    if (!ground_new())
+        return;
+    make("v0");
+    ground_do("ip addr add 192.0.2.1/24 dev v0 && ip addr add 2001:db8::1/64 dev v0");
+    watch(&watched, NULL);
+    add_address(&watched, "2001:db8::1", 0);
+    add_address(&watched, "192.0.2.1", 0);
+    expect(&watched, "+v0");
+    ground_do("ip addr del 2001:db8::1/64 dev v0");
+    expect(&watched, "");
+    g_assert_null(interfaces_missing(watched.interfaces));
+    ground_do("ip addr del 192.0.2.1/24 dev v0");
+    expect(&watched, "-v0");
+    g_assert_cmpstr(interfaces_missing(watched.interfaces), ==,
+                    "no interface has the media address 2001:db8::1");
+    unwatch(&watched);
+}
+
 static void test_special_addresses(void)
 {
     struct watched watched;
@@ -320,6 +342,7 @@ int main(int argc, char **argv)
     g_test_add_func("/interfaces/down-is-there", test_down_is_there);
     g_test_add_func("/interfaces/renamed", test_renamed);
     g_test_add_func("/interfaces/addresses", test_addresses);
+    g_test_add_func("/interfaces/some-addresses", test_some_addresses);
     g_test_add_func("/interfaces/special-addresses", test_special_addresses);
     g_test_add_func("/interfaces/name-and-address", test_name_and_address);
     g_test_add_func("/interfaces/bridge", test_bridge);
