@@ -43,11 +43,12 @@ bool quality_is_optional(const struct wsf *wsf, const struct leg *leg,
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
 {
     const struct policy_leg asked = policy_leg_of(wsf, leg);
+    /* What a resource gives is the operator's own; what becomes of it is said on the other side. */
+    if (leg->resource)
+        return json_pack("[{s:s, s:s}]", "mid", "*", "flowStatus", "ENABLED");
     json_auto_t *policy = policy_media_json(wsf->policy, &asked, leg->negotiated);
-    /* What a resource gives is the operator's own: nothing to police, and nobody to send to. */
-    return leg->resource || leg->without_policy
-               ? quality_gates(policy)
-               : quality_lift(leg->quality, policy, leg->negotiated);
+    return leg->without_policy ? quality_gates(policy)
+                               : quality_lift(leg->quality, policy, leg->negotiated);
 }
 
 /* --- what the endpoint hears ---------------------------------------------------------------------
