@@ -44,7 +44,7 @@ static void choose(struct qos *qos)
     }
     if (qos->level && qos->ops == levels[0])
         g_string_assign(why, "the highest level");
-    else if (qos->config.level == QOS_RELAY)
+    else if (qos->config.level == QOS_RELAY || (qos->config.level == QOS_TC_FLOWER && qos->level))
         g_string_assign(why, "chosen by the configuration");
     g_free(qos->reason); /* a level reports while it starts */
     qos->reason = g_strdup(why->str);
