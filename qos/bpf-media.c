@@ -123,10 +123,11 @@ static void on_down(void *user, unsigned index, const char *name)
     update(media);
 }
 
-static bool is_attached(unsigned index, void *user)
+static bool is_wanted(unsigned index, const char *kind, void *user)
 {
     struct bpf_media *media = user;
-    return g_hash_table_contains(media->attached, GUINT_TO_POINTER(index));
+    return strcmp(kind, "bpf") == 0 &&
+           g_hash_table_contains(media->attached, GUINT_TO_POINTER(index));
 }
 
 static bool has_both(struct bpf_media *media, unsigned index)
@@ -218,7 +219,7 @@ void bpf_media_add_address(struct bpf_media *media, const struct sockaddr *local
 
 char *bpf_media_sweep(struct bpf_media *media)
 {
-    return tc_sweep(media->tc, media->owner, is_attached, media);
+    return tc_sweep(media->tc, media->owner, is_wanted, media);
 }
 
 guint bpf_media_count(const struct bpf_media *media)

@@ -106,6 +106,17 @@ static struct level *start(struct qos *qos, GError **error)
     return level;
 }
 
+/* What there is of our u32 filters is ours: take_over() has seen to the others. */
+static bool is_wanted(unsigned index, const char *kind, void *user)
+{
+    return strcmp(kind, "u32") == 0;
+}
+
+static char *sweep(struct level *level)
+{
+    return tc_sweep(level->tc, level->qos->config.owner, is_wanted, level);
+}
+
 /* --- slots ------------------------------------------------------------------------------------ */
 
 static struct qos_slot *take_slots(struct level *level)
@@ -297,6 +308,7 @@ const struct level_ops level_flower = {
     .start = start,
     .stop = stop,
     .add_address = flower_add_address,
+    .sweep = sweep,
     .take_slots = take_slots,
     .give_slots = give_slots,
     .add_transport = add_transport,

@@ -29,21 +29,12 @@ struct survey {
     bool wmcf_clsact; /* a WMCF has made the clsact, as one of its filters says */
 };
 
-const char *tc_filter_name(const struct tc_filter *filter)
-{
-    if (strcmp(filter->kind, "bpf") != 0 || !filter->options || !filter->handle)
-        return NULL;
-    struct nlattr *name =
-        nla_find(nla_data(filter->options), nla_len(filter->options), TCA_BPF_NAME);
-    return name ? nla_get_string(name) : NULL;
-}
-
 static void look_at(const struct tc_filter *filter, void *user)
 {
     struct survey *survey = user;
-    const char *text = tc_filter_name(filter);
+    const char *text = tc_filter_text(filter);
     bool clsact = false, ours = text && tc_name_is(text, survey->name, &clsact);
-    g_autofree char *other = text && !ours ? tc_name_read(text, &clsact) : NULL;
+    g_autofree char *other = ours ? NULL : tc_filter_owner(filter, &clsact);
     if (survey->taken)
         g_array_append_val(survey->taken, filter->priority);
     survey->wmcf_clsact |= clsact && (ours || other);
@@ -102,13 +93,11 @@ static uint16_t free_priority(const GArray *taken, unsigned wanted)
     return 0;
 }
 
-static guint remove_from(struct tc *tc, unsigned ifindex, enum tc_hook hook, const GArray *places,
-                         guint first)
+static void remove_from(struct tc *tc, unsigned ifindex, enum tc_hook hook, const GArray *places,
+                        guint first)
 {
-    guint removed = 0;
     for (guint i = first; i < places->len; i++)
-        removed += remove_filter(tc, ifindex, hook, &g_array_index(places, struct place, i)) == 0;
-    return removed;
+        remove_filter(tc, ifindex, hook, &g_array_index(places, struct place, i));
 }
 
 /* One attempt; false with tc->status EEXIST when another was faster. */
@@ -179,27 +168,21 @@ bool tc_is_attached(struct tc *tc, unsigned ifindex, enum tc_hook hook, const ch
     return tc_dump_filters(tc, ifindex, hook, look_at, &survey) && ours->len > 0;
 }
 
-guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name, guint *ret_stayed)
+void tc_remove_named(struct tc *tc, unsigned ifindex, const char *name)
 {
     bool clsact = g_hash_table_contains(tc->made, GUINT_TO_POINTER(ifindex));
-    guint removed = 0;
-    *ret_stayed = 0;
     for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++) {
         g_autoptr(GArray) ours = g_array_new(FALSE, FALSE, sizeof(struct place));
         struct survey survey = {.name = name, .ours = ours};
         tc_dump_filters(tc, ifindex, hook, look_at, &survey);
-        guint gone = remove_from(tc, ifindex, hook, ours, 0);
-        removed += gone;
-        *ret_stayed += ours->len - gone;
+        remove_from(tc, ifindex, hook, ours, 0);
         clsact |= survey.wmcf_clsact;
     }
     if (clsact)
         tc_drop_clsact(tc, ifindex);
-    return removed;
 }
 
 void tc_detach(struct tc *tc, unsigned ifindex, const char *owner)
 {
-    guint stayed;
-    tc_remove_named(tc, ifindex, tc_claim(tc, owner), &stayed);
+    tc_remove_named(tc, ifindex, tc_claim(tc, owner));
 }

@@ -9,8 +9,11 @@
 #include "qos/tc-private.h"
 
 #include "base/log.h"
+#include "qos/tc-name.h"
+#include "qos/tc-u32-private.h"
 
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -65,4 +68,35 @@ const char *tc_claim(struct tc *tc, const char *owner)
         log_debug(NULL, "the name %s cannot be held: %s", claim->name, g_strerror(errno));
     g_hash_table_insert(tc->names, g_strdup(owner), claim);
     return claim->name;
+}
+
+const char *tc_filter_text(const struct tc_filter *filter)
+{
+    if (strcmp(filter->kind, "bpf") != 0 || !filter->options || !filter->handle)
+        return NULL;
+    struct nlattr *name =
+        nla_find(nla_data(filter->options), nla_len(filter->options), TCA_BPF_NAME);
+    return name ? nla_get_string(name) : NULL;
+}
+
+/* u32 filters have no name; ours have it in the cookie of an action. */
+static char *owner_of_u32(const struct tc_filter *filter, bool *ret_clsact)
+{
+    struct tc_cookie cookie;
+    bool marked = false;
+    if (strcmp(filter->kind, "u32") != 0 || !filter->options)
+        return NULL;
+    struct nlattr *actions =
+        nla_find(nla_data(filter->options), nla_len(filter->options), TCA_U32_ACT);
+    if (!actions || !tc_actions_cookie(actions, &cookie))
+        return NULL;
+    *ret_clsact = u32_cookie_made_clsact(&cookie);
+    g_autofree char *text = g_strndup(cookie.text, cookie.length - *ret_clsact);
+    return tc_name_read(text, &marked);
+}
+
+char *tc_filter_owner(const struct tc_filter *filter, bool *ret_clsact)
+{
+    const char *text = tc_filter_text(filter);
+    return text ? tc_name_read(text, ret_clsact) : owner_of_u32(filter, ret_clsact);
 }

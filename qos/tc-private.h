@@ -25,9 +25,11 @@ int tc_send(struct tc *tc, struct nl_msg *message);
 /* A socket that is held as long as the name is ours; -1 when somebody else has it. */
 int tc_name_socket(const char *name);
 void tc_claim_free(void *claim);
-/* tc_detach() by the very name on the filters. How many were removed, and how many would not go. */
-guint tc_remove_named(struct tc *tc, unsigned ifindex, const char *name, guint *ret_stayed);
-/* The name on a cls_bpf filter, NULL = none or no such filter. Borrowed. */
-const char *tc_filter_name(const struct tc_filter *filter);
+/* tc_detach() by the very name on the filters. */
+void tc_remove_named(struct tc *tc, unsigned ifindex, const char *name);
+/* The text on a cls_bpf filter, NULL = none or no such filter. Borrowed. */
+const char *tc_filter_text(const struct tc_filter *filter);
+/* The WMCF whose filter it is, of whichever level; NULL = it is no WMCF's. Transfer full. */
+char *tc_filter_owner(const struct tc_filter *filter, bool *ret_clsact);
 /* The sentence about the last request that failed. */
 void tc_fail(const struct tc *tc, const char *what, GError **error);

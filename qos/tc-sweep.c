@@ -6,6 +6,7 @@
 #include "qos/tc-private.h"
 
 #include "qos/tc-name.h"
+#include "qos/tc-u32-private.h"
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -37,14 +38,25 @@ static bool port_is_bound(uint16_t port)
             is_bound("/proc/thread-self/net/udp6", port));
 }
 
+/* A filter of some WMCF. */
+struct trace {
+    char *name;
+    const char *kind; /* "bpf", "u32" */
+};
+
+static void clear_trace(void *trace)
+{
+    g_free(((struct trace *)trace)->name);
+}
+
 struct sweep {
     struct tc *tc;
     const char *own;
-    bool (*is_wanted)(unsigned ifindex, void *user);
+    bool (*is_wanted)(unsigned ifindex, const char *kind, void *user);
     void *user;
     GHashTable *dead;  /* name → its socket, held meanwhile */
     GHashTable *alive; /* names */
-    GPtrArray *found;  /* names at the interface that is looked at */
+    GArray *found;     /* struct trace, at the interface that is looked at */
     GHashTable *stale; /* names */
     GString *where;    /* names of interfaces */
     guint stayed;      /* filters that would not go */
@@ -67,38 +79,61 @@ static bool is_dead(struct sweep *sweep, const char *name)
     return held >= 0;
 }
 
+static bool is_stale(struct sweep *sweep, unsigned ifindex, const struct trace *trace)
+{
+    if (strcmp(trace->name, sweep->own) != 0)
+        return is_dead(sweep, trace->name);
+    return !sweep->is_wanted || !sweep->is_wanted(ifindex, trace->kind, sweep->user);
+}
+
 static void on_filter(const struct tc_filter *filter, void *user)
 {
     struct sweep *sweep = user;
-    const char *text = tc_filter_name(filter);
     bool clsact;
-    char *name = text ? tc_name_read(text, &clsact) : NULL;
-    if (name)
-        g_ptr_array_add(sweep->found, name);
+    struct trace trace = {.name = tc_filter_owner(filter, &clsact),
+                          .kind = strcmp(filter->kind, "u32") == 0 ? "u32" : "bpf"};
+    if (trace.name)
+        g_array_append_val(sweep->found, trace);
+}
+
+static void look_at(struct sweep *sweep, unsigned ifindex)
+{
+    g_array_set_size(sweep->found, 0);
+    for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++)
+        tc_dump_filters(sweep->tc, ifindex, hook, on_filter, sweep);
+}
+
+static void take_away(struct sweep *sweep, unsigned ifindex, const struct trace *trace)
+{
+    struct tc_cookie cookie;
+    g_hash_table_add(sweep->stale, g_strdup(trace->name));
+    if (strcmp(trace->kind, "bpf") == 0) {
+        tc_remove_named(sweep->tc, ifindex, trace->name);
+        return;
+    }
+    u32_clean(sweep->tc, ifindex, trace->name);
+    u32_cookie(trace->name, false, &cookie);
+    tc_actions_sweep(sweep->tc, &cookie); /* those that no filter on another interface uses */
 }
 
 static void sweep_interface(struct sweep *sweep, unsigned ifindex)
 {
     bool any = false;
     g_autofree char *interface = tc_interface(ifindex);
-    g_ptr_array_set_size(sweep->found, 0);
-    for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++)
-        tc_dump_filters(sweep->tc, ifindex, hook, on_filter, sweep);
+    look_at(sweep, ifindex);
     for (guint i = 0; i < sweep->found->len; i++) {
-        const char *name = sweep->found->pdata[i];
-        bool goes = strcmp(name, sweep->own) == 0
-                        ? !sweep->is_wanted || !sweep->is_wanted(ifindex, sweep->user)
-                        : is_dead(sweep, name);
-        guint stayed = 0;
-        /* A name may be there several times; all of it goes at the first. */
-        if (!goes || tc_remove_named(sweep->tc, ifindex, name, &stayed) + stayed == 0)
+        const struct trace *trace = &g_array_index(sweep->found, struct trace, i);
+        if (!is_stale(sweep, ifindex, trace))
             continue;
-        g_hash_table_add(sweep->stale, g_strdup(name));
-        sweep->stayed += stayed;
+        take_away(sweep, ifindex, trace);
         any = true;
     }
-    if (any)
-        g_string_append_printf(sweep->where, "%s%s", sweep->where->len ? ", " : "", interface);
+    if (!any)
+        return;
+    look_at(sweep, ifindex);
+    for (guint i = 0; i < sweep->found->len; i++)
+        sweep->stayed += is_stale(sweep, ifindex, &g_array_index(sweep->found, struct trace, i));
+    g_string_append_printf(sweep->where, "%s%s", sweep->where->len ? ", " : "", interface);
 }
 
 static void on_qdisc(const struct nlmsghdr *message, void *user)
@@ -132,14 +167,14 @@ static void close_held(void *held)
     close(GPOINTER_TO_INT(held));
 }
 
-char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifindex, void *user),
-               void *user)
+char *tc_sweep(struct tc *tc, const char *owner,
+               bool (*is_wanted)(unsigned ifindex, const char *kind, void *user), void *user)
 {
+    g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct trace));
     g_autoptr(GArray) indexes = g_array_new(FALSE, FALSE, sizeof(unsigned));
     g_autoptr(GHashTable) dead = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, close_held);
     g_autoptr(GHashTable) alive = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     g_autoptr(GHashTable) stale = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GString) where = g_string_new(NULL);
     struct sweep sweep = {.tc = tc,
                           .own = tc_claim(tc, owner),
@@ -150,6 +185,7 @@ char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifin
                           .found = found,
                           .stale = stale,
                           .where = where};
+    g_array_set_clear_func(found, clear_trace);
     tc->status = rtnetlink_request(
         tc->netlink, tc_message(RTM_GETQDISC, NLM_F_REQUEST | NLM_F_DUMP, 0, 0, 0, 0, NULL),
         on_qdisc, indexes);

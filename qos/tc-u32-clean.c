@@ -63,6 +63,9 @@ static void on_filter(const struct tc_filter *filter, void *user)
                               .handle = filter->handle,
                               .priority = filter->priority,
                               .protocol = filter->protocol};
+    bool clsact = false;
+    g_autofree char *owner = tc_filter_owner(filter, &clsact);
+    survey->clsact |= owner && clsact;
     g_array_append_val(survey->taken, filter->priority);
     if (strcmp(filter->kind, "u32") != 0 || filter->chain != 0)
         return;

@@ -29,12 +29,13 @@ void tc_free(struct tc *tc); /* NULL allowed; filters stay, the names are given 
 /* The name that filters of `owner` carry: taken at the first call, and this process's alone until
  * tc_free() or its death. The functions below that take an owner do it themselves. Borrowed. */
 const char *tc_claim(struct tc *tc, const char *owner);
-/* Takes away, on all interfaces, the cls_bpf filters of WMCFs that are gone: they cost, and judge
- * by gates that nobody moves any more. Those under the name of `owner` itself, which a crash has
- * left, go where `is_wanted` does not say that a new one takes their place (NULL = they all go).
- * One sentence about what was found, transfer full; NULL = nothing. Looking needs no privilege. */
-char *tc_sweep(struct tc *tc, const char *owner, bool (*is_wanted)(unsigned ifindex, void *user),
-               void *user);
+/* Takes away, on all interfaces, the filters of WMCFs that are gone: they cost, and judge by gates
+ * that nobody moves any more. Those under the name of `owner` itself, which a crash has left, go
+ * where `is_wanted` does not say that filters of that kind ("bpf", "u32") are this process's (NULL
+ * = they all go). One sentence about what was found, transfer full; NULL = nothing. Looking needs
+ * no privilege. */
+char *tc_sweep(struct tc *tc, const char *owner,
+               bool (*is_wanted)(unsigned ifindex, const char *kind, void *user), void *user);
 
 /* --- clsact (tc-clsact.c) --------------------------------------------------------------------- */
 

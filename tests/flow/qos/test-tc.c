@@ -426,7 +426,7 @@ static void test_at_the_same_time(void)
     each_hook_has("v0", ANY, 0);
 }
 
-static bool is_v1(unsigned ifindex, void *user)
+static bool is_v1(unsigned ifindex, const char *kind, void *user)
 {
     return ifindex == ground_index("v1");
 }
@@ -464,6 +464,46 @@ static void test_sweep(void)
     g_assert_true(has_clsact("v0"));
     tc_free(tc);
     tc_free(alive);
+}
+
+/* What the level without BPF leaves: a filter whose action carries the name. */
+static void add_u32_of(const char *name)
+{
+    g_autoptr(GString) cookie = g_string_new(NULL);
+    for (const char *c = name; *c; c++)
+        g_string_append_printf(cookie, "%02x", *c);
+    for (enum tc_hook hook = TC_INGRESS; hook <= TC_EGRESS; hook++)
+        ground_do("tc filter add dev v0 %s prio 7 protocol ip u32 match u8 0xff 0xff at 0 "
+                  "action mirred egress mirror dev v1 continue cookie %s",
+                  tc_hook_name(hook), cookie->str);
+}
+
+static bool is_bpf(unsigned ifindex, const char *kind, void *user)
+{
+    return strcmp(kind, "bpf") == 0;
+}
+
+static void test_sweep_of_other_level(void)
+{
+    static const char *const names[] = {OWNER "+", "wmcf-43000+"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (!with_veth())
+            return;
+        struct tc *tc = new_tc();
+        ground_do("tc qdisc add dev v0 clsact");
+        add_u32_of(names[i]);
+        attach(tc, "v0", OWNER);
+        each_hook_has("v0", FOREIGN, 1);
+        each_hook_has("v0", OWNER "+clsact", 1); /* the mark goes on */
+        g_autofree char *told = tc_sweep(tc, OWNER, is_bpf, NULL);
+        g_assert_nonnull(told);
+        g_test_message("%s", told);
+        each_hook_has("v0", FOREIGN, 0);
+        each_hook_has("v0", OWNER "+clsact", 1);
+        tc_detach(tc, ground_index("v0"), OWNER);
+        g_assert_false(has_clsact("v0"));
+        tc_free(tc);
+    }
 }
 
 static void sweep_as_nobody(void *data)
@@ -531,6 +571,7 @@ int main(int argc, char **argv)
     g_test_add_func("/tc/same-port", test_same_port);
     g_test_add_func("/tc/at-the-same-time", test_at_the_same_time);
     g_test_add_func("/tc/sweep", test_sweep);
+    g_test_add_func("/tc/sweep-of-other-level", test_sweep_of_other_level);
     g_test_add_func("/tc/sweep-without-privilege", test_sweep_without_privilege);
     g_test_add_func("/tc/cost", test_cost);
     return g_test_run();
