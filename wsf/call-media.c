@@ -293,12 +293,16 @@ static void send_description(struct media_step *step, json_t *members,
 
 static void anchored_offer(struct media_step *step, const struct media_offer *offer)
 {
+    const struct endpoint *endpoint = registrar_endpoint(step->wsf->registrar, step->leg->endpoint);
     json_t *members = address_of(step->leg);
-    json_object_set_new(members, "offerTemplate", offer_template_json(offer->wanted));
+    offer_template_auto *wanted = offer_template_copy(offer->wanted);
+    if (endpoint && !endpoint_supports(endpoint, DATACHANNEL))
+        offer_template_drop(wanted, MEDIA_APPLICATION);
+    json_object_set_new(members, "offerTemplate", offer_template_json(wanted));
     if (offer->restart_ice)
         json_object_set_new(members, "restartIce", json_true());
     step->sdp_member = "sdpOffer";
-    send_description(step, members, offer->wanted);
+    send_description(step, members, wanted);
 }
 
 static void anchored_accept(struct media_step *step, const char *answer, json_t *routes)

@@ -187,12 +187,23 @@ static void begin_offer(struct wsf *wsf, struct leg *leg, struct offer_template 
     ask_far(wsf, change);
 }
 
+/* A3: an endpoint that does not say it knows them has no data channels. */
+static void limit_to_endpoint(const struct wsf *wsf, const struct leg *leg,
+                              struct offer_template *wanted)
+{
+    const struct endpoint *endpoint = registrar_endpoint(wsf->registrar, leg->endpoint);
+    if (!endpoint || !endpoint_supports(endpoint, DATACHANNEL))
+        offer_template_drop(wanted, MEDIA_APPLICATION);
+}
+
 static struct offer_template *read_offer(const struct wsf *wsf, const struct leg *leg,
                                          const char *sdp, GError **error)
 {
     offer_template_auto *offer =
         offer_template_parse(sdp, conf_int(wsf->conf, "call", "sdp_max"), error);
     struct offer_template *own = offer ? offer_template_own(offer, error) : NULL;
+    if (own)
+        limit_to_endpoint(wsf, leg, own);
     if (own && !media_permit(wsf, leg->session, own, error))
         g_clear_pointer(&own, offer_template_free);
     return own;
@@ -244,6 +255,7 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
         leg_fail(leg, transaction, error);
         return;
     }
+    limit_to_endpoint(wsf, leg, wish);
     struct call_change *change = change_new(leg->session, CHANGE_WISH, leg);
     change->wanted = offer_template_place(wish, leg->told, leg_far(leg)->told);
     change->user_data = user_data ? json_deep_copy(user_data) : NULL;

@@ -9,8 +9,8 @@
 #include "wsf/identity.h"
 #include "wsf/methods/methods.h"
 
-static const char *const extensions[] = {DIRECT_MEDIA, PRE_OFFER_AS_OFFER, QOS_REPORT, TRICKLE_ICE,
-                                         NULL};
+static const char *const extensions[] = {DATACHANNEL, DIRECT_MEDIA, PRE_OFFER_AS_OFFER,
+                                         QOS_REPORT,  TRICKLE_ICE,  NULL};
 const struct link_protocol client_protocol = {.subprotocol = "eirtcw.v1",
                                               .methods = method_names,
                                               .application_methods = true,

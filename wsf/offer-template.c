@@ -121,6 +121,8 @@ static bool finish_media(struct reader *reader, GError **error)
     media->rejected = reader->port_zero && !reader->bundle_only; /* RFC 8843 6 */
     if (!reader->direction_said)
         media->direction = reader->session_direction;
+    if (media->kind == MEDIA_APPLICATION)
+        media->direction = MEDIA_SENDRECV; /* RFC 8841 knows none */
     if (media->kind != MEDIA_APPLICATION)
         for (guint i = 0; i < reader->n_formats; i++) {
             const char *name = format_name(reader, reader->formats[i]);
@@ -291,7 +293,7 @@ static struct offer_media *media_copy(const struct offer_media *from)
 
 static bool usable(const struct offer_media *media)
 {
-    return !media->rejected && media->kind != MEDIA_APPLICATION && media->codecs->len > 0;
+    return !media->rejected && (media->kind == MEDIA_APPLICATION || media->codecs->len > 0);
 }
 
 static struct offer_template *copy_usable(const struct offer_template *offer, bool new_mids,
@@ -316,7 +318,8 @@ static struct offer_template *copy_usable(const struct offer_template *offer, bo
 struct offer_template *offer_template_wanted(const struct offer_template *offer, GError **error)
 {
     return copy_usable(
-        offer, true, "the description offers neither audio nor video with a codec that has a name",
+        offer, true,
+        "the description offers no data channels, and neither audio nor video with a named codec",
         error);
 }
 
@@ -328,8 +331,20 @@ struct offer_template *offer_template_chosen(const struct offer_template *answer
 struct offer_template *offer_template_own(const struct offer_template *offer, GError **error)
 {
     return copy_usable(
-        offer, false, "the description offers neither audio nor video with a codec that has a name",
+        offer, false,
+        "the description offers no data channels, and neither audio nor video with a named codec",
         error);
+}
+
+bool offer_template_drop(struct offer_template *offer, enum media_kind kind)
+{
+    guint before = offer->medias->len;
+    for (guint i = before; i > 0; i--) {
+        const struct offer_media *media = g_ptr_array_index(offer->medias, i - 1);
+        if (media->kind == kind && offer->medias->len > 1)
+            g_ptr_array_remove_index(offer->medias, i - 1);
+    }
+    return offer->medias->len < before;
 }
 
 struct offer_template *offer_template_copy(const struct offer_template *from)
@@ -374,7 +389,8 @@ struct offer_template *offer_template_towards(const struct offer_template *wante
     struct offer_template *offer = offer_template_copy(wanted);
     for (guint i = 0; i < told->medias->len; i++) {
         const struct offer_media *former = g_ptr_array_index(told->medias, i);
-        if (offer_template_media(wanted, former->mid))
+        /* Data channels have no direction: what is not named is rejected. */
+        if (offer_template_media(wanted, former->mid) || former->kind == MEDIA_APPLICATION)
             continue;
         struct offer_media *media = media_copy(former);
         media->direction = MEDIA_INACTIVE;
@@ -410,6 +426,8 @@ static bool asks_media(const struct offer_media *wanted, const struct offer_medi
         return true;
     if (wanted->direction == MEDIA_INACTIVE)
         return false;
+    if (wanted->kind == MEDIA_APPLICATION)
+        return !agreed;
     return !agreed || asks_codec(wanted, told, agreed);
 }
 

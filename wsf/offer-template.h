@@ -12,6 +12,7 @@
 #define OFFER_MAX_MEDIAS 64
 #define OFFER_MAX_CODECS 64 /* names of one m-line */
 #define OFFER_MAX_MID 16
+#define DATACHANNEL "datachannel" /* A3: the endpoint knows m-lines of data channels */
 
 enum media_kind { MEDIA_AUDIO, MEDIA_VIDEO, MEDIA_APPLICATION };
 /* Bits from the view of whoever made the description. */
@@ -48,8 +49,8 @@ static inline void offer_template_clear(struct offer_template **offer)
 }
 #define offer_template_auto __attribute__((cleanup(offer_template_clear))) struct offer_template
 
-/* What can be anchored of a pre-offer: audio and video that are not rejected, mids given anew from
- * "0". Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
+/* What can be anchored of a pre-offer: what is not rejected of audio, video and data channels, mids
+ * given anew from "0". Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
 struct offer_template *offer_template_wanted(const struct offer_template *offer, GError **error);
 /* What both sides keep: the media that `answer` accepts, with its mids, directions and codecs.
  * Transfer full; NULL and SDP_NOT_ACCEPTABLE when nothing is left. */
@@ -76,6 +77,8 @@ bool offer_template_asks(const struct offer_template *wanted, const struct offer
 struct offer_template *offer_template_place(const struct offer_template *pre_offer,
                                             const struct offer_template *told,
                                             const struct offer_template *other);
+/* Takes all media of a kind out, unless they are all there is. True when something has gone. */
+bool offer_template_drop(struct offer_template *offer, enum media_kind kind);
 struct offer_template *offer_template_copy(const struct offer_template *from);
 const struct offer_media *offer_template_media(const struct offer_template *offer, const char *mid);
 /* {"medias":[…],"bundle":true} of protocol B. Transfer full. */

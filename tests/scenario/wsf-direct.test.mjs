@@ -8,7 +8,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { Wsf } from '../support/wsf.mjs';
 
 const [ALICE, BOB, CAROL] = ['alice@example.org', 'bob@example.org', 'carol@example.org'];
-const EXTENSIONS = ['direct-media', 'pre-offer-as-offer', 'qos-report', 'trickle-ice'];
+const EXTENSIONS = ['datachannel', 'direct-media', 'pre-offer-as-offer', 'qos-report', 'trickle-ice'];
 const sdp = (name, kind = 'sendrecv') =>
     [
         'v=0',

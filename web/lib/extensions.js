@@ -5,13 +5,15 @@ export const TRICKLE_ICE = 'trickle-ice';
 export const PRE_OFFER_AS_OFFER = 'pre-offer-as-offer';
 export const DIRECT_MEDIA = 'direct-media';
 export const QOS_REPORT = 'qos-report';
+export const DATACHANNEL = 'datachannel';
 
 /**
  * What this endpoint can do. Direct media shows the far side our addresses, so it wants to be asked for.
  * @param {{ directMedia?: boolean }} options
  */
 export function supported({ directMedia = false }) {
-    return [TRICKLE_ICE, PRE_OFFER_AS_OFFER, QOS_REPORT, ...(directMedia ? [DIRECT_MEDIA] : [])];
+    const always = [TRICKLE_ICE, PRE_OFFER_AS_OFFER, DATACHANNEL, QOS_REPORT];
+    return directMedia ? [...always, DIRECT_MEDIA] : always;
 }
 
 /**

@@ -94,6 +94,8 @@ export interface MediaChoice {
     stream?: MediaStream;
     tracks?: MediaStreamTrack[];
     receive?: ('audio' | 'video')[];
+    /** Data channels from the beginning; Session.createDataChannel asks for them later, too. */
+    data?: boolean;
     /** Codecs in order of preference, e.g. { video: ['VP9', 'VP8'] }. */
     codecs?: CodecPreference;
 }
@@ -197,6 +199,8 @@ export interface SessionEventMap {
         transceiver: RTCRtpTransceiver;
         stream: MediaStream | null;
     }>;
+    /** The other side has opened a data channel. */
+    datachannel: CustomEvent<{ channel: RTCDataChannel }>;
     /** This side or the other has put the call on hold, or has taken it back. */
     holdchange: CustomEvent<{ held: boolean; heldByPeer: boolean }>;
     /** The network does something else with media: those that it is about, as they are now. */
@@ -244,6 +248,11 @@ export class Session extends EventTarget {
     setReceive(kinds: ('audio' | 'video')[]): void;
     replaceTrack(kind: 'audio' | 'video', track: MediaStreamTrack | null): Promise<boolean>;
     request(method: string, userData?: unknown): Promise<unknown>;
+    /** A data channel to the other side, which is asked for them first where the call has none. */
+    createDataChannel(
+        label: string,
+        options?: Omit<RTCDataChannelInit, 'negotiated' | 'id'>,
+    ): Promise<RTCDataChannel>;
     getStats(): Promise<RTCStatsReport | null>;
     addEventListener<K extends keyof SessionEventMap>(
         type: K,
@@ -360,6 +369,7 @@ export function discover(
 export interface Wants {
     tracks: MediaStreamTrack[];
     receive: ('audio' | 'video')[];
+    data: boolean;
     held: boolean;
     codecs: CodecPreference;
 }

@@ -12,7 +12,7 @@ const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all c
 const TRICKLING_MS = 200; // what is there by then goes into SDP, the rest follows
 
 /**
- * Events: `track` {track, streams, transceiver}, `connectionstate` {state}, and `candidate` {candidate}
+ * Events: `track` {track, streams, transceiver}, `datachannel` {channel}, `connectionstate` {state}, and `candidate` {candidate}
  * for each one that an offer which is out does not have.
  */
 export class Negotiation extends EventTarget {
@@ -228,6 +228,7 @@ export class Negotiation extends EventTarget {
             this.dispatchEvent(new CustomEvent(type, { detail }));
         connection.ontrack = ({ track, transceiver, streams }) =>
             tell('track', { track, transceiver, streams });
+        connection.ondatachannel = ({ channel }) => tell('datachannel', { channel });
         connection.onicecandidate = ({ candidate }) => {
             if (this.#trickling) tell('candidate', { candidate });
         };
@@ -274,6 +275,7 @@ function pathState(connection) {
 /** @param {RTCPeerConnection} connection */
 function discard(connection) {
     connection.ontrack = null;
+    connection.ondatachannel = null;
     connection.onicecandidate = null;
     connection.onconnectionstatechange = null;
     connection.oniceconnectionstatechange = null;

@@ -69,6 +69,9 @@ export class Session extends EventTarget {
         this.#negotiation.addEventListener('track', (event) =>
             this.#onTrack(/** @type {CustomEvent} */ (event).detail),
         );
+        this.#negotiation.addEventListener('datachannel', (event) =>
+            this.#emit('datachannel', /** @type {CustomEvent} */ (event).detail),
+        );
         this.#path = new PathWatch(this.#negotiation, {
             changed: (state) => this.#emit('pathchange', { state }),
             restart: () => this.restartIce(),
@@ -241,6 +244,28 @@ export class Session extends EventTarget {
      */
     setCodecs(kind, names) {
         return this.#modify((wants) => ({ ...wants, codecs: { ...wants.codecs, [kind]: names } }));
+    }
+
+    /**
+     * A data channel to the other side. Where the call has none yet the other side is asked first.
+     * @param {string} label
+     * @param {RTCDataChannelInit} [options] without `negotiated` and `id`
+     * @returns {Promise<RTCDataChannel>} it may still be connecting
+     */
+    async createDataChannel(label, { negotiated, id, ...options } = {}) {
+        if (negotiated || id !== undefined)
+            throw new TypeError('the network tells the far side of a channel: no negotiated, no id');
+        await this.#ready();
+        if (!this.connection?.sctp) await this.change({ data: true });
+        if (this._ended) throw goneProblem(this.end);
+        if (!this.connection?.sctp) {
+            throw new ProblemError({
+                status: 422,
+                cause: 'SDP_NOT_ACCEPTABLE',
+                detail: 'the other side has no data channels',
+            });
+        }
+        return this.connection.createDataChannel(label, options);
     }
 
     /** A new path for sound and picture; the library does it by itself when the path fails. */

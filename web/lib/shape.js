@@ -6,6 +6,8 @@
 import { mediaDirections } from './sdp.js';
 import { KINDS, direction, receives, sends } from './wants.js';
 
+const DATA_ID = 1000; // within what every SCTP stack has, beyond what is given out first
+
 /**
  * Before the answer to an applied offer. Each m-line on which the other side wants to receive gets a
  * track of its kind; a track already on the connection stays where it is.
@@ -54,6 +56,7 @@ export async function shapeOffer(connection, wants, { stream, asks = [] } = {}) 
         if (!there && asks.includes(kind))
             connection.addTransceiver(kind, { direction: 'recvonly' });
     }
+    if (wants.data) openData(connection);
     for (const transceiver of connection.getTransceivers()) {
         if (transceiver.direction === 'stopped') continue;
         transceiver.direction = direction(
@@ -62,6 +65,19 @@ export async function shapeOffer(connection, wants, { stream, asks = [] } = {}) 
         );
         prefer(transceiver, wants);
     }
+}
+
+/** @type {WeakSet<RTCPeerConnection>} */
+const opened = new WeakSet();
+
+/**
+ * An m-line comes of a channel alone. This one is agreed on beforehand, so it is told to nobody.
+ * @param {RTCPeerConnection} connection
+ */
+function openData(connection) {
+    if (opened.has(connection) || connection.sctp) return;
+    opened.add(connection);
+    connection.createDataChannel('', { negotiated: true, id: DATA_ID });
 }
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the person wants of a call, apart from what was agreed: which tracks to send, which kinds to
-// receive, whether it is on hold, codecs in order of preference. A value, never changed in place: a
+// receive, data channels, whether it is on hold, codecs in order of preference. A value, never changed in place: a
 // change of a call is a new value, and a refused change goes back to the former one.
 
 export const KINDS = /** @type {const} */ (['audio', 'video']);
@@ -11,6 +11,7 @@ export const KINDS = /** @type {const} */ (['audio', 'video']);
 export const NOTHING = Object.freeze({
     tracks: [],
     receive: [...KINDS],
+    data: false,
     held: false,
     codecs: {},
 });
@@ -20,11 +21,12 @@ export const NOTHING = Object.freeze({
  * @param {Wants} [wants]
  * @returns {Wants}
  */
-export function choose({ stream, tracks, receive, codecs }, wants = NOTHING) {
+export function choose({ stream, tracks, receive, data, codecs }, wants = NOTHING) {
     return {
         ...wants,
         tracks: tracks ?? stream?.getTracks() ?? wants.tracks,
         receive: receive ?? wants.receive,
+        data: data ?? wants.data,
         codecs: codecs ?? wants.codecs,
     };
 }

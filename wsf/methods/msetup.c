@@ -92,6 +92,8 @@ static bool read_wanted(struct setup *setup, struct link_transaction *txn, GErro
     if (offer)
         setup->wanted = setup->sdp_offer ? offer_template_own(offer, error)
                                          : offer_template_wanted(offer, error);
+    if (setup->wanted && !endpoint_supports(setup->caller, DATACHANNEL))
+        offer_template_drop(setup->wanted, MEDIA_APPLICATION);
     return setup->wanted != NULL;
 }
 

@@ -8,7 +8,7 @@ import { settle } from './fake-socket.mjs';
 import { Network } from './network.mjs';
 
 const TRACKS = [track('audio'), track('video')];
-const ALL = ['trickle-ice', 'pre-offer-as-offer', 'qos-report', 'direct-media'];
+const ALL = ['trickle-ice', 'pre-offer-as-offer', 'datachannel', 'qos-report', 'direct-media'];
 /** A candidate of the far side, and the description that it belongs to. */
 const candidate = (name) => ({
     candidate: `candidate:1 1 udp 1 192.0.2.7 4000 typ host ufrag ${name}`,
@@ -39,9 +39,9 @@ async function calling(options) {
 
 test('what is told of extensions: at auth, and as far as the pre-offer allows at msetup', async () => {
     net = await start(undefined);
-    assert.deepEqual(net.last('auth').supportedExtension, ALL.slice(0, 3));
+    assert.deepEqual(net.last('auth').supportedExtension, ALL.slice(0, 4));
     await calling();
-    assert.deepEqual(net.last('msetup').supportedExtension, ['trickle-ice', 'qos-report']);
+    assert.deepEqual(net.last('msetup').supportedExtension, ['trickle-ice', 'datachannel', 'qos-report']);
     assert.equal(FakeConnection.made[0].done.at(-1), 'close', 'a throw-away connection');
 });
 
@@ -183,7 +183,7 @@ test('candidates that come while it rings', async () => {
         resourceId: 'alice@example.org',
         sdpOffer: described('far', 'sendrecv', 'sendrecv'),
     });
-    assert.deepEqual(response.supportedExtension, ALL.slice(0, 3));
+    assert.deepEqual(response.supportedExtension, ALL.slice(0, 4));
     await net.request('mupdate', { mediaSessionId: 'm-1', candidates: [candidate('far')] });
     session.answer({ tracks: TRACKS });
     await settle();
@@ -222,7 +222,7 @@ test('a response that requires what the request did not offer ends the session',
     net.answer('msetup', { mediaSessionId: 'm-1' });
     await settle();
     await net.request('mupdate', { mediaSessionId: 'm-1', sdpOffer: offer('sendrecv', 'sendrecv') });
-    net.answer('mupdate', { requiredExtension: ['datachannel'] });
+    net.answer('mupdate', { requiredExtension: ['telepathy'] });
     await settle();
     assert.equal(session.end.cause, 'PROTOCOL_ERROR');
     assert.equal(net.last('mdisc').cause, 'PROTOCOL_ERROR');
@@ -231,7 +231,7 @@ test('a response that requires what the request did not offer ends the session',
 test('the same at msetup', async () => {
     net = await start(undefined);
     const session = await calling();
-    net.answer('msetup', { mediaSessionId: 'm-1', requiredExtension: ['datachannel'] });
+    net.answer('msetup', { mediaSessionId: 'm-1', requiredExtension: ['telepathy'] });
     await settle();
     assert.equal(session.end.cause, 'PROTOCOL_ERROR');
     assert.equal(net.last('mdisc').mediaSessionId, 'm-1');

@@ -248,7 +248,7 @@ test('an incoming call rings, is answered, connects', async () => {
         transactionId: 1,
         success: true,
         mediaSessionId: 'm-1',
-        supportedExtension: ['trickle-ice', 'pre-offer-as-offer', 'qos-report'],
+        supportedExtension: ['trickle-ice', 'pre-offer-as-offer', 'datachannel', 'qos-report'],
     });
     assert.equal(FakeSocket.last.lastRequest('mupdate').mediaSessionState, 'alerting');
     assert.equal(session.state, 'alerting');

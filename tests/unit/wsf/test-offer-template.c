@@ -54,15 +54,21 @@ static void test_browser(void)
     g_assert_null(offer_template_media(offer, "3"));
 
     offer_template_auto *wanted = offer_template_wanted(offer, NULL);
-    g_assert_cmpuint(wanted->medias->len, ==, 2);
+    g_assert_cmpuint(wanted->medias->len, ==, 3);
     json_auto_t *json = offer_template_json(wanted);
     char *printed = json_dumps(json, JSON_COMPACT);
     g_assert_cmpstr(
         printed, ==,
         "{\"medias\":[{\"mid\":\"0\",\"mediaType\":\"audio\",\"direction\":\"sendrecv\","
         "\"codecs\":[\"opus\",\"G722\",\"PCMU\"]},{\"mid\":\"1\",\"mediaType\":\"video\","
-        "\"direction\":\"recvonly\",\"codecs\":[\"VP8\",\"H264\"]}],\"bundle\":true}");
+        "\"direction\":\"recvonly\",\"codecs\":[\"VP8\",\"H264\"]},{\"mid\":\"2\","
+        "\"mediaType\":\"application\",\"direction\":\"sendrecv\",\"codecs\":[]}],\"bundle\":"
+        "true}");
     free(printed);
+
+    g_assert_true(offer_template_drop(wanted, MEDIA_APPLICATION));
+    g_assert_cmpuint(wanted->medias->len, ==, 2);
+    g_assert_false(offer_template_drop(wanted, MEDIA_APPLICATION));
 }
 
 static void test_answer(void)
@@ -78,7 +84,7 @@ static void test_answer(void)
     g_assert_nonnull(video);
     g_assert_cmpint(video->direction, ==, MEDIA_SENDONLY);
     offer_template_auto *nothing =
-        parse(HEAD "m=audio 0 RTP/AVP 0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
+        parse(HEAD "m=audio 0 RTP/AVP 0\r\nm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n");
     g_autoptr(GError) error = NULL;
     g_assert_null(offer_template_chosen(nothing, &error));
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_SDP_NOT_ACCEPTABLE);
