@@ -209,9 +209,10 @@ test('what a required level has no room for is refused; what it holds goes on', 
   await a.sendAll({ lines: [1], count: 5, size: 200, rate: 20000 });
   const gated = await link.event(({ event }) => event === 'mediaGated');
   assert.deepEqual([gated.mid, gated.details], ['1', { direction: 'uplink' }]);
-  assert.equal(await byKernel('gate'), 5);
+  await until(() => byKernel('gate'), (now) => now === 5);
   await ok(link, 'subtract', { ...idsOf(a) });
-  await ok(link, 'add', { offerTemplate });
+  // The room is free when the worker has let go.
+  await until(() => link.request('add', { offerTemplate }), ({ success }) => success);
 });
 
 test('a required level that does not work: everything but policies', { timeout: 30000 }, async (t) => {
