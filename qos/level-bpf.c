@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ struct source {
 struct entry {
     struct qos_transport *transport;
     uint32_t index;
-    GMutex lock; /* for what follows */
+    pthread_mutex_t lock; /* for what follows */
     bool has_pair;
     struct enforce_address pair;
     GArray *locals;  /* struct enforce_address */
@@ -55,7 +56,7 @@ struct level {
     struct bpf_media *media;
     struct indices transports, flows;
     GHashTable *entries; /* struct entry, of every transport */
-    GMutex address_lock;
+    pthread_mutex_t address_lock;
 };
 
 /* --- indices ---------------------------------------------------------------------------------- */
@@ -121,9 +122,9 @@ static void on_media_changed(void *user)
     g_hash_table_iter_init(&iter, level->entries);
     while (g_hash_table_iter_next(&iter, &key, NULL)) {
         struct entry *entry = key;
-        g_mutex_lock(&entry->lock);
+        pthread_mutex_lock(&entry->lock);
         set_marks(level, entry);
-        g_mutex_unlock(&entry->lock);
+        pthread_mutex_unlock(&entry->lock);
     }
     qos_report(level->qos, "the highest level", bpf_media_impediment(level->media));
 }
@@ -135,7 +136,7 @@ static void stop(struct level *level)
     g_hash_table_unref(level->entries);
     g_free(level->transports.free);
     g_free(level->flows.free);
-    g_mutex_clear(&level->address_lock);
+    pthread_mutex_destroy(&level->address_lock);
     g_free(level);
 }
 
@@ -153,7 +154,7 @@ static struct level *start(struct qos *qos, GError **error)
     struct level *level = g_new0(struct level, 1);
     level->qos = qos;
     level->entries = g_hash_table_new(NULL, NULL);
-    g_mutex_init(&level->address_lock);
+    pthread_mutex_init(&level->address_lock, NULL);
     indices_init(&level->transports, limits.transports);
     indices_init(&level->flows, config->flows_max);
     level->enforce = enforce_new(&limits, config->judged_mark, error);
@@ -226,7 +227,7 @@ static bool add_transport(struct level *level, struct qos_transport *transport)
     struct entry *entry = g_new0(struct entry, 1);
     entry->transport = transport;
     entry->index = index;
-    g_mutex_init(&entry->lock);
+    pthread_mutex_init(&entry->lock, NULL);
     entry->locals = g_array_new(FALSE, FALSE, sizeof(struct enforce_address));
     entry->sources = g_array_new(FALSE, FALSE, sizeof(struct source));
     memset(&level->enforce->transports[index], 0, sizeof *level->enforce->transports);
@@ -248,12 +249,12 @@ static void forget_address(struct level *level, const struct entry *entry,
 static void remove_transport(struct level *level, struct qos_transport *transport)
 {
     struct entry *entry = transport->level_data;
-    g_mutex_lock(&level->address_lock);
+    pthread_mutex_lock(&level->address_lock);
     if (entry->has_pair)
         forget_address(level, entry, &entry->pair);
     for (guint i = 0; i < entry->locals->len; i++)
         forget_address(level, entry, &g_array_index(entry->locals, struct enforce_address, i));
-    g_mutex_unlock(&level->address_lock);
+    pthread_mutex_unlock(&level->address_lock);
     for (guint i = 0; i < entry->sources->len; i++)
         bpf_map_remove(level->enforce->maps[ENFORCE_sources],
                        &g_array_index(entry->sources, struct source, i).key);
@@ -262,7 +263,7 @@ static void remove_transport(struct level *level, struct qos_transport *transpor
     transport->level_data = NULL;
     g_array_unref(entry->locals);
     g_array_unref(entry->sources);
-    g_mutex_clear(&entry->lock);
+    pthread_mutex_destroy(&entry->lock);
     g_free(entry);
 }
 
@@ -306,17 +307,26 @@ static void set_pair(struct level *level, struct qos_transport *transport,
         read_address(local, pair.local, &pair.local_port);
         read_address(remote, pair.remote, &pair.remote_port);
     }
-    g_mutex_lock(&entry->lock);
-    g_mutex_lock(&level->address_lock);
+    pthread_mutex_lock(&entry->lock);
+    pthread_mutex_lock(&level->address_lock);
     if (local)
         held = hold_address(level, entry, &pair);
     if (entry->has_pair && memcmp(&entry->pair, &pair, sizeof pair) != 0)
         forget_address(level, entry, &entry->pair);
-    g_mutex_unlock(&level->address_lock);
+    pthread_mutex_unlock(&level->address_lock);
     entry->has_pair = held;
     entry->pair = pair;
     set_marks(level, entry);
-    g_mutex_unlock(&entry->lock);
+    pthread_mutex_unlock(&entry->lock);
+}
+
+static bool has_local(const struct entry *entry, const struct enforce_address *address)
+{
+    for (guint i = 0; i < entry->locals->len; i++)
+        if (memcmp(&g_array_index(entry->locals, struct enforce_address, i), address,
+                   sizeof *address) == 0)
+            return true;
+    return false;
 }
 
 static void add_local(struct level *level, struct qos_transport *transport,
@@ -325,13 +335,14 @@ static void add_local(struct level *level, struct qos_transport *transport,
     struct entry *entry = transport->level_data;
     struct enforce_address address = {0};
     read_address(local, address.local, &address.local_port);
-    g_mutex_lock(&entry->lock);
-    g_mutex_lock(&level->address_lock);
-    if (entry->locals->len < LOCALS_MAX && hold_address(level, entry, &address))
+    pthread_mutex_lock(&entry->lock);
+    pthread_mutex_lock(&level->address_lock);
+    if (!has_local(entry, &address) && entry->locals->len < LOCALS_MAX &&
+        hold_address(level, entry, &address))
         g_array_append_val(entry->locals, address);
-    g_mutex_unlock(&level->address_lock);
+    pthread_mutex_unlock(&level->address_lock);
     set_marks(level, entry);
-    g_mutex_unlock(&entry->lock);
+    pthread_mutex_unlock(&entry->lock);
 }
 
 /* --- SSRCs ------------------------------------------------------------------------------------ */
@@ -359,14 +370,14 @@ static bool add_ssrc(struct level *level, struct qos_transport *transport,
     struct source source = {.key = source_key(entry, direction, ssrc)};
     if (!slot_index(level, slot, &source.slot))
         return false;
-    g_mutex_lock(&entry->lock);
+    pthread_mutex_lock(&entry->lock);
     bool held = bpf_map_put(level->enforce->maps[ENFORCE_sources], &source.key, &source.slot);
     struct source *before = find_source(entry, &source.key);
     if (held && before)
         before->slot = source.slot;
     else if (held)
         g_array_append_val(entry->sources, source);
-    g_mutex_unlock(&entry->lock);
+    pthread_mutex_unlock(&entry->lock);
     return held;
 }
 
@@ -383,11 +394,11 @@ static void remove_ssrc(struct level *level, struct qos_transport *transport,
 {
     struct entry *entry = transport->level_data;
     struct enforce_source key = source_key(entry, direction, ssrc);
-    g_mutex_lock(&entry->lock);
+    pthread_mutex_lock(&entry->lock);
     struct source *source = find_source(entry, &key);
     if (source)
         drop_source(level, entry, source - (struct source *)(void *)entry->sources->data);
-    g_mutex_unlock(&entry->lock);
+    pthread_mutex_unlock(&entry->lock);
 }
 
 /* --- flows ------------------------------------------------------------------------------------ */
@@ -397,11 +408,11 @@ static void drop_sources_of(struct level *level, struct entry *entry, const stru
     uint32_t first;
     if (!slot_index(level, slots, &first))
         return;
-    g_mutex_lock(&entry->lock);
+    pthread_mutex_lock(&entry->lock);
     for (guint i = entry->sources->len; i-- > 0;)
         if (g_array_index(entry->sources, struct source, i).slot / 2 == first / 2)
             drop_source(level, entry, i);
-    g_mutex_unlock(&entry->lock);
+    pthread_mutex_unlock(&entry->lock);
 }
 
 /* Index + 1 of the one flow that is, or is not, data; 0 when there are none or several, or it is

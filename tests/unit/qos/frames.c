@@ -33,7 +33,8 @@ struct frame frame_ipv4(uint8_t from, uint8_t to, const void *options, size_t n_
     ip[8] = 64;
     ip[9] = IPPROTO_UDP;
     memcpy(&ip[12], (uint8_t[]){10, 0, 0, from, 10, 0, 0, to}, 8);
-    memcpy(&ip[20], options, n_options);
+    if (n_options)
+        memcpy(&ip[20], options, n_options);
     frame.udp = frame.ip + 20 + n_options;
     return frame;
 }
