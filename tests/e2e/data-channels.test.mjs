@@ -257,6 +257,7 @@ test('a closed gate lets no message pass, and the leg lives on', { timeout: 60_0
   await a.run(() => opened('gate'));
   await a.run(() => { create('x'); });
   await b.run(() => opened('x'));
+  await a.run(() => opened('x'));
   await a.run(() => channels.x.send('before'));
   await b.run(() => came('x', 1));
   const close = (flowStatus) => a.modify({ mediaPolicy: [{ mid: a.data, flowStatus }] });
