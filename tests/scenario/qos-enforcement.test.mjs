@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Enforcement, FAMILIES, received } from '../support/far-side.mjs';
+import { Enforcement, FAMILIES, HEADERS, received } from '../support/far-side.mjs';
 
-const LEVEL = process.env.QOS_LEVEL ?? 'relay';
+const LEVEL = process.env.QOS_LEVEL ?? 'tc-bpf';
 const AUDIO = '0';
 const VIDEO = '1';
 const OPEN = { flowStatus: 'ENABLED' };
@@ -23,11 +23,12 @@ const keyRequests = (stats, mid) => {
   const send = stats.send.find((s) => s.mid === mid);
   return send.pliReceived + send.firReceived;
 };
-const packetsIn = async () => (await e.wmcf.ctl('status')).workers.reduce((n, w) => n + w.packetsIn, 0);
+const packetsIn = async (own) => (await own.wmcf.ctl('status')).workers
+  .reduce((n, w) => n + w.packetsIn, 0);
 
 // Sends on one leg and tells what has been counted there for the medium and received on the other.
-async function offer([from, to], mid, traffic, settled) {
-  const before = await e.counters(from, mid);
+async function offer([from, to], mid, traffic, settled = true, own = e) {
+  const before = await own.counters(from, mid);
   const beforeTo = received(await to.stats(), mid);
   const sent = await from.sendAll({ lines: [Number(mid)], ...traffic });
   assert.equal(sent.failed, 0);
@@ -37,17 +38,60 @@ async function offer([from, to], mid, traffic, settled) {
     const { packets, gateDiscarded, policingDiscarded } = difference(now);
     return packets + gateDiscarded + policingDiscarded >= sent.packets;
   };
-  const counted = difference(await e.counted(from, mid, all));
+  const counted = difference(await own.counted(from, mid, all));
   assert.equal(counted.packets + counted.gateDiscarded + counted.policingDiscarded, sent.packets);
   const arrived = async () => received(await to.stats(), mid).packets - beforeTo.packets;
-  if (settled !== false) {
+  if (settled) {
     for (let i = 0; i < 100 && await arrived() < counted.packets; i++) await sleep(20);
     assert.equal(await arrived(), counted.packets, 'what has passed arrives');
   }
   return { sent, counted, arrived: await arrived() };
 }
 
+// rate · time + burst to one per cent or one packet. How long it took from the first packet to the last is
+// known as well as the machine let the sender know.
+function holds(octets, sent, rate, burst, size) {
+  const least = rate * (sent.leastUs - sent.fullUs) / 1e6 + burst;
+  const most = rate * (sent.lastUs - sent.firstUs - sent.fullUs) / 1e6 + burst;
+  assert.ok(octets >= least - Math.max(least / 100, size) && octets <= most + Math.max(most / 100, size),
+    `${rate} octets/s: ${octets} octets have passed, ${least} to ${most} are right: ${JSON.stringify(sent)}`);
+}
+
 describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
+  for (const family of FAMILIES) { // these wait; the others run beside them
+    test(`${family}: a leg whose gates are closed lives on`, { timeout: 80000 }, async () => {
+      const legs = await e.pair(family);
+      const [a, b] = legs;
+      const asked = keyRequests(await a.stats(), VIDEO);
+      const others = await b.stats();
+      await e.policy(a, { '*': SHUT });
+      const began = await a.stats();
+      const frames = await Promise.all([0, 1].map((line) => a.send({ lines: [line], seconds: 36, size: 200,
+        rate: 4000 })));
+      await sleep(2000); // what was on its way
+      const shut = await a.stats();
+      await a.until((s) => frames.every((id) => s.traffic[id].done), 60);
+      const lived = await a.stats();
+      assert.equal(lived.state, 'connected');
+      assert.ok(lived.nowUs - began.nowUs >= 35e6);
+      assert.ok(lived.stunResponses - shut.stunResponses >= 8, 'consent is renewed');
+      assert.equal(lived.srtcpIn, shut.srtcpIn, 'no SRTCP while everything is closed');
+      for (const mid of [AUDIO, VIDEO]) {
+        assert.equal(received(await b.stats(), mid).packets, received(others, mid).packets);
+        assert.equal(gated(a, mid, 'uplink').length, 1);
+        assert.equal((await e.counters(a, mid)).uplink.gateDiscarded, 720);
+      }
+      const { ice, dtls } = (await e.link.request('audit', { contextId: a.contextId,
+        terminationId: a.terminationId })).terminations[0];
+      assert.ok(ice.connected && dtls.connected);
+      await e.policy(a, { '*': OPEN });
+      await a.until((s) => keyRequests(s, VIDEO) > asked && s.srtcpIn > lived.srtcpIn);
+      assert.equal((await offer(legs, VIDEO, { count: 100, size: 300, rate: 30000 })).arrived, 100);
+      assert.equal(received(await b.stats(), VIDEO).keyFrames, received(others, VIDEO).keyFrames + 1);
+      await e.end(legs);
+    });
+  }
+
   for (const family of FAMILIES) {
     test(`${family}: a closed gate drops all of one direction and nothing of the other`, async () => {
       const legs = await e.pair(family);
@@ -83,5 +127,234 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       assert.equal((await offer(legs, VIDEO, { count: 100, size, rate: 100000 })).arrived, 100);
       await e.end(legs);
     });
+
+    test(`${family}: the video gate of a bundle is closed whatever the sender does`, async () => {
+      const legs = await e.pair(family);
+      const [a, b] = legs;
+      const size = 300;
+      await e.policy(a, { [VIDEO]: NO_UPLINK });
+      const before = await b.stats();
+      const audio = offer(legs, AUDIO, { count: 200, size, rate: 20000 }); // beside all the rest
+      const send = (members) => a.sendAll({ lines: [1], size, ...members });
+      assert.equal((await offer(legs, VIDEO, { count: 200, size, rate: 100000 })).counted.gateDiscarded, 200);
+      await send({ count: 250, rate: 25000, ssrcEveryMs: 1000 });
+      await send({ count: 100, size: 1400, rate: 1000000 }); // in fragments
+      await send({ count: 100, rate: 100000, ssrcEveryMs: -1 });
+      await send({ count: 200, gso: true });
+      assert.equal((await audio).arrived, 200);
+      const mixed = await e.counters(a, AUDIO);
+      const shut = await e.counters(a, VIDEO);
+      await a.sendAll({ lines: [0, 1], count: 200, size, gso: true }); // one and one in the same run
+      await e.counted(a, AUDIO, (c) => c.uplink.packets - mixed.uplink.packets === 100);
+      await e.counted(a, VIDEO, (c) => c.uplink.gateDiscarded - shut.uplink.gateDiscarded === 100);
+      await b.until((s) => received(s, AUDIO).packets - received(before, AUDIO).packets === 300);
+      assert.equal(received(await b.stats(), VIDEO).packets, received(before, VIDEO).packets);
+      assert.equal((await e.counters(a, VIDEO)).uplink.packets, shut.uplink.packets);
+      // With the SSRC of its audio: whoever judges them as what, they are not video that passes.
+      await send({ count: 100, rate: 100000, ssrcOf: 0 });
+      await sleep(1000); // a leg whose SSRCs wander is held back for so long
+      await offer(legs, AUDIO, { count: 10, size, rate: 30000 });
+      assert.equal(received(await b.stats(), VIDEO).packets, received(before, VIDEO).packets);
+      assert.equal(gated(a, VIDEO, 'uplink').length, 1);
+      assert.equal(gated(a, AUDIO, 'uplink').length, 0);
+      await e.policy(a, { [VIDEO]: OPEN });
+      assert.equal((await offer(legs, VIDEO, { count: 100, size, rate: 100000 })).arrived, 100);
+      await e.end(legs);
+    });
+
+    test(`${family}: excess is dropped, and what passes is the rate and the burst`, async () => {
+      const pairs = await Promise.all([e.pair(family), e.pair(family), e.pair(family)]);
+      const seconds = 5;
+      const cases = [
+        [pairs[0], AUDIO, 64_000 / 8, 200],
+        [pairs[0], VIDEO, 500_000 / 8, 500],
+        [pairs[1], VIDEO, 5_000_000 / 8, 1200],
+        [pairs[1], AUDIO, 64_000 / 8, 200],
+        [pairs[2], VIDEO, 500_000 / 8, 500],
+      ];
+      await Promise.all(cases.map(async ([legs, mid, sdr, size]) => {
+        const mbs = sdr; // a second in which a busy machine may pause
+        await e.policy(legs[0], { [mid]: { policing: { sdr, mbs } } });
+        const { sent, counted } = await offer(legs, mid, { seconds, rate: 4 * sdr, size, sdr, mbs });
+        holds(counted.octets, sent, sdr, mbs, size);
+        assert.equal(counted.octets, counted.packets * size);
+        assert.ok(counted.policingDiscarded > sent.packets / 2);
+        await e.link.event((m) => m.event === 'policingDiscard' && m.mid === mid &&
+          m.terminationId === legs[0].terminationId);
+        // Lifted.
+        await e.policy(legs[0], { [mid]: { policing: false } });
+        const free = await offer(legs, mid, { seconds: 0.5, rate: 4 * sdr, size });
+        assert.equal(free.counted.packets, free.sent.packets);
+      }));
+      await Promise.all(pairs.map((legs) => e.end(legs)));
+    });
+
+    test(`${family}: a burst and a peak are exact to one packet`, async () => {
+      const legs = await e.pair(family);
+      const size = 500;
+      for (const [more, gso] of [[0, false], [1, true]]) {
+        // 20 packets and the better part of one, and hours until the next.
+        const policing = { sdr: 1, mbs: 20 * size + size - 1 - more };
+        await e.policy(legs[0], { [VIDEO]: { policing } });
+        const burst = await offer(legs, VIDEO, { count: 60, size, gso });
+        assert.equal(burst.counted.packets, 20, JSON.stringify({ gso }));
+        assert.equal(burst.counted.policingDiscarded, 40);
+        const none = await offer(legs, VIDEO, { count: 10, size, gso });
+        assert.equal(none.counted.packets, 0);
+      }
+      for (const gso of [false, true]) {
+        // The first packet, and as many as are early by no more than dvt.
+        const dvt = 10 * size * 1e6 / 100 + (gso ? 1 : 0);
+        await e.policy(legs[0], { [VIDEO]: { policing: { sdr: 100, mbs: 1_000_000, pdr: 100, dvt } } });
+        const peak = await offer(legs, VIDEO, { count: 60, size, gso });
+        assert.equal(peak.counted.packets, 11, JSON.stringify({ gso }));
+      }
+      const pdr = 50_000;
+      const dvt = 1_000_000;
+      await e.policy(legs[0], { [VIDEO]: { policing: { sdr: pdr, mbs: 10_000_000, pdr, dvt } } });
+      const { sent, counted } = await offer(legs, VIDEO, { seconds: 2, rate: 4 * pdr, size, sdr: pdr,
+        mbs: pdr * dvt / 1e6 + size });
+      holds(counted.octets, sent, pdr, pdr * dvt / 1e6 + size, size);
+      await e.end(legs);
+    });
+
+    test(`${family}: DSCP by medium, on the wire and counted; ECN and checksums as they are`, async () => {
+      const legs = await e.pair(family, [{}, { policy: {
+        [AUDIO]: { marking: { taggingBehaviour: 'mark', dscp: 46 } },
+        [VIDEO]: { marking: { taggingBehaviour: 'mark', dscp: 36 } } } }]);
+      const [a, b] = legs;
+      await a.command('tos', { tos: 2 }); // ECT(0)
+      const sizes = { [AUDIO]: 211, [VIDEO]: 622 };
+      const look = async (dscp) => {
+        const dump = await e.far.capture(b.address);
+        const before = [await e.counters(b, AUDIO), await e.counters(b, VIDEO)];
+        const was = await b.stats();
+        await Promise.all([AUDIO, VIDEO].map((mid) =>
+          offer(legs, mid, { count: 100, size: sizes[mid], rate: 100 * sizes[mid] })));
+        for (const [i, mid] of [AUDIO, VIDEO].entries()) {
+          const marked = (c) => c.downlink.marked - before[i].downlink.marked;
+          assert.equal(marked(await e.counted(b, mid, (c) => marked(c) >= 100)), 100);
+          const tos = String(dscp[mid] << 2 | e.ecn);
+          const count = (s) => received(s, mid).tos[tos] ?? 0;
+          assert.equal(count(await b.stats()) - count(was), 100, JSON.stringify(received(await b.stats(), mid)));
+        }
+        const seen = await dump.stop();
+        for (const mid of [AUDIO, VIDEO]) {
+          // Packets that left together are seen before they are cut: one header, several payloads.
+          const segments = (p) => (p.length - HEADERS[family]) / (sizes[mid] - HEADERS[family]);
+          const media = seen.filter((p) => Number.isInteger(segments(p)));
+          assert.ok(media.reduce((n, p) => n + segments(p), 0) >= 90, JSON.stringify(seen.map((p) => p.length)));
+          for (const p of media) {
+            assert.equal(p.tos, dscp[mid] << 2 | e.ecn, p.packet);
+            assert.ok(!p.wrong, p.packet);
+          }
+        }
+      };
+      await look({ [AUDIO]: 46, [VIDEO]: 36 });
+      await e.policy(b, { [AUDIO]: { marking: { taggingBehaviour: 'mark', dscp: 10 } },
+        [VIDEO]: { marking: { taggingBehaviour: 'mark', dscp: 63 } } });
+      await look({ [AUDIO]: 10, [VIDEO]: 63 });
+      await e.end(legs);
+    });
+
+    test(`${family}: RFC 8837 where nothing is said; "copy" from trusted networks alone`, async () => {
+      const run = async (trusted, policy, tos, expected) => {
+        const legs = await e.pair(family, [{ trusted }, { policy }]);
+        await legs[0].command('tos', { tos });
+        const before = await legs[1].stats();
+        for (const mid of [AUDIO, VIDEO]) {
+          const now = String(expected[mid] << 2 | e.ecn);
+          await offer(legs, mid, { count: 50, size: 300, rate: 30000 });
+          const count = (s) => received(s, mid).tos[now] ?? 0;
+          assert.equal(count(await legs[1].stats()) - count(before), 50,
+            `${mid}: ${JSON.stringify(received(await legs[1].stats(), mid))}`);
+        }
+        await e.end(legs);
+      };
+      const copy = { [AUDIO]: { marking: { taggingBehaviour: 'copy' } },
+        [VIDEO]: { marking: { taggingBehaviour: 'copy' } } };
+      await Promise.all([
+        run(false, {}, 0, { [AUDIO]: 46, [VIDEO]: 36 }),
+        run(true, copy, 26 << 2 | 2, { [AUDIO]: 26, [VIDEO]: 26 }),
+        run(false, copy, 26 << 2, { [AUDIO]: 46, [VIDEO]: 36 }),
+      ]);
+    });
+
+    test(`${family}: media decrypt after 70000 packets at a closed gate`, async () => {
+      const legs = await e.pair(family);
+      await e.policy(legs[0], { [VIDEO]: NO_UPLINK });
+      await legs[0].sendAll({ lines: [1], count: 70000, size: 140 });
+      const before = received(await legs[1].stats(), VIDEO);
+      await e.policy(legs[0], { [VIDEO]: OPEN });
+      // The first packets may show how often the numbers have rolled over, and a key frame comes again.
+      const id = await legs[0].send({ lines: [1], count: 300, size: 300, rate: 30000 });
+      await legs[1].until((s) => received(s, VIDEO).packets - before.packets > 0);
+      await legs[0].until((s) => s.traffic[id].done);
+      for (let settled = -1; settled !== received(await legs[1].stats(), VIDEO).packets; await sleep(100))
+        settled = received(await legs[1].stats(), VIDEO).packets;
+      assert.equal((await offer(legs, VIDEO, { count: 100, size: 300, rate: 100000 })).arrived, 100);
+      await e.end(legs);
+    });
+
+    test(`${family}: data channels have a gate of their own`, async () => {
+      const data = { data: true };
+      const [a, b] = await e.pair(family, [{ ...data, policy: { 2: NO_UPLINK } }, data]);
+      const records = { count: 200, size: 300 };
+      const state = async () => (await e.link.request('audit', { contextId: a.contextId,
+        terminationId: a.terminationId })).terminations[0];
+      assert.equal((await a.command('application', records)).sent, 200);
+      await e.counted(a, '2', (c) => c.uplink.gateDiscarded === 200);
+      assert.equal((await e.counters(a, '2')).uplink.packets, 0);
+      await e.link.event((m) => m.event === 'mediaGated' && m.terminationId === a.terminationId && m.mid === '2');
+      // Sound and picture of the same transport go on.
+      for (const mid of [AUDIO, VIDEO])
+        assert.equal((await offer([a, b], mid, { count: 50, size: 300, rate: 50000 })).arrived, 50);
+      await e.policy(a, { 2: OPEN });
+      assert.equal((await a.command('application', records)).sent, 200);
+      const opened = await e.counted(a, '2', (c) => c.uplink.packets >= 200);
+      assert.equal(opened.uplink.packets, 200);
+      assert.equal(opened.uplink.gateDiscarded, 200);
+      const { ice, dtls } = await state();
+      assert.ok(ice.connected && dtls.connected);
+      assert.equal((await a.stats()).state, 'connected');
+      await e.end([a, b]);
+    });
   }
+});
+
+test(`${LEVEL}: who has dropped, and two media centres on one interface`, async () => {
+  const other = await Enforcement.start(LEVEL, ['qos.default_marking=no'], e);
+  try {
+    for (const family of FAMILIES) {
+      const legs = await other.pair(family);
+      const policies = async () => (await other.wmcf.ctl('status')).policies;
+      for (const [policy, counter] of [[NO_UPLINK, 'gateDiscarded'],
+        [{ ...OPEN, policing: { sdr: 1, mbs: 300 } }, 'policingDiscarded']]) {
+        const before = [await policies(), await packetsIn(other)];
+        await other.policy(legs[0], { [VIDEO]: policy });
+        const { counted } = await offer(legs, VIDEO, { count: 1000, size: 300, rate: 500000 }, true, other);
+        const dropped = 1000 - counted.packets;
+        assert.equal(counted[counter], dropped);
+        assert.ok(dropped >= 999);
+        const after = [await policies(), await packetsIn(other)];
+        const by = (who) => after[0][who][counter] - before[0][who][counter];
+        assert.equal(by('kernel') + by('relay'), dropped);
+        // One medium of several is nothing that tc-flower can tell.
+        assert.equal(by('kernel'), LEVEL === 'tc-bpf' ? dropped : 0);
+        const seen = after[1] - before[1];
+        assert.ok(LEVEL === 'tc-bpf' ? seen < 100 : seen >= 1000, `the relay has seen ${seen} packets`);
+      }
+      // Nothing is marked by itself here, and by its neighbour nothing of this one.
+      const { packets, tos } = received(await legs[1].stats(), AUDIO);
+      assert.deepEqual(tos, { [e.ecn]: packets });
+      await other.end(legs);
+    }
+  } finally {
+    assert.equal(await other.stop(), 0);
+  }
+  // The neighbour's filters are still there.
+  const legs = await e.pair('IPv4');
+  await e.policy(legs[0], { [VIDEO]: NO_UPLINK });
+  assert.equal((await offer(legs, VIDEO, { count: 100, size: 300, rate: 100000 })).counted.gateDiscarded, 100);
+  await e.end(legs);
 });

@@ -3,13 +3,17 @@
 // media1 in a network namespace of their own, each with addresses of its own. For tests of what the
 // kernel does to packets on their way. Needs tests/support/in-netns around the test.
 import { spawn, spawnSync } from 'node:child_process';
-import { readlinkSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GeneratedLeg } from './generated-leg.mjs';
-import { ControlLink, Wmcf } from './wmcf.mjs';
+import { ControlLink, Wmcf, root } from './wmcf.mjs';
 
 export const FAMILIES = ['IPv4', 'IPv6'];
 export const WMCF = { IPv4: '192.0.2.10', IPv6: 'fd00:db8::10' };
+// Octets of IP and UDP header.
+export const HEADERS = { IPv4: 28, IPv6: 48 };
 // The networks of the addresses that FarSide gives with `trusted`.
 const TRUSTED = '192.0.2.128/25, fd00:db8::2:0/112';
 const AUDIO = '0';
@@ -97,13 +101,34 @@ export class FarSide {
   }
 }
 
+// A filter of somebody else on media0, before those of a wmcf, that makes what leaves ECN-capable.
+// Returns the ECN bits that packets then have: none where there is no compiler for it.
+function makeCapable() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ect-'));
+  const object = path.join(folder, 'ect.o');
+  const compiled = spawnSync('clang', ['-O2', '-target', 'bpf', '-c',
+    path.join(root, 'tests/support/ect.bpf.c'), '-o', object]);
+  if (compiled.status === 0) {
+    command('tc', 'qdisc', 'add', 'dev', 'media0', 'clsact');
+    command('tc', 'filter', 'add', 'dev', 'media0', 'egress', 'prio', '1', 'bpf', 'da', 'obj', object,
+      'sec', 'tc');
+  }
+  rmSync(folder, { recursive: true });
+  return compiled.status === 0 ? 2 : 0;
+}
+
 
 // A wmcf on media0 that holds policies at one level, the link that drives it, and legs on the far side.
 export class Enforcement {
-  static async start(level, settings = []) {
+  // `beside`: another one that has the same interfaces. `ecn`: the bits that its packets get from a
+  // filter that stands before those of the wmcf.
+  static async start(level, settings = [], beside = undefined) {
     const own = new Enforcement();
     own.level = level;
-    own.far = await FarSide.start();
+    own.beside = beside;
+    own.legs = new Set();
+    own.far = beside?.far ?? await FarSide.start();
+    own.ecn = beside?.ecn ?? makeCapable();
     own.wmcf = await Wmcf.start([`qos.level=${level}`, `media.bind=${WMCF.IPv4}, ${WMCF.IPv6}`,
       `qos.trusted=${TRUSTED}`, ...settings]);
     own.link = await ControlLink.open(own.wmcf.url);
@@ -111,9 +136,11 @@ export class Enforcement {
   }
 
   async stop() {
+    // Of a test that has failed.
+    for (const leg of this.legs) leg.process.kill('SIGKILL');
     await this.link.close();
     const how = await this.wmcf.stop();
-    this.far.stop();
+    if (!this.beside) this.far.stop();
     return how;
   }
 
@@ -149,20 +176,22 @@ export class Enforcement {
 
   // Two legs with sound and picture in one bundle each, routed both ways, that send nothing by
   // themselves; connected, and known to each other by a few packets of each. Options per leg:
-  // flowStatus, trusted, policy (by mid).
+  // flowStatus, trusted, policy (by mid), data (a third m-line of data channels).
   async pair(family, options = [{}, {}], { warm = true, events = ['mediaGated', 'policingDiscard'] } = {}) {
-    const medias = [{ mediaType: 'audio', direction: 'sendrecv' },
-      { mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] }];
     const legs = [];
     let contextId;
     for (const option of options) {
       const { trusted, flowStatus = 'ENABLED', policy = {}, ...rest } = option;
+      const medias = [{ mediaType: 'audio', direction: 'sendrecv' },
+        { mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] },
+        ...(rest.data ? [{ mediaType: 'application' }] : [])];
       const added = await this.link.request('add', { contextId, offerTemplate: { medias, bundle: true },
         events, mediaPolicy: [{ mid: '*', flowStatus },
           ...Object.entries(policy).map(([mid, p]) => ({ mid, ...p }))] });
       if (!added.success) throw new Error(added.problemDetails.detail);
       contextId = added.contextId;
       const leg = new GeneratedLeg(this.far.prefix);
+      this.legs.add(leg);
       Object.assign(leg, { contextId, terminationId: added.terminationId,
         address: this.far.address(family, trusted) });
       const sdpAnswer = await leg.answer(added.sdpOffer,
@@ -190,6 +219,7 @@ export class Enforcement {
   async end(legs) {
     await this.link.request('subtract', { contextId: legs[0].contextId });
     await Promise.all(legs.map((leg) => leg.close()));
+    for (const leg of legs) this.legs.delete(leg);
   }
 }
 

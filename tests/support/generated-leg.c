@@ -2,7 +2,8 @@
 /* A generated leg for scripts: one JSON object a line on stdin, one answer a line on stdout.
  *   {"command":"answer","sdp":…,"direction":3,"medias":2,"lite":false,"faults":[…]} → {"sdp":…};
  *       again for a later offer. medias: audio, then video. "hold":true: nothing is generated but
- *       what "send" asks for. "plain":true: no NACK for the video
+ *       what "send" asks for. "plain":true: no NACK for the video. "data":true: takes an m-line of
+ *       data channels
  *   {"command":"offer",…} → {"sdp":…}   {"command":"setAnswer","sdp":…} → {}
  *   {"command":"direction","index":n,"direction":n}, {"command":"addVideo"},
  * {"command":"addAudio"},
@@ -14,8 +15,9 @@
  *   {"command":"keyFrame"} → {}: asks for one
  *   {"command":"faults","faults":[…]} → {}
  *   {"command":"send","lines":[1],"count":n,"size":octets of the IP datagram,"rate":octets/s
- * (absent: back to back),"gso":bool,"ssrcEveryMs":n (-1: with every packet),"ssrcOf":line} →
- * {"id":n}; stats.traffic[id] tells how it goes
+ * (absent: back to back),"gso":bool,"ssrcEveryMs":n (-1: with every
+ * packet),"ssrcOf":line,"sdr":octets/s, "mbs":octets} → {"id":n}; stats.traffic[id] tells how it
+ * goes, and "fullUs", for how long a bucket of sdr and mbs would have been full
  *   {"command":"tos","tos":n} → {}: of everything sent from now on
  *   {"command":"application","count":n,"size":octets} → {"sent":n}: DTLS application data records
  *   {"command":"stats"} → {state, failure, receive:[…], send:[…]} */
@@ -88,6 +90,7 @@ static bool make_peer(const json_t *request, GError **error)
         .lite = json_is_true(json_object_get(request, "lite")),
         .medias = {audio, video},
         .n_medias = medias ? MIN((guint)json_integer_value(medias), 2) : 2,
+        .data = json_is_true(json_object_get(request, "data")),
         .hold_media = json_is_true(json_object_get(request, "hold")),
         .faults = read_faults(request),
         .ops = &ops,
@@ -218,7 +221,9 @@ static json_t *traffic(guint index)
         {"ssrcs", t.ssrcs},
         {"firstUs", (uint64_t)t.first_us},
         {"lastUs", (uint64_t)t.last_us},
+        {"leastUs", (uint64_t)t.least_us},
         {"longestGapUs", (uint64_t)t.longest_gap_us},
+        {"fullUs", (uint64_t)t.full_us},
     };
     return integers(json_pack("{s:b}", "done", t.done), numbers, G_N_ELEMENTS(numbers));
 }
@@ -263,6 +268,8 @@ static json_t *send_traffic(const json_t *request)
         .count = (guint)json_integer_value(json_object_get(request, "count")),
         .size = (guint)json_integer_value(json_object_get(request, "size")),
         .rate = (guint)json_integer_value(json_object_get(request, "rate")),
+        .sdr = (guint)json_integer_value(json_object_get(request, "sdr")),
+        .mbs = (guint)json_integer_value(json_object_get(request, "mbs")),
         .gso = json_is_true(json_object_get(request, "gso")),
         .ssrc_every_us = json_integer_value(json_object_get(request, "ssrcEveryMs")) * 1000,
         .ssrc_of = of ? (int)json_integer_value(of) : -1,

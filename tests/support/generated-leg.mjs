@@ -23,9 +23,10 @@ export class GeneratedLeg {
   }
 
   // `faults`: names of generated-leg.c; `bind`: the leg's own address; `medias`: 1 = audio alone;
-  // `hold`: no media but by send(); `plain`: no NACK.
-  async answer(sdp, { faults = [], direction = 3, bind, medias, lite, hold, plain } = {}) {
-    return (await this.command('answer', { sdp, faults, direction, bind, medias, lite, hold, plain })).sdp;
+  // `hold`: no media but by send(); `plain`: no NACK; `data`: takes data channels.
+  async answer(sdp, { faults = [], direction = 3, bind, medias, lite, hold, plain, data } = {}) {
+    return (await this.command('answer', { sdp, faults, direction, bind, medias, lite, hold, plain,
+      data })).sdp;
   }
 
   // The same for an offer of the leg's own; then setAnswer().

@@ -48,7 +48,8 @@ struct peer_traffic {
     struct peer_traffic_config config;
     struct peer_traffic_stats stats;
     guint64 emitted;
-    gint64 begun_us, ssrc_us;
+    gint64 begun_us, first_end_us, ssrc_us;
+    double tokens; /* octets in the bucket */
     guint32 ssrc;
     guint16 sequence;
 };
@@ -62,6 +63,7 @@ struct peer_watch {
 struct peer_line {
     guint config; /* index in peer_config.medias */
     enum peer_kind kind;
+    bool application; /* data channels: neither configured nor a source */
     bool rejected;
     char rejected_line[300];
     char mid[PEER_MID_MAX + 1];

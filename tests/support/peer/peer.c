@@ -294,6 +294,7 @@ static char *print_description(struct peer *peer, const char *setup)
         lines[i] = (struct peer_sdp_line){
             .kind = line->kind,
             .mid = line->mid,
+            .application = line->application,
             .rejected = line->rejected,
             .rejected_line = line->rejected_line,
             .direction = line->direction,
@@ -397,6 +398,9 @@ static struct peer_line *new_line_for(const struct peer *peer, const struct peer
     if (!line) {
         line = g_new0(struct peer_line, 1);
         line->config = NO_CONFIG;
+        line->application = peer->config.data && !strcmp(media->kind, "application");
+    }
+    if (line->config == NO_CONFIG && !line->application) {
         reject_line(line, media->kind, media->proto, media->formats);
     }
     g_strlcpy(line->mid, media->mid, sizeof line->mid);
@@ -496,6 +500,8 @@ static void offer_lines(struct peer *peer)
     }
     for (guint i = 0; i < peer->lines->len; i++) {
         struct peer_line *line = peer->lines->pdata[i];
+        if (line->application)
+            continue;
         if (!line->rejected && peer->stopped[line->config])
             reject_line(line, line->kind == PEER_AUDIO ? "audio" : "video", "UDP/TLS/RTP/SAVPF",
                         line->kind == PEER_AUDIO ? "111" : "96");
@@ -532,7 +538,7 @@ bool peer_set_answer(struct peer *peer, const char *answer, GError **error)
     }
     for (guint i = 0; i < peer->lines->len; i++) {
         struct peer_line *line = peer->lines->pdata[i];
-        if (line->rejected)
+        if (line->rejected || line->application)
             continue;
         merge_line(peer, line, &g_array_index(remote->medias, struct peer_sdp_media, i));
         provide_source(peer, line);

@@ -99,6 +99,7 @@ struct peer_config {
     bool hold_media;        /* nothing is sent until peer_set_sending(true) */
     bool no_mid_extension;  /* no sdes:mid: streams are told by a=ssrc alone */
     bool no_ssrc_attribute; /* no a=ssrc: streams are told by the mid extension alone */
+    bool data;              /* an offered m-line of data channels is accepted; there is no SCTP */
     struct peer_media_config
         medias[PEER_MEDIA_CONFIGS]; /* in an offer: one m-line each; in an answer:
               the next one of the kind is taken for each offered m-line */
@@ -175,12 +176,18 @@ struct peer_traffic_config {
     bool gso;                /* as UDP_SEGMENT runs */
     int64_t ssrc_every_us;   /* a new SSRC so often; -1 = with every packet; 0 = never */
     int ssrc_of;             /* m-line whose SSRC and numbers the packets have; -1 = their own */
+    guint sdr, mbs;          /* for full_us: octets/s, octets */
 };
 struct peer_traffic_stats {
     uint64_t packets, octets; /* that left; octets of IP datagrams */
     uint64_t failed;          /* the socket refused */
     uint64_t ssrcs;           /* new ones */
-    int64_t first_us, last_us, longest_gap_us;
+    /* Before the first packet, after the last; what lies between the first and the last at least.
+     */
+    int64_t first_us, last_us, least_us;
+    int64_t longest_gap_us;
+    int64_t full_us; /* for so long a bucket of `sdr` and `mbs` would have been full and gained
+                        nothing */
     bool done;
 };
 /* Begins; several may run at once. Media that the peer generates by itself go on unless it was made

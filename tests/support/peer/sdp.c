@@ -258,6 +258,15 @@ static void print_line(GString *out, const struct peer_sdp_text *text,
                                line->rejected_line, line->mid);
         return;
     }
+    if (line->application) { /* RFC 8841 */
+        g_string_append_printf(out,
+                               "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"
+                               "c=IN IP4 0.0.0.0\r\na=mid:%s\r\n",
+                               line->mid);
+        print_transport(out, text);
+        g_string_append(out, "a=sctp-port:5000\r\na=max-message-size:65536\r\n");
+        return;
+    }
     bool audio = line->kind == PEER_AUDIO;
     g_string_append_printf(out, "m=%s 9 UDP/TLS/RTP/SAVPF %u\r\n", audio ? "audio" : "video",
                            line->pt);

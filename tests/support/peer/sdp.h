@@ -43,6 +43,7 @@ void peer_sdp_free(struct peer_sdp *sdp);
 struct peer_sdp_line {
     enum peer_kind kind;
     const char *mid;
+    bool application; /* data channels; the rest does not count */
     bool rejected;
     const char *rejected_line; /* "audio 0 UDP/TLS/RTP/SAVPF 111" when rejected */
     enum peer_direction direction;

@@ -87,6 +87,25 @@ static void emit(struct peer *peer, struct peer_traffic *traffic, gint64 now)
     burst->used += length;
 }
 
+/* A token bucket by the book (RFC 2216), as far as it is full. */
+static void fill_bucket(struct peer_traffic *traffic, gint64 now, guint packets)
+{
+    const struct peer_traffic_config *config = &traffic->config;
+    if (!config->sdr)
+        return;
+    if (!traffic->stats.first_us)
+        traffic->tokens = config->mbs;
+    else
+        traffic->tokens += (double)(now - traffic->stats.last_us) * config->sdr / G_USEC_PER_SEC;
+    if (traffic->tokens > config->mbs) {
+        traffic->stats.full_us +=
+            (gint64)((traffic->tokens - config->mbs) * G_USEC_PER_SEC / config->sdr);
+        traffic->tokens = config->mbs;
+    }
+    for (guint i = 0; i < packets && traffic->tokens >= config->size; i++)
+        traffic->tokens -= config->size;
+}
+
 static void flush(struct peer *peer, struct peer_traffic *traffic)
 {
     struct peer_group *group = peer->group;
@@ -95,6 +114,7 @@ static void flush(struct peer *peer, struct peer_traffic *traffic)
     bool gso = group->config.gso;
     group->config.gso = gso || traffic->config.gso;
     gint64 before = g_get_monotonic_time();
+    fill_bucket(traffic, before, group->burst.n);
     peer_group_flush(peer);
     group->config.gso = gso;
     if (!stats->first_us)
@@ -102,6 +122,9 @@ static void flush(struct peer *peer, struct peer_traffic *traffic)
     else
         stats->longest_gap_us = MAX(stats->longest_gap_us, before - stats->last_us);
     stats->last_us = g_get_monotonic_time();
+    if (!traffic->first_end_us)
+        traffic->first_end_us = stats->last_us;
+    stats->least_us = MAX(before - traffic->first_end_us, 0);
     stats->packets += peer->stats.datagrams_out - sent;
     stats->octets += (peer->stats.datagrams_out - sent) * traffic->config.size;
     stats->failed += peer->stats.send_failed - failed;
