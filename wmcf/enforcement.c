@@ -122,10 +122,13 @@ json_t *enforcement_json(const struct wmcf *wmcf)
 
 void enforcement_collect(const struct wmcf *wmcf)
 {
-    static struct metric *level, *flows, *transports, *interfaces, *discarded;
+    static struct metric *level, *refuses, *flows, *transports, *interfaces, *discarded;
     if (!level) {
         level = metric_register(METRIC_GAUGE, "enforcement_level", NULL,
                                 "1 for the level of enforcement that is in force.", "level");
+        refuses = metric_register(METRIC_GAUGE, "enforcement_refuses", NULL,
+                                  "1 while the required level holds no policies: they are refused.",
+                                  NULL);
         flows = metric_register(METRIC_GAUGE, "enforcement_flows", NULL,
                                 "Media of peer connections under a policy.", NULL);
         transports = metric_register(METRIC_GAUGE, "enforcement_transports", NULL,
@@ -143,6 +146,7 @@ void enforcement_collect(const struct wmcf *wmcf)
     const char *now = qos_level_name(wmcf->qos);
     for (size_t i = 0; i < G_N_ELEMENTS(level_names); i++)
         metric_set(level, strcmp(level_names[i], now) == 0, &level_names[i]);
+    metric_set(refuses, holds_nothing(wmcf->qos), NULL);
     metric_set(flows, s.flows, NULL);
     metric_set(transports, s.transports, NULL);
     metric_set(interfaces, s.interfaces, NULL);

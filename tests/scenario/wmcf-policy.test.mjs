@@ -201,6 +201,7 @@ test('what a required level has no room for is refused; what it holds goes on', 
   assert.equal(after.offerPending, undefined);
   await excess();
   assert.equal(await metric(wmcf, 'wmcf_enforcement_level{level="tc-bpf"}'), 1);
+  assert.equal(await metric(wmcf, 'wmcf_enforcement_refuses'), 0);
   assert.equal(await metric(wmcf, 'wmcf_enforcement_interfaces'), 1);
   assert.match(words(wmcf, 'status'), /4 media of 2 peer connections, filters on 1 interface\n +dropped by the kernel: 0 at closed gates, [1-9]/);
 
@@ -241,6 +242,7 @@ test('a required level that does not work: everything but policies', { timeout: 
   await ok(link, 'modify', { ...idsOf(added), rollback: true, mediaPolicy: [{ mid: '0', flowStatus: 'REMOVED' }] });
   assert.match(words(wmcf, 'status'), /enforcement +none \(tc-bpf: /);
   assert.equal(await metric(wmcf, 'wmcf_enforcement_level{level="none"}'), 1);
+  assert.equal(await metric(wmcf, 'wmcf_enforcement_refuses'), 1);
 });
 
 test('without privileges the relay holds policies, and the log says once why', { timeout: 30000 }, async (t) => {
