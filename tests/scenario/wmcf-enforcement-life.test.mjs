@@ -100,7 +100,7 @@ afterEach(() => {
   for (const device of ['sink0', 'extra0']) spawnSync('ip', ['link', 'del', device]);
 });
 
-test('killed and started again it replaces its filters; stopped it leaves nothing', { timeout: 60000 }, async (t) => {
+test('killed and started again it replaces its filters; stopped it leaves nothing', { timeout: 120000 }, async (t) => {
   clean();
   const wmcf = await start(t, 41000, [REQUIRED]);
   assert.deepEqual(names(), both('wmcf-41000+clsact'));
@@ -119,7 +119,7 @@ test('killed and started again it replaces its filters; stopped it leaves nothin
   clean();
 });
 
-test('what others have on the interface stays and works', { timeout: 60000 }, async (t) => {
+test('what others have on the interface stays and works', { timeout: 120000 }, async (t) => {
   command('ip', 'link', 'add', 'sink0', 'type', 'veth', 'peer', 'name', 'sink1');
   for (const device of ['sink0', 'sink1']) command('ip', 'link', 'set', device, 'addrgenmode', 'none', 'up');
   command('tc', 'qdisc', 'add', 'dev', 'media0', 'clsact');
@@ -145,7 +145,7 @@ test('what others have on the interface stays and works', { timeout: 60000 }, as
   await guest.works();
 });
 
-test('several on one interface do not touch each other', { timeout: 60000 }, async (t) => {
+test('several on one interface do not touch each other', { timeout: 120000 }, async (t) => {
   const [a, b] = [await start(t, 41000, [REQUIRED]), await start(t, 41100, [REQUIRED])];
   assert.deepEqual(names(), both('wmcf-41000+clsact', 'wmcf-41100+clsact'));
   const first = filters('ingress')[0];
@@ -163,7 +163,7 @@ test('several on one interface do not touch each other', { timeout: 60000 }, asy
   clean();
 });
 
-test('what the dead have left is swept away, and said once', { timeout: 60000 }, async (t) => {
+test('what the dead have left is swept away, and said once', { timeout: 120000 }, async (t) => {
   const dead = await start(t, 41200, [REQUIRED]);
   await crash(dead);
   const wmcf = await start(t, 41000, [REQUIRED]);
@@ -179,7 +179,7 @@ test('what the dead have left is swept away, and said once', { timeout: 60000 },
   assert.equal(await relay.stop('SIGTERM'), 0);
 });
 
-test('a media interface that is gone: policies are refused and the old ones stand', { timeout: 60000 }, async (t) => {
+test('a media interface that is gone: policies are refused and the old ones stand', { timeout: 120000 }, async (t) => {
   const make = () => command('ip', 'link', 'add', 'extra0', 'type', 'veth', 'peer', 'name', 'extra1');
   make();
   const wmcf = await start(t, 41000, [REQUIRED, 'qos.interfaces=extra0']);
@@ -214,7 +214,7 @@ test('a media interface that is gone: policies are refused and the old ones stan
   clean();
 });
 
-test('what others take away is put back; what they hinder is told until it is over', { timeout: 60000 }, async (t) => {
+test('what others take away is put back; what they hinder is told until it is over', { timeout: 120000 }, async (t) => {
   const wmcf = await start(t, 41000, [REQUIRED]);
   const reason = async () => (await wmcf.ctl('status')).enforcement.reason;
   command('tc', 'filter', 'del', 'dev', 'media0', 'egress');
@@ -229,7 +229,7 @@ test('what others take away is put back; what they hinder is told until it is ov
   clean();
 });
 
-test('without capabilities the relay holds policies, and one line says so', { timeout: 60000 }, async (t) => {
+test('without capabilities the relay holds policies, and one line says so', { timeout: 120000 }, async (t) => {
   const wmcf = await start(t, 41000, [], WITHOUT_CAPABILITIES);
   const lines = said(wmcf, '');
   assert.equal(lines.length, 1, wmcf.log);
@@ -238,7 +238,7 @@ test('without capabilities the relay holds policies, and one line says so', { ti
   assert.equal(await wmcf.stop('SIGTERM'), 0);
 });
 
-test('two capabilities are enough for the highest level', { timeout: 60000 }, async (t) => {
+test('two capabilities are enough for the highest level', { timeout: 120000 }, async (t) => {
   const two = '-all,+net_admin,+bpf';
   const wmcf = await start(t, 41000, [REQUIRED], ['sh', '-c', `chown -R nobody "$(dirname "$3")"
     exec setpriv --reuid nobody --clear-groups --inh-caps=${two} --ambient-caps=${two} \\
