@@ -227,8 +227,26 @@ static void look(struct worker_leg *leg, struct qos_slot *slot, struct slot_watc
     *watch = (struct slot_watch){.told = discarded, .told_at = now};
 }
 
+/* What a level counts late, after the gate has opened, must not be taken for the cause of a loss
+ * much later. */
+static void settle_gates(struct worker_leg *leg)
+{
+    for (unsigned i = 0; i < leg->n_lines; i++) {
+        struct media_line *line = leg->lines[i];
+        const struct qos_slot *slot = line->media.slot[QOS_UPLINK];
+        uint64_t counted = slot ? __atomic_load_n(&slot->gate_discarded, __ATOMIC_RELAXED) : 0;
+        bool settled = slot && qos_slot_open(slot) && counted == line->gate_counted;
+        line->gate_counted = counted;
+        for (unsigned s = 0; settled && s < leg->n_sources; s++) {
+            if (leg->sources[s]->line == line)
+                leg->sources[s]->gate_seen = counted;
+        }
+    }
+}
+
 void worker_leg_watch_slots(struct worker_leg *leg, int64_t now)
 {
+    settle_gates(leg);
     for (unsigned d = 0; d < 2; d++) {
         for (unsigned i = 0; i < leg->n_lines; i++) {
             struct media_line *line = leg->lines[i];

@@ -325,7 +325,7 @@ bool source_send_nack(struct source *source, int64_t now)
         return false;
     /* What is asked for comes on top of a rate that is too high already: it would be dropped again,
      * or something else in its place. */
-    if (source_was_policed(source)) {
+    if (source_is_policed(source, now)) {
         nack->n = 0;
         return false;
     }

@@ -27,6 +27,7 @@ struct media_line { /* one m-line */
     struct worker_leg *leg;
     struct relay_media media;
     struct slot_watch watch[2]; /* by enum qos_direction */
+    uint64_t gate_counted;      /* discards at the uplink gate, a second ago */
     int8_t codec_of[128];       /* payload type → index of recv_codecs, -1 = none */
     enum key_frame_codec key_frame_of[RELAY_CODECS_MAX];
     struct stream in;

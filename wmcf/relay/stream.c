@@ -5,6 +5,7 @@
 
 #include "wmcf/relay/worker.h"
 
+#define POLICED_US 1200000
 #define TAKE_OVER_US 100000 /* a silent source gives way to a new one */
 
 static uint64_t look(const uint64_t *counter)
@@ -78,6 +79,12 @@ bool stream_activate(struct stream *stream, struct source *source, int64_t now)
     return true;
 }
 
+/* A level that counts elsewhere tells once a second. */
+static bool in_excess(const struct source *source, int64_t now)
+{
+    return source->policed_at && now - source->policed_at < POLICED_US;
+}
+
 /* Why packets are missing in front of this one; whoever dropped them counts in the slot. At a gate:
  * the medium was cut on purpose, which says nothing about the network, so no loss is reported, or
  * the sender's estimate of the bandwidth would collapse just when it is wanted. In excess: a loss
@@ -95,19 +102,22 @@ static void explain_gap(struct source *source, const struct packet *packet)
     withheld |= gated != source->gate_seen;
     if (withheld)
         reception_interrupt(&source->reception);
-    if (source->nack && (withheld || policed != source->policing_seen))
+    if (policed != source->policing_seen)
+        source->policed_at = packet->arrival;
+    if (source->nack && (withheld || in_excess(source, packet->arrival)))
         nack_pass_over(source->nack, packet->index);
     source->gate_seen = gated;
     source->policing_seen = policed;
 }
 
-bool source_was_policed(struct source *source)
+bool source_is_policed(struct source *source, int64_t now)
 {
     const struct qos_slot *slot = source->line->media.slot[QOS_UPLINK];
     uint64_t policed = slot ? look(&slot->policing_discarded) : 0;
-    bool ret = policed != source->policing_asked;
+    if (policed != source->policing_asked)
+        source->policed_at = now;
     source->policing_asked = policed;
-    return ret;
+    return in_excess(source, now);
 }
 
 void stream_account(struct stream *stream, struct source *source, const struct packet *packet,

@@ -25,6 +25,7 @@ struct source {
     bool withheld; /* by the kernel, at a gate that is open again */
     uint64_t gate_seen, policing_seen, policing_asked; /* of the slot: its discards when packets
                                                         * were last missing, or asked for */
+    int64_t policed_at;                                /* when there were new ones */
     bool feedback_queued; /* in the worker's list of sources with holes */
     struct source *next_feedback;
     int64_t last_packet;
@@ -76,8 +77,8 @@ void stream_account(struct stream *stream, struct source *source, const struct p
                     size_t datagram_length, bool *ret_holes);
 /* Begins to look at the discards of its m-line's slot. */
 void source_note_discards(struct source *source);
-/* Whether packets of its medium were in excess since it was asked last. */
-bool source_was_policed(struct source *source);
+/* Whether packets of its medium are in excess at present. */
+bool source_is_policed(struct source *source, int64_t now);
 /* A subscriber cannot go on without a key frame. */
 void stream_want_key_frame(struct stream *stream);
 void stream_add(struct stream *stream, struct subscription *subscription);
