@@ -63,7 +63,7 @@ void worker_leg_send_dtls(struct worker_leg *leg, const uint8_t *data, size_t le
         return;
     if (with_data)
         send_batch_commit_media(batch, &path->remote, length, &leg->send_failed, slot,
-                                worker_leg_dscp(leg, slot, -1));
+                                worker_leg_dscp(leg, slot));
     else /* RFC 8837 marks media and data; handshakes go as they are */
         send_batch_commit(batch, &path->remote, length, &leg->send_failed);
 }

@@ -137,6 +137,7 @@ void worker_leg_nominate(struct worker_leg *leg, unsigned i, unsigned generation
     leg->nominated_generation = generation;
     leg->nominations++;
     leg->connected = true;
+    leg->trusted = false; /* until the new pair has been looked at */
     if (worker_leg_checks(leg) && !leg->paths[i].last_answer) { /* known by its pair alone */
         leg->paths[i].last_answer = now;
         leg->consent_due = now;

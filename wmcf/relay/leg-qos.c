@@ -195,11 +195,11 @@ bool worker_leg_admit(struct worker_leg *leg, struct qos_slot *slot, const char 
     return false;
 }
 
-int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot, int came_with)
+int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot)
 {
     uint32_t mark = slot ? __atomic_load_n(&slot->mark, __ATOMIC_RELAXED) : 0;
     if (mark & QOS_MARK_COPY) /* never the kernel's: it has not seen what came */
-        return came_with >= 0 ? came_with : (int)(mark & QOS_MARK_DSCP);
+        return (int)(mark & QOS_MARK_DSCP);
     if (!(mark & QOS_MARK_SET))
         return -1;
     /* Also where the kernel marks: routing may take an interface without a filter, such as loopback

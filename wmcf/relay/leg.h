@@ -206,8 +206,12 @@ bool worker_leg_trusts_verdict(const struct worker_leg *leg, const struct source
 bool worker_leg_admit(struct worker_leg *leg, struct qos_slot *slot, const char *mid,
                       enum qos_direction direction, size_t octets);
 /* The DSCP to write into what is sent for the slot, with SEND_DSCP_SEEN where the kernel does, too;
- * -1 = none. `came_with`: of the packet, or -1. */
-int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot, int came_with);
+ * -1 = none. Where the slot copies, for packets that came without one from who may choose. */
+int worker_leg_dscp(const struct worker_leg *leg, const struct qos_slot *slot);
+static inline bool worker_leg_copies_dscp(const struct qos_slot *slot)
+{
+    return slot && __atomic_load_n(&slot->mark, __ATOMIC_RELAXED) & QOS_MARK_COPY;
+}
 /* Events of what kernel and relay have dropped; once a second. */
 void worker_leg_watch_slots(struct worker_leg *leg, int64_t now);
 /* --- leg-rtcp.c ------------------------------------------------------------------------------- */

@@ -55,7 +55,8 @@ static bool gate_open(const struct subscription *subscription)
 }
 
 static void emit(struct subscription *subscription, struct ice_path *path,
-                 const struct packet *packet, const struct rtp_fields *fields, uint64_t index)
+                 const struct packet *packet, const struct rtp_fields *fields, uint64_t index,
+                 int dscp)
 {
     struct worker_leg *leg = subscription->line->leg;
     struct send_batch *batch = worker_batch(leg->worker, path->socket);
@@ -65,8 +66,7 @@ static void emit(struct subscription *subscription, struct ice_path *path,
                           index - subscription->index_base);
     size_t length = header + packet->length + leg->out->class->tag_length;
     struct qos_slot *slot = subscription->line->media.slot[QOS_DOWNLINK];
-    send_batch_commit_media(batch, &path->remote, length, &leg->send_failed, slot,
-                            worker_leg_dscp(leg, slot, packet->dscp));
+    send_batch_commit_media(batch, &path->remote, length, &leg->send_failed, slot, dscp);
     subscription->packets_out++;
     subscription->octets_out += length;
     subscription->payload_octets_out += packet->length;
@@ -85,6 +85,8 @@ static void forward(struct subscription *subscription, struct stream *stream)
     size_t overhead = socket_address_overhead(&path->remote) + RTP_HEADER_LENGTH +
                       subscription->extensions.length + leg->out->class->tag_length;
     struct tally tally = {0};
+    int dscp = worker_leg_dscp(leg, line->media.slot[QOS_DOWNLINK]);
+    bool copies = worker_leg_copies_dscp(line->media.slot[QOS_DOWNLINK]);
     for (const struct packet *packet = stream->first; packet; packet = packet->next) {
         int pt = subscription_payload_type(subscription, packet->format);
         if (pt < 0) {
@@ -107,7 +109,8 @@ static void forward(struct subscription *subscription, struct stream *stream)
         struct rtp_fields fields;
         uint64_t index;
         subscription_rewrite(subscription, packet, (uint8_t)pt, &fields, &index);
-        emit(subscription, path, packet, &fields, index);
+        emit(subscription, path, packet, &fields, index,
+             copies && packet->dscp >= 0 ? packet->dscp : dscp);
     }
     settle(subscription, &tally);
 }
@@ -161,6 +164,9 @@ void router_resend(struct subscription *subscription, uint16_t sequence, int64_t
                                 .sequence = sequence,
                                 .timestamp = packet->timestamp + subscription->timestamp_offset,
                                 .ssrc = subscription->ssrc};
-    emit(subscription, path, packet, &fields, index);
+    struct qos_slot *slot = subscription->line->media.slot[QOS_DOWNLINK];
+    emit(subscription, path, packet, &fields, index,
+         worker_leg_copies_dscp(slot) && packet->dscp >= 0 ? packet->dscp
+                                                           : worker_leg_dscp(leg, slot));
     subscription->retransmitted_out++;
 }

@@ -13,6 +13,7 @@ struct media_socket {
     unsigned index;
     int fd;
     bool segmentation; /* UDP_SEGMENT has not failed yet */
+    uint8_t dscp;      /* that it writes at present */
     union socket_address local;
     struct qos *qos; /* told when the port is no longer ours; NULL */
 

@@ -72,6 +72,73 @@ static void test_plain(void)
     send_and_check(false);
 }
 
+/* Three media and what is of none, in turn to two destinations: each packet has the DSCP of its
+ * medium, in each medium the order stays, and what was written before does not stick. */
+static void check_marks(const char *address, bool segmentation)
+{
+    static const int dscps[] = {46, -1, 36, 10 | SEND_DSCP_SEEN};
+    static const int one = 1, off = 0;
+    struct media_socket from, to[2];
+    union socket_address loopback;
+    struct qos_slot slots[4] = {0};
+    bool v6 = strchr(address, ':') != NULL;
+    g_autoptr(GError) error = NULL;
+    socket_address_parse(address, 0, &loopback);
+    g_assert_true(media_socket_open(&from, 0, &loopback, 0, 4 << 20, &error));
+    for (unsigned t = 0; t < 2; t++) {
+        g_assert_true(media_socket_open(&to[t], 1, &loopback, 0, 4 << 20, &error));
+        setsockopt(to[t].fd, IPPROTO_UDP, UDP_GRO, &off, sizeof off);
+        g_assert_cmpint(setsockopt(to[t].fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                                   v6 ? IPV6_RECVTCLASS : IP_RECVTOS, &one, sizeof one),
+                        ==, 0);
+    }
+    from.segmentation = segmentation;
+    struct send_batch *batch = send_batch_new(&from);
+    for (unsigned i = 0; i < PACKETS; i++) {
+        unsigned medium = i / 3 % 4;
+        uint8_t *out = send_batch_reserve(batch);
+        memset(out, 0, 200);
+        memcpy(out, &i, sizeof i);
+        send_batch_commit_media(batch, &to[i / 25 % 2].local, 200, NULL,
+                                medium == 1 ? NULL : &slots[medium], dscps[medium]);
+        if (i % 100 == 99)
+            send_batch_flush(batch);
+    }
+    send_batch_flush(batch);
+    unsigned last[2][4] = {0};
+    for (unsigned i = 0; i < PACKETS; i++) {
+        uint8_t in[2048];
+        unsigned number, t = i >= PACKETS / 2;
+        _Alignas(struct cmsghdr) uint8_t controls[CMSG_SPACE(sizeof(int))];
+        struct iovec vector = {in, sizeof in};
+        struct msghdr header = {.msg_iov = &vector,
+                                .msg_iovlen = 1,
+                                .msg_control = controls,
+                                .msg_controllen = sizeof controls};
+        struct pollfd wait = {.fd = to[t].fd, .events = POLLIN};
+        g_assert_cmpint(poll(&wait, 1, 5000), ==, 1);
+        g_assert_cmpint(recvmsg(to[t].fd, &header, 0), ==, 200);
+        memcpy(&number, in, sizeof number);
+        unsigned medium = number / 3 % 4;
+        g_assert_cmpuint(number + 1, >, last[t][medium]);
+        last[t][medium] = number + 1;
+        int dscp = dscps[medium] < 0 ? 0 : dscps[medium] & 63;
+        g_assert_cmpuint(CMSG_DATA(CMSG_FIRSTHDR(&header))[0], ==, dscp << 2);
+    }
+    for (unsigned medium = 0; medium < 4; medium++)
+        g_assert_cmpuint(slots[medium].marked, ==, medium % 2 ? 0 : medium ? 125 : 126);
+    send_batch_free(batch);
+    media_socket_close(&from);
+    media_socket_close(&to[0]);
+    media_socket_close(&to[1]);
+}
+
+static void test_marks(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        check_marks(i / 2 ? "::1" : "127.0.0.1", i % 2);
+}
+
 /* A destination that the kernel refuses costs only its own packets. */
 static void test_refused_destination(void)
 {
@@ -106,6 +173,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/send/runs", test_runs);
     g_test_add_func("/send/plain", test_plain);
+    g_test_add_func("/send/marks", test_marks);
     g_test_add_func("/send/refused-destination", test_refused_destination);
     return g_test_run();
 }
