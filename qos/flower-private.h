@@ -85,8 +85,6 @@ void flower_read_all(struct level *level);
 void flower_read_side(struct level *level, struct flower_side *side, struct qos_counters *ret);
 void flower_add_side(struct level *level, struct flower_side *side);
 void flower_remove_side(struct level *level, struct flower_side *side);
-/* Deletes what the kernel lets go of by now; true when nothing is left. */
-bool flower_bury(struct level *level);
 
 /* Interfaces (flower-media.c). */
 extern const struct interfaces_ops flower_interfaces_ops;

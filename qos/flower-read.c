@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the kernel has counted: of one flow when it is asked for, one question each; of all once a
  * second, one dump per kind of action that leaves the idle out, so that events and the relay's
- * buckets know of it. Actions are deleted here too, late: filters hold them until the kernel has
- * freed these. */
+ * buckets know of it. */
 #include "qos/flower-private.h"
-
-#include <errno.h>
 
 #define MARGIN_MS 1000
 
@@ -91,14 +88,4 @@ void flower_read_all(struct level *level)
         flower_side_tell(side, now_ns(), &new);
         add_up(level, &new);
     }
-}
-
-bool flower_bury(struct level *level)
-{
-    for (guint i = level->doomed->len; i-- > 0;) {
-        tc_actions_delete(level->tc, &g_array_index(level->doomed, struct tc_action, i), 1);
-        if (tc_errno(level->tc) != EPERM) /* else a filter holds it */
-            g_array_remove_index_fast(level->doomed, i);
-    }
-    return level->doomed->len == 0;
 }

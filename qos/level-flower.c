@@ -37,7 +37,7 @@ static gboolean on_second(gpointer user)
 {
     struct level *level = user;
     flower_read_all(level);
-    flower_bury(level);
+    tc_actions_bury(level->tc, level->doomed);
     flower_visit(level);
     return G_SOURCE_CONTINUE;
 }
@@ -54,7 +54,7 @@ static void stop(struct level *level)
     g_hash_table_iter_init(&iter, level->attached);
     while (g_hash_table_iter_next(&iter, &index, NULL))
         u32_clean(level->tc, GPOINTER_TO_UINT(index), level->name);
-    for (int i = 0; i < END_WAITS && !flower_bury(level); i++)
+    for (int i = 0; i < END_WAITS && !tc_actions_bury(level->tc, level->doomed); i++)
         g_usleep(END_WAIT_US);
     g_hash_table_unref(level->attached);
     g_hash_table_unref(level->refused);
@@ -174,9 +174,24 @@ static void remove_transport(struct level *level, struct qos_transport *transpor
     transport->level_data = NULL;
 }
 
+/* The memory of its slots may be another flow's soon. */
+static void forget_ssrcs(struct level *level, struct flower_wish *wish,
+                         const struct qos_slot *slots)
+{
+    g_mutex_lock(&level->lock);
+    for (guint i = wish->ssrcs_count; i-- > 0;)
+        if (wish->ssrcs[i].slot == &slots[QOS_UPLINK] ||
+            wish->ssrcs[i].slot == &slots[QOS_DOWNLINK])
+            wish->ssrcs[i] = wish->ssrcs[--wish->ssrcs_count];
+    g_mutex_unlock(&level->lock);
+}
+
 static void changed(struct level *level, struct qos_transport *transport, struct qos_flow *flow)
 {
-    flower_arrange(level, transport->level_data);
+    struct flower_transport *data = transport->level_data;
+    if (!g_ptr_array_find(transport->flows, flow, NULL))
+        forget_ssrcs(level, &data->wish, flow->slots);
+    flower_arrange(level, data);
 }
 
 static gboolean on_wishes(gpointer user)

@@ -10,6 +10,8 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#define WAIT_US 2000
+#define WAITS 250
 #define ORDER_MAX 32 /* TCA_ACT_MAX_PRIO */
 
 static bool parse_nested(struct nlattr **ret, int last, const struct nlattr *nest)
@@ -202,19 +204,30 @@ static void on_found(const struct nlmsghdr *message, void *user)
     each_action(message, one_found, user);
 }
 
-guint tc_actions_sweep(struct tc *tc, const struct tc_cookie *cookie)
+static void find_all(struct tc *tc, const struct tc_cookie *cookie, GArray *found)
 {
-    g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct tc_action));
-    guint swept = 0;
     for (int kind = 0; kind < TC_ACTION_KINDS; kind++) {
         struct sweep sweep = {cookie, kind, found};
         rtnetlink_request(tc->netlink, dump_message(kind, 0, false), on_found, &sweep);
     }
-    for (guint i = 0; i < found->len; i++) {
-        tc_actions_delete(tc, &g_array_index(found, struct tc_action, i), 1);
-        swept += tc->status == 0;
+}
+
+void tc_actions_sweep(struct tc *tc, const struct tc_cookie *cookie)
+{
+    g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(struct tc_action));
+    find_all(tc, cookie, found);
+    for (int i = 0; i < WAITS && !tc_actions_bury(tc, found); i++)
+        g_usleep(WAIT_US);
+}
+
+bool tc_actions_bury(struct tc *tc, GArray *actions)
+{
+    for (guint i = actions->len; i-- > 0;) {
+        tc_actions_delete(tc, &g_array_index(actions, struct tc_action, i), 1);
+        if (tc->status != EPERM) /* else a filter holds it */
+            g_array_remove_index_fast(actions, i);
     }
-    return swept;
+    return actions->len == 0;
 }
 
 bool tc_actions_cookie(const struct nlattr *list, struct tc_cookie *ret)

@@ -70,8 +70,11 @@ bool tc_actions_read(struct tc *tc, const struct tc_action *actions, guint count
 bool tc_actions_dump(struct tc *tc, enum tc_action_kind kind, guint within,
                      void (*each)(uint32_t index, const struct tc_action_stats *stats, void *user),
                      void *user);
-/* Deletes what carries the cookie and no filter uses; returns how many. */
-guint tc_actions_sweep(struct tc *tc, const struct tc_cookie *cookie);
+/* Deletes what no filter holds, and takes it out of the array (struct tc_action); true when that is
+ * empty. The kernel lets go of an action a moment after the filter is gone. */
+bool tc_actions_bury(struct tc *tc, GArray *actions);
+/* Deletes what carries the cookie; waits half a second at most for filters to let go. */
+void tc_actions_sweep(struct tc *tc, const struct tc_cookie *cookie);
 
 /* Appends the list of actions to a filter's message, by their index, as attribute `type`. */
 void tc_actions_put(struct nl_msg *message, int type, const struct tc_action *actions, guint count);

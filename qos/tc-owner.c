@@ -79,12 +79,13 @@ const char *tc_filter_text(const struct tc_filter *filter)
     return name ? nla_get_string(name) : NULL;
 }
 
-/* u32 filters have no name; ours have it in the cookie of an action. */
+/* u32 filters have no name; the first of our roots has it in the cookie of its action. */
 static char *owner_of_u32(const struct tc_filter *filter, bool *ret_clsact)
 {
     struct tc_cookie cookie;
     bool marked = false;
-    if (strcmp(filter->kind, "u32") != 0 || !filter->options)
+    if (strcmp(filter->kind, "u32") != 0 || !filter->options ||
+        TC_U32_USERHTID(filter->handle) < U32_ROOTS)
         return NULL;
     struct nlattr *actions =
         nla_find(nla_data(filter->options), nla_len(filter->options), TCA_U32_ACT);

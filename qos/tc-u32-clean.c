@@ -129,7 +129,8 @@ static GArray *ours(const struct u32_survey *survey, const char *owner)
     g_autoptr(GHashTable) priorities = g_hash_table_new(NULL, NULL);
     for (guint i = 0; i < survey->entries->len; i++) {
         const struct u32_entry *entry = &g_array_index(survey->entries, struct u32_entry, i);
-        if (entry->has_cookie && u32_cookie_is_of(&entry->cookie, owner))
+        if (TC_U32_USERHTID(entry->handle) >= U32_ROOTS && entry->has_cookie &&
+            u32_cookie_is_of(&entry->cookie, owner))
             g_hash_table_add(priorities, GUINT_TO_POINTER(entry->priority));
     }
     for (guint i = 0; i < survey->entries->len; i++) {
@@ -154,10 +155,10 @@ static void clean_hook(struct tc *tc, unsigned ifindex, enum tc_hook hook, const
             action;                                                                                \
     }
     EACH(entry->is_link, remove_entry(tc, ifindex, entry, entry->handle))
-    EACH(is_table(entry) && TC_U32_USERHTID(entry->handle) < 0x800,
+    EACH(is_table(entry) && TC_U32_USERHTID(entry->handle) < U32_ROOTS,
          remove_table(tc, ifindex, entry))
     /* The root goes as a whole. */
-    EACH(entry->has_cookie && TC_U32_USERHTID(entry->handle) >= 0x800,
+    EACH(entry->has_cookie && TC_U32_USERHTID(entry->handle) >= U32_ROOTS,
          remove_entry(tc, ifindex, entry, 0))
 #undef EACH
     *clsact |= survey.clsact;
@@ -174,6 +175,9 @@ bool u32_clean_filters(struct tc *tc, unsigned ifindex, const char *owner)
 
 void u32_clean(struct tc *tc, unsigned ifindex, const char *owner)
 {
-    if (u32_clean_filters(tc, ifindex, owner))
+    bool clsact = u32_clean_filters(tc, ifindex, owner);
+    int status = tc->status;
+    if (clsact)
         tc_drop_clsact(tc, ifindex);
+    tc->status = status;
 }

@@ -5,6 +5,9 @@
 
 #include "qos/tc-private.h"
 
+/* The kernel's own tables, the roots of u32, have numbers from here on. */
+#define U32_ROOTS 0x800
+
 /* One u32 filter, table or root of a dump. */
 struct u32_entry {
     enum tc_hook hook;

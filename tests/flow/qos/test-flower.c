@@ -566,6 +566,14 @@ static void test_takeover(void)
     qos_free(other);
     g_assert_cmpuint(count_lines(all, "filter"), ==, one);
     qos_free(qos);
+    /* One of another name that is dead, too. */
+    ground_in_child(killed, wire);
+    g_assert_cmpuint(count_lines(all, "filter"), >, before - 1);
+    qos = make_qos(&second, wire);
+    g_autofree char *swept = qos_sweep(qos);
+    g_assert_cmpstr(swept, ==, "removed the stale filters of wmcf-40000 on near");
+    g_assert_cmpuint(count_lines(all, "filter"), ==, one);
+    qos_free(qos);
     /* The other's are all there, and work. */
     g_autofree char *text = ground_ask("%s", all);
     g_assert_nonnull(strstr(text, "fh 400: ht divisor 1"));
