@@ -320,6 +320,7 @@ static void stats(struct level *level, struct qos_stats *ret)
 
 const struct level_ops level_flower = {
     .name = "tc-flower",
+    .blind_to_runs = true,
     .start = start,
     .stop = stop,
     .add_address = flower_add_address,

@@ -13,6 +13,7 @@
 struct level;
 struct level_ops {
     const char *name;
+    bool blind_to_runs; /* judges what the kernel has joined (UDP_GRO) by the first packet */
     /* Everything that can fail on this machine fails here, with one sentence. NULL and *error. */
     struct level *(*start)(struct qos *qos, GError **error);
     void (*stop)(struct level *level);

@@ -162,6 +162,11 @@ uint32_t qos_judged_mark(const struct qos *qos)
     return qos->level ? qos->config.judged_mark : 0;
 }
 
+bool qos_allows_runs(const struct qos *qos)
+{
+    return !qos->level || !qos->ops->blind_to_runs;
+}
+
 bool qos_trusts(const struct qos *qos, const struct sockaddr *remote)
 {
     return trust_holds(qos->trusted, remote);

@@ -89,6 +89,9 @@ void qos_remove_port(struct qos *qos, uint16_t port);
 char *qos_sweep(struct qos *qos);
 /* The bit of skb->mark of packets that the kernel has judged; 0 = there are none. */
 uint32_t qos_judged_mark(const struct qos *qos);
+/* Whether the kernel may join datagrams for a socket (UDP_GRO): not where the level would judge all
+ * of them by the first. */
+bool qos_allows_runs(const struct qos *qos);
 /* Whether the DSCP of what comes from there may be carried on. Any thread. */
 bool qos_trusts(const struct qos *qos, const struct sockaddr *remote);
 bool qos_has_trusted(const struct qos *qos);

@@ -181,7 +181,7 @@ bool media_socket_open(struct media_socket *socket_, unsigned index,
 
 void media_socket_enforce(struct media_socket *socket_, struct qos *qos)
 {
-    static const int one = 1;
+    static const int one = 1, zero = 0;
     bool v6 = socket_->local.any.sa_family == AF_INET6;
     socket_->qos = qos;
     if (!qos)
@@ -191,6 +191,8 @@ void media_socket_enforce(struct media_socket *socket_, struct qos *qos)
         setsockopt(socket_->fd, SOL_SOCKET, SO_RCVMARK, &one, sizeof one) < 0)
         log_debug(NULL, "the verdicts of \"%s\" cannot be seen: %s", qos_level_name(qos),
                   g_strerror(errno));
+    if (!qos_allows_runs(qos))
+        setsockopt(socket_->fd, IPPROTO_UDP, UDP_GRO, &zero, sizeof zero);
     if (qos_has_trusted(qos))
         setsockopt(socket_->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
                    &one, sizeof one);
