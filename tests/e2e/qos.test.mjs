@@ -62,7 +62,7 @@ const path = (page) =>
         return [iceConnectionState, connectionState];
     });
 
-test('the picture of one side is closed in a running call, sound goes on', async () => {
+test('the picture of one side is closed in a running call, sound goes on', async (t) => {
     const [alice, bob] = await things.pages('alice', 'bob');
     await calling(alice, bob, 'bob');
     await Promise.all([alice, bob].map((page) => pictureMoves(page)));
@@ -89,11 +89,12 @@ test('the picture of one side is closed in a running call, sound goes on', async
     assert.ok(dropped > 20, `${dropped} packets dropped at gates`);
 
     const before = await row(bob, 'inbound-rtp', 'video');
-    await table('');
     const opened = Date.now();
+    await table('');
     const frames = before.framesDecoded ?? 0;
     await until(async () => (await decoded(bob)) > frames, 10_000, () => 'the picture does not come back');
     const took = Date.now() - opened;
+    t.diagnostic(`the picture is back after ${took} ms`);
     assert.ok(took < 2000, `the picture came back after ${took} ms`);
     const { keyFramesDecoded } = await row(bob, 'inbound-rtp', 'video');
     assert.ok(keyFramesDecoded > before.keyFramesDecoded, 'by a key frame');
