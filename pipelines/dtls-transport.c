@@ -10,6 +10,7 @@
 #include "pipelines/dtls-elements.h"
 #include "pipelines/dtls-thread.h"
 #include "pipelines/ice-agent.h"
+#include "pipelines/sctp-elements.h"
 #include "pipelines/sctp-packet.h"
 #include "pipelines/sctp-thread.h"
 
@@ -38,11 +39,17 @@ struct dtls_transport {
     GstWebRTCICETransport *ice;           /* lock; set once, cleared at the end */
     DtlsEnc *enc;                         /* the same */
     DtlsDec *dec;                         /* the same */
+    GstElement *sctp[2];                  /* the same; webrtcbin's SCTP elements */
     GstPad *gate;     /* the same; the pad that webrtcbin blocks before the decoder */
     GQueue data;      /* lock; GstBuffer, deciphered */
     guint beyond;     /* lock; octets of data that came since the window is closed */
     guint8 sack[512]; /* lock; our last SACK by itself */
     gsize sack_length;
+    guint32 tag;                 /* lock; of the peer's SCTP packets, 0 = none yet */
+    struct sctp_streams streams; /* lock; that the peer has used */
+    bool held;                   /* lock; webrtcbin's SCTP is being made */
+    bool refused;                /* lock; it uses too many: nothing more comes in */
+    bool refusal_told;           /* DTLS thread */
 
     /* DTLS thread */
     struct dtls_timer timer;
@@ -89,6 +96,7 @@ void dtls_transport_unref(struct dtls_transport *transport)
     g_queue_clear_full(&transport->out, (GDestroyNotify)g_bytes_unref);
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
     g_queue_clear_full(&transport->data, (GDestroyNotify)gst_buffer_unref);
+    sctp_streams_clear(&transport->streams);
     g_clear_error(&transport->error);
     OPENSSL_cleanse(&transport->keys, sizeof transport->keys);
     pthread_mutex_destroy(&transport->lock);
@@ -125,13 +133,22 @@ static void note_closed(void *user)
     /* The association's state tells it. */
 }
 
+#define DATA_WAITING_MAX                                                                           \
+    256 /* packets: one datagram has few, and more only come while they are held */
+
 static void note_data(void *user, const guint8 *data, gsize length)
 {
     struct dtls_transport *transport = user;
 
     /* What is malformed, or no SCTP that a data channel needs, is not shown to webrtcbin's SCTP. */
-    if (!sctp_packet_check(data, length))
+    if (transport->refused || !sctp_packet_check(data, length))
         return;
+    if (sctp_packet_tag(data) != 0) /* an INIT has none */
+        transport->tag = sctp_packet_tag(data);
+    if (!sctp_streams_admit(&transport->streams, data, length)) {
+        transport->refused = true;
+        return;
+    }
     /* What was under way when the window closed may come; more than that it repeats later. */
     if (atomic_load(&transport->window) > 0) {
         transport->beyond = 0;
@@ -140,7 +157,8 @@ static void note_data(void *user, const guint8 *data, gsize length)
             return;
         transport->beyond += (guint)length;
     }
-    g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
+    if (transport->data.length < DATA_WAITING_MAX)
+        g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
 }
 
 static const struct dtls_ops association_ops = {
@@ -172,12 +190,32 @@ static void tell_state(struct dtls_transport *transport, DtlsEnc *enc, enum dtls
         dtls_enc_set_state(enc, state);
 }
 
+#define SCTP_START_MS 200
+
 struct data_job {
     struct dtls_transport *transport;
     DtlsDec *dec;
-    GQueue packets; /* GstBuffer */
+    GstElement *sctp[2]; /* or NULL */
+    GQueue packets;      /* GstBuffer */
     guint octets;
 };
+
+/* GStreamer's SCTP begins its association while it goes to PAUSED, and notes only afterwards that
+ * it has: an answer that comes before that would be overlooked, and the association never be up.
+ * Some µs as a rule. SCTP thread */
+static void await_sctp(GstElement *sctp)
+{
+    for (guint tries = 0; sctp && tries < SCTP_START_MS; tries++) {
+        bool under_way;
+
+        GST_OBJECT_LOCK(sctp);
+        under_way = GST_STATE(sctp) < GST_STATE_PAUSED && GST_STATE_NEXT(sctp) == GST_STATE_PAUSED;
+        GST_OBJECT_UNLOCK(sctp);
+        if (!under_way)
+            break;
+        g_usleep(1000);
+    }
+}
 
 /* SCTP thread */
 static void do_data(void *data)
@@ -185,10 +223,14 @@ static void do_data(void *data)
     struct data_job *job = data;
     GstBuffer *packet;
 
+    await_sctp(job->sctp[0]);
+    await_sctp(job->sctp[1]);
     while ((packet = g_queue_pop_head(&job->packets)))
         dtls_dec_push_data(job->dec, packet);
     atomic_fetch_sub(&job->transport->data_octets, job->octets);
     g_object_unref(job->dec);
+    gst_clear_object(&job->sctp[0]);
+    gst_clear_object(&job->sctp[1]);
     dtls_transport_unref(job->transport);
     g_free(job);
 }
@@ -213,6 +255,10 @@ static void pass_data(struct dtls_transport *transport, DtlsDec *dec, GQueue *pa
     atomic_fetch_add(&transport->data_octets, job->octets);
     job->transport = dtls_transport_ref(transport);
     job->dec = dec;
+    pthread_mutex_lock(&transport->lock);
+    for (guint i = 0; i < G_N_ELEMENTS(job->sctp); i++)
+        job->sctp[i] = transport->sctp[i] ? gst_object_ref(transport->sctp[i]) : NULL;
+    pthread_mutex_unlock(&transport->lock);
     sctp_thread_post(do_data, job);
 }
 
@@ -227,6 +273,7 @@ static void settle(struct dtls_transport *transport, gint64 now)
     const char *cipher;
     gint64 deadline;
     GBytes *datagram;
+    bool refused;
 
     pthread_mutex_lock(&transport->lock);
     if (!transport->association) {
@@ -235,11 +282,12 @@ static void settle(struct dtls_transport *transport, gint64 now)
     }
     out = transport->out;
     g_queue_init(&transport->out);
-    if (transport->dec && transport->data.length > 0) {
+    if (transport->dec && transport->data.length > 0 && !transport->held) {
         data = transport->data;
         g_queue_init(&transport->data);
         dec = g_object_ref(transport->dec);
     }
+    refused = transport->refused && !transport->refusal_told;
     enc = transport->enc ? g_object_ref(transport->enc) : NULL;
     state = dtls_association_state(transport->association);
     cipher = dtls_association_cipher(transport->association);
@@ -257,6 +305,10 @@ static void settle(struct dtls_transport *transport, gint64 now)
     g_clear_object(&enc);
     if (dec)
         pass_data(transport, dec, &data);
+    if (refused) {
+        transport->refusal_told = true;
+        transport->ops->data_refused(transport->owner);
+    }
 }
 
 static void on_timer(void *data, gint64 now)
@@ -409,6 +461,7 @@ static void do_close(void *data)
     GstPad *gate;
     DtlsEnc *enc;
     DtlsDec *dec;
+    GstElement *sctp[2];
 
     dtls_timer_set(&transport->timer, -1);
     pthread_mutex_lock(&transport->lock);
@@ -417,6 +470,8 @@ static void do_close(void *data)
     ice = g_steal_pointer(&transport->ice);
     gate = g_steal_pointer(&transport->gate);
     dec = g_steal_pointer(&transport->dec);
+    memcpy(sctp, transport->sctp, sizeof sctp);
+    memset(transport->sctp, 0, sizeof sctp);
     enc = g_steal_pointer(&transport->enc);
     pthread_mutex_unlock(&transport->lock);
     g_queue_clear_full(&transport->early, (GDestroyNotify)gst_buffer_unref);
@@ -424,6 +479,8 @@ static void do_close(void *data)
     gst_clear_object(&gate);
     g_clear_object(&enc);
     g_clear_object(&dec);
+    gst_clear_object(&sctp[0]);
+    gst_clear_object(&sctp[1]);
     /* After the last packet of this leg on the SCTP thread. */
     sctp_thread_post(do_end, job);
 }
@@ -492,6 +549,31 @@ void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram)
     atomic_fetch_add(&transport->queued, 1);
     atomic_fetch_add(&transport->queued_octets, (guint)length);
     post(transport, do_receive, (struct job){.datagram = gst_buffer_new_memdup(data, length)});
+}
+
+void dtls_transport_hold_data(struct dtls_transport *transport, bool hold)
+{
+    GQueue data = G_QUEUE_INIT;
+    DtlsDec *dec = NULL;
+
+    pthread_mutex_lock(&transport->lock);
+    transport->held = hold;
+    if (!hold && transport->dec && transport->data.length > 0) {
+        data = transport->data;
+        g_queue_init(&transport->data);
+        dec = g_object_ref(transport->dec);
+    }
+    pthread_mutex_unlock(&transport->lock);
+    if (dec)
+        pass_data(transport, dec, &data);
+}
+
+void dtls_transport_set_streams(struct dtls_transport *transport, guint max)
+{
+    pthread_mutex_lock(&transport->lock);
+    transport->streams.max = max;
+    transport->refused = false;
+    pthread_mutex_unlock(&transport->lock);
 }
 
 void dtls_transport_set_window(struct dtls_transport *transport, guint32 window)
@@ -605,12 +687,25 @@ static void set_dec(struct dtls_transport *transport, DtlsDec *dec)
     gst_clear_object(&gate);
 }
 
+static void set_sctp(struct dtls_transport *transport, GstElement *sctp)
+{
+    pthread_mutex_lock(&transport->lock);
+    for (guint i = 0; !transport->over && i < G_N_ELEMENTS(transport->sctp); i++)
+        if (!transport->sctp[i]) {
+            transport->sctp[i] = gst_object_ref(sctp);
+            break;
+        }
+    pthread_mutex_unlock(&transport->lock);
+}
+
 void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_transport *transport)
 {
     g_autoptr(GstIterator) children =
         GST_IS_BIN(child) ? gst_bin_iterate_elements(GST_BIN(child)) : NULL;
     GValue item = G_VALUE_INIT;
 
+    if (sctp_elements_has(child))
+        set_sctp(transport, child);
     while (children && gst_iterator_next(children, &item) == GST_ITERATOR_OK) {
         void *element = g_value_get_object(&item);
 
@@ -626,12 +721,21 @@ void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_tran
 void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *packet, gsize length)
 {
     guint8 copy[DATA_PACKET_MAX];
-    GQueue out;
+    GQueue out, answer = G_QUEUE_INIT;
 
     if (!atomic_load(&transport->connected) || length > sizeof copy)
         return;
     memcpy(copy, packet, length);
     pthread_mutex_lock(&transport->lock);
+    if (transport->tag && transport->dec &&
+        sctp_packet_answer_heartbeat(copy, length, transport->tag)) {
+        DtlsDec *dec = g_object_ref(transport->dec);
+
+        pthread_mutex_unlock(&transport->lock);
+        g_queue_push_tail(&answer, gst_buffer_new_memdup(copy, length));
+        pass_data(transport, dec, &answer);
+        return;
+    }
     note_sack(transport, copy, length);
     out = encipher(transport, copy, length);
     pthread_mutex_unlock(&transport->lock);

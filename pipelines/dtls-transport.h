@@ -27,6 +27,8 @@ struct dtls_transport_ops {
     void (*connected)(guint64 owner, const struct pl_srtp_keys *keys, const char *cipher);
     void (*failed)(guint64 owner, const GError *error);
     void (*closed)(guint64 owner);
+    /* The peer sends on more streams of SCTP than it may; what else it sends is not let in. */
+    void (*data_refused)(guint64 owner);
 };
 
 struct dtls_transport;
@@ -46,6 +48,11 @@ void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnec
 void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram);
 /* What the peer's SCTP may have under way to us from now on; octets. */
 void dtls_transport_set_window(struct dtls_transport *transport, guint32 window);
+/* While webrtcbin makes its SCTP in a leg that runs, what comes for it waits; what has waited goes
+ * on when it is let go. See await_sctp() for why. */
+void dtls_transport_hold_data(struct dtls_transport *transport, bool hold);
+/* How many streams the peer's SCTP may ever use. Before the first packet. */
+void dtls_transport_set_streams(struct dtls_transport *transport, guint max);
 /* Ends it; then(data) on the DTLS thread when nothing of it can happen any more. Returns the
  * close_notify to be sent, or NULL when it is not connected; transfer full. Releases the caller's
  * reference. */

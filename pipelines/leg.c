@@ -20,6 +20,9 @@
 
 #include <openssl/crypto.h>
 
+/* Numbers of streams are used again, but not at once, and a peer may try more than it gets. */
+#define STREAMS_PER_CHANNEL 4
+
 enum leg_state { LEG_NEW, LEG_CONNECTING, LEG_CONNECTED, LEG_FAILED, LEG_CLOSED };
 
 struct pl_leg {
@@ -177,11 +180,22 @@ static void post_closed(guint64 number)
     post("leg: closed by peer", (struct event){number, handle_closed});
 }
 
+static void handle_data_refused(struct pl_leg *leg, struct event *event)
+{
+    fail_data(leg, "the peer has used more streams of SCTP than it may");
+}
+
+static void post_data_refused(guint64 number)
+{
+    post("leg: data refused", (struct event){number, handle_data_refused});
+}
+
 static const struct dtls_transport_ops transport_ops = {
     .send = post_datagram,
     .connected = post_connected,
     .failed = post_failed,
     .closed = post_closed,
+    .data_refused = post_data_refused,
 };
 
 /* --- negotiation: each step is answered on webrtcbin's thread and goes on here
@@ -224,6 +238,8 @@ static void handle_described(struct pl_leg *leg, struct event *event)
     tell_ice(leg);
     if (leg->data && leg->anchor)
         anchor_data(leg);
+    else if (leg->data)
+        dtls_transport_hold_data(leg->dtls, false);
 }
 
 static void on_local_set(GstPromise *promise, void *data)
@@ -258,6 +274,7 @@ static void anchor_data(struct pl_leg *leg)
     g_autofree char *anchor = sdp_renew_anchor(text, leg->peer_port);
     g_autoptr(GError) error = NULL;
 
+    dtls_transport_hold_data(leg->dtls, true);
     if (!anchor || !leg_pipeline_set_remote(leg->pipeline, anchor,
                                             promise_new(leg->number, on_remote_set), &error))
         fail_data(leg, "the anchor description cannot be renewed");
@@ -280,8 +297,11 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, void *data)
         gst_message_parse_error(message, &reason, NULL);
         bool sctp = sctp_elements_is_source(message);
 
-        problem_set(&error, PROBLEM_INTERNAL_ERROR,
-                    sctp ? "SCTP has ended: %s" : "the pipeline failed: %s", reason->message);
+        if (sctp) /* which says "Could not write to resource" of whatever it is */
+            problem_set(&error, PROBLEM_INTERNAL_ERROR,
+                        "SCTP has ended: the peer aborted it, or has not answered for minutes");
+        else
+            problem_set(&error, PROBLEM_INTERNAL_ERROR, "the pipeline failed: %s", reason->message);
         post("leg: pipeline error",
              (struct event){*(guint64 *)data, sctp ? handle_data_failure : handle_failure,
                             .error = error});
@@ -406,6 +426,7 @@ void pl_leg_set_data(struct pl_leg *leg, guint peer_port, const struct pl_data_l
                                   leg->ops, leg->user);
     leg->peer_port = peer_port;
     dtls_transport_set_window(leg->dtls, limits->window);
+    dtls_transport_set_streams(leg->dtls, STREAMS_PER_CHANNEL * limits->channels);
     if (leg->described)
         anchor_data(leg);
 }

@@ -125,6 +125,7 @@ static const struct dtls_transport_ops warm_up_ops = {
     .connected = ignore_keys,
     .failed = ignore_failure,
     .closed = ignore_close,
+    .data_refused = ignore_close,
 };
 
 /* Our own certificate stands in for the peer's. */

@@ -139,6 +139,30 @@ static void append_octet(GstBuffer *buffer, guint8 octet)
     gst_buffer_append_memory(buffer, gst_memory_new_wrapped(0, data, 1, 0, 1, data, g_free));
 }
 
+/* RFC 8832 5: webrtcbin takes much for granted of an OPEN. */
+static bool good_control(GstBuffer *buffer)
+{
+    enum { ACK = 2, OPEN = 3, OPEN_FIXED = 12 };
+    GstMapInfo map;
+    bool good = false;
+
+    if (!gst_buffer_map(buffer, &map, GST_MAP_READ))
+        return false;
+    if (map.size >= OPEN_FIXED && map.data[0] == OPEN) {
+        gsize label = (gsize)map.data[8] << 8 | map.data[9];
+        gsize protocol = (gsize)map.data[10] << 8 | map.data[11];
+        const char *text = (const char *)map.data + OPEN_FIXED;
+
+        good = map.size == OPEN_FIXED + label + protocol &&
+               g_utf8_validate_len(text, label, NULL) &&
+               g_utf8_validate_len(text + label, protocol, NULL);
+    } else if (map.size == 1) {
+        good = map.data[0] == ACK;
+    }
+    gst_buffer_unmap(buffer, &map);
+    return good;
+}
+
 /* A peer's message, on the stream's thread. */
 static GstPadProbeReturn mark_received(GstPad *pad, GstPadProbeInfo *info, void *unused)
 {
@@ -149,7 +173,7 @@ static GstPadProbeReturn mark_received(GstPad *pad, GstPadProbeInfo *info, void 
     if (!meta)
         return GST_PAD_PROBE_DROP;
     if (meta->ppid == PPID_CONTROL)
-        return GST_PAD_PROBE_OK;
+        return good_control(buffer) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
     info->data = buffer = gst_buffer_make_writable(buffer);
     meta = gst_sctp_buffer_get_receive_meta(buffer);
     switch ((enum ppid)meta->ppid) {
@@ -215,6 +239,11 @@ static bool is_sctp(GstElement *element)
 
     return factory && (strcmp(GST_OBJECT_NAME(factory), "sctpdec") == 0 ||
                        strcmp(GST_OBJECT_NAME(factory), "sctpenc") == 0);
+}
+
+bool sctp_elements_has(GstElement *element)
+{
+    return is_sctp(element);
 }
 
 void sctp_elements_adopt(GstBin *webrtcbin, GstElement *child, struct sctp_elements *elements)

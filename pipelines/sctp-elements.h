@@ -15,6 +15,8 @@ struct sctp_elements *sctp_elements_ref(struct sctp_elements *elements);
 void sctp_elements_unref(struct sctp_elements *elements);
 /* For "element-added" of webrtcbin. Its threads. */
 void sctp_elements_adopt(GstBin *webrtcbin, GstElement *child, struct sctp_elements *elements);
+/* Whether it is one of them. Any thread. */
+bool sctp_elements_has(GstElement *element);
 /* Whether an error message of the bus came from one of them. Any thread. */
 bool sctp_elements_is_source(const GstMessage *message);
 

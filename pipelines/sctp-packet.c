@@ -114,6 +114,36 @@ bool sctp_packet_has_data(const guint8 *packet, gsize length)
     return false;
 }
 
+#define STREAMS_OCTETS (65536 / 8)
+
+bool sctp_streams_admit(struct sctp_streams *streams, const guint8 *packet, gsize length)
+{
+    for (gsize at = HEADER, next; at < length; at = next) {
+        guint stream;
+
+        next = next_chunk(packet, length, at);
+        if (!next)
+            break;
+        if (packet[at] != DATA && packet[at] != I_DATA)
+            continue;
+        stream = get16(packet + at + 8);
+        if (!streams->seen)
+            streams->seen = g_malloc0(STREAMS_OCTETS);
+        if (streams->seen[stream / 8] & 1 << stream % 8)
+            continue;
+        if (streams->count >= streams->max)
+            return false;
+        streams->seen[stream / 8] |= (guint8)(1 << stream % 8);
+        streams->count++;
+    }
+    return true;
+}
+
+void sctp_streams_clear(struct sctp_streams *streams)
+{
+    g_clear_pointer(&streams->seen, g_free);
+}
+
 /* --- checksum --------------------------------------------------------------------------------- */
 
 static guint32 crc_table[256];
@@ -156,6 +186,29 @@ static void set_checksum(guint8 *packet, gsize length)
     guint32 checksum = sctp_packet_checksum(packet, length);
 
     memcpy(packet + 8, &checksum, sizeof checksum);
+}
+
+/* --- heartbeats ------------------------------------------------------------------------------- */
+
+bool sctp_packet_answer_heartbeat(guint8 *packet, gsize length, guint32 tag)
+{
+    guint8 port[2];
+
+    if (length < HEADER + CHUNK_HEADER || packet[HEADER] != HEARTBEAT ||
+        next_chunk(packet, length, HEADER) != length)
+        return false;
+    memcpy(port, packet, 2);
+    memcpy(packet, packet + 2, 2);
+    memcpy(packet + 2, port, 2);
+    put32(packet + 4, tag);
+    packet[HEADER] = HEARTBEAT_ACK;
+    set_checksum(packet, length);
+    return true;
+}
+
+guint32 sctp_packet_tag(const guint8 *packet)
+{
+    return get32(packet + 4);
 }
 
 /* --- window ----------------------------------------------------------------------------------- */

@@ -12,6 +12,16 @@
  * peer sends never reaches the SCTP stack: address changes, authentication, ECN. */
 bool sctp_packet_check(const guint8 *packet, gsize length);
 
+/* The streams that a peer has ever sent on: each costs webrtcbin two threads, and it makes them
+ * before anybody is asked. */
+struct sctp_streams {
+    guint max, count;
+    guint8 *seen; /* a bit for each number, or NULL before the first */
+};
+/* False when the packet would bring more than `max`. */
+bool sctp_streams_admit(struct sctp_streams *streams, const guint8 *packet, gsize length);
+void sctp_streams_clear(struct sctp_streams *streams);
+
 /* Whether the packet has a DATA chunk. */
 bool sctp_packet_has_data(const guint8 *packet, gsize length);
 
@@ -23,6 +33,13 @@ gsize sctp_packet_limit_window(guint8 *packet, gsize length, guint32 window);
  * length in `ret`, 0 when it does not fit. */
 gsize sctp_packet_repeat_sack(const guint8 *packet, gsize length, gsize at, guint32 window,
                               guint8 *ret, gsize ret_size);
+
+/* Heartbeats ask whether the peer is there, which ICE and DTLS know better: while a gate is closed
+ * they would end the association. Turns a packet of ours that is a heartbeat alone into the peer's
+ * answer (RFC 9260 3.3.6); `tag` is the one that the peer's packets have. False for others. */
+bool sctp_packet_answer_heartbeat(guint8 *packet, gsize length, guint32 tag);
+/* The verification tag. */
+guint32 sctp_packet_tag(const guint8 *packet);
 
 /* CRC32c (RFC 9260 appendix A) of the packet as if its checksum were 0, as it stands on the wire.
  */
