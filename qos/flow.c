@@ -137,7 +137,9 @@ enum qos_flow_status qos_flow_get_status(const struct qos_flow *flow)
 static void set_policing(struct qos_flow *flow, const struct qos_policing *policing)
 {
     struct qos_slot *slot = &flow->slots[QOS_UPLINK];
-    if (memcmp(&flow->policing, policing, sizeof *policing) == 0)
+    const struct qos_policing *now = &flow->policing; /* field by field: there is padding */
+    if (now->present == policing->present && now->sdr == policing->sdr &&
+        now->mbs == policing->mbs && now->pdr == policing->pdr && now->dvt == policing->dvt)
         return;
     flow->policing = *policing;
     __atomic_store_n(&slot->sustained, 0, __ATOMIC_RELAXED);
