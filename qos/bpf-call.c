@@ -50,10 +50,10 @@ int bpf_map_new(enum bpf_map_type type, const char *name, uint32_t key, uint32_t
         .value_size = value,
         .max_entries = entries,
     };
+    /* Tables take their memory at once: later there may be none at the moment when a packet's owner
+     * has to be told. */
     if (type == BPF_MAP_TYPE_ARRAY)
         attr.map_flags = BPF_F_MMAPABLE;
-    else if (type == BPF_MAP_TYPE_HASH)
-        attr.map_flags = BPF_F_NO_PREALLOC; /* it costs memory for what is in it alone */
     g_strlcpy(attr.map_name, name, sizeof attr.map_name);
     int fd = call(BPF_MAP_CREATE, &attr);
     if (fd < 0)

@@ -12,9 +12,9 @@
     MAP(ports, ARRAY, uint32_t, uint64_t)                      /* by port: how often it is ours */ \
     MAP(addresses, HASH, struct enforce_address, uint32_t)     /* index into `transports` */       \
     MAP(transports, ARRAY, uint32_t, struct enforce_transport) /* by index */                      \
-    MAP(sources, HASH, struct enforce_source, uint32_t)        /* index into `slots` */            \
+    MAP(sources, HASH, uint64_t, uint32_t)                     /* index into `slots` */            \
     MAP(slots, ARRAY, uint32_t, struct qos_slot)               /* a flow's two are neighbours */   \
-    MAP(fragments, LRU_HASH, struct enforce_fragment, uint32_t) /* mark, or ENFORCE_DROP */        \
+    MAP(fragments, LRU_HASH, struct enforce_fragment, uint64_t) /* mark, or ENFORCE_DROP */        \
     MAP(totals, ARRAY, uint32_t, struct enforce_totals)         /* of index 0 */
 
 /* What the loader writes into the instructions. */
@@ -36,15 +36,22 @@ enum enforce_symbol {
 /* A 5-tuple as on the wire, IPv4 mapped into IPv6 (RFC 4291 2.5.5.2). Remote address and port 0:
  * all that comes to the local ones. */
 struct enforce_address {
-    uint32_t local[4], remote[4];
-    uint16_t local_port, remote_port;
+    uint64_t local[2], remote[2];
+    uint64_t ports; /* remote << 16 | local, each as on the wire */
 };
+
+/* A key of `sources`: the SSRC as on the wire. */
+static inline uint64_t enforce_source(uint32_t transport, enum qos_direction direction,
+                                      uint32_t ssrc)
+{
+    return (uint64_t)ssrc << 32 | transport << 1 | direction;
+}
 
 /* A datagram of ours that was too large and leaves in fragments, of which only the first has ports
  * and SSRC. What was found for it holds for the rest. */
 struct enforce_fragment {
-    uint32_t source[4], destination[4];
-    uint32_t id; /* as on the wire */
+    uint64_t source[2], destination[2];
+    uint64_t id; /* as on the wire */
 };
 #define ENFORCE_DROP 0x80000000u
 #define ENFORCE_FRAGMENTS 4096 /* datagrams of which some are still to come */
@@ -56,11 +63,6 @@ struct enforce_transport {
     uint32_t data[2]; /* the slot of the data channels */
     uint64_t unattributed;
     uint64_t unused[4];
-};
-
-struct enforce_source {
-    uint32_t transport; /* index << 1 | direction */
-    uint32_t ssrc;      /* as on the wire */
 };
 
 struct enforce_totals {

@@ -63,127 +63,150 @@ struct start {
     uint32_t timestamp, ssrc;
 };
 struct ipv4 {
-    uint8_t version_length, tos;
-    uint16_t length, id, fragment;
+    uint16_t version_length_tos, length, id, fragment;
     uint8_t ttl, protocol;
     uint16_t checksum;
     uint32_t source, destination;
 };
 struct ipv6 {
-    uint32_t version_class_label;
-    uint16_t length;
+    uint16_t version_class_label, label, length;
     uint8_t next, hops;
-    uint32_t source[4], destination[4];
+    uint64_t source[2], destination[2];
+};
+struct fragment { /* RFC 8200 4.5 */
+    uint8_t next, reserved;
+    uint16_t offset;
+    uint32_t id;
 };
 
-struct fragment {
-    uint8_t next, reserved;
-    uint16_t offset; /* RFC 8200 4.5 */
-    uint32_t id;
+/* The verifier follows, without CAP_PERFMON, also branches that are never taken, to where nothing
+ * was written yet; and before Linux 6.10 it does not let a known number on the stack be overwritten
+ * in part. So what is read stays where the helper has put it, all else on the stack is 8 octets
+ * wide, and it is cleared at first. */
+struct packet {
+    union {
+        struct {
+            uint8_t unused[20];
+            struct ipv4 ipv4;
+        };
+        struct ipv6 ipv6;
+    };
+    union {
+        struct udp udp;
+        struct fragment part; /* until UDP is read */
+    };
+    struct start start;
+    uint32_t unused_too;
+    struct enforce_address address;
+    struct enforce_fragment fragment; /* of FIRST and LATER */
+};
+
+/* Volatile, or the compiler leaves it out. */
+static inline void clear(struct packet *packet)
+{
+    volatile uint64_t *words = (volatile uint64_t *)packet;
+#pragma unroll
+    for (uint32_t i = 0; i < sizeof *packet / sizeof *words; i++)
+        words[i] = 0;
+}
+
+/* What is known of it without looking again. */
+struct facts {
+    uint64_t at;       /* of the content, in the frame */
+    uint64_t headers;  /* octets of IP and UDP */
+    uint64_t length;   /* of the IP datagram; of a run as if it were one */
+    uint64_t size;     /* of the content of each segment but the last */
+    uint64_t segments; /* 1 = no run */
+    uint64_t more;     /* fragments come */
 };
 
 enum part { NOTHING, WHOLE, FIRST, LATER }; /* NOTHING of ours, or for the relay to judge */
 
-struct packet {
-    struct enforce_address address;
-    struct enforce_fragment fragment; /* of FIRST and LATER */
-    bool more;                        /* fragments come */
-    uint8_t begin[2];                 /* the first octets of IP */
-    struct start start;
-    uint32_t at;       /* of the content, in the frame */
-    uint32_t headers;  /* octets of IP and UDP */
-    uint32_t length;   /* of the IP datagram; of a run as if it were one */
-    uint32_t size;     /* of the content of each segment but the last */
-    uint32_t segments; /* 1 = no run */
-};
+/* The key of an array. */
+static inline uint64_t index_key(uint32_t index)
+{
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? index : (uint64_t)index << 32;
+}
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static inline bool is_ours(const struct udp *udp, enum qos_direction direction)
+static inline bool is_ours(struct packet *packet, enum qos_direction direction)
 {
-    uint32_t port = WIRE16(direction == QOS_UPLINK ? udp->destination : udp->source);
+    uint64_t source = packet->udp.source, destination = packet->udp.destination;
+    uint64_t local = direction == QOS_UPLINK ? destination : source;
+    uint64_t port = index_key(WIRE16(local));
+    packet->address.ports = (direction == QOS_UPLINK ? source : destination) << 16 | local;
     const uint64_t *count = map_lookup(enforce_ports, &port);
     return count && *(const volatile uint64_t *)count;
 }
 
-static inline void set_ports(struct packet *packet, const struct udp *udp,
-                             enum qos_direction direction)
+/* RFC 4291 2.5.5.2 */
+static inline void set_ipv4(uint64_t to[2], uint64_t address)
 {
-    packet->address.local_port = direction == QOS_UPLINK ? udp->destination : udp->source;
-    packet->address.remote_port = direction == QOS_UPLINK ? udp->source : udp->destination;
+    to[0] = 0;
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        to[1] = address << 32 | 0xffff0000u;
+    else
+        to[1] = 0xffff00000000u | address;
 }
 
-static inline void set_ipv4(uint32_t to[4], uint32_t address)
-{
-    to[0] = to[1] = 0;
-    to[2] = WIRE32(0xffff);
-    to[3] = address;
-}
-
-static inline void set_ipv6(uint32_t to[4], const uint32_t address[4])
+static inline void set_ipv6(uint64_t to[2], const uint64_t address[2])
 {
     to[0] = address[0];
     to[1] = address[1];
-    to[2] = address[2];
-    to[3] = address[3];
 }
 
-static inline enum part read_ipv4(struct __sk_buff *skb, struct packet *packet,
+static inline enum part read_ipv4(struct __sk_buff *skb, struct packet *packet, struct facts *facts,
                                   enum qos_direction direction)
 {
-    struct {
-        struct ipv4 ip;
-        struct udp udp;
-        struct start start;
-    } h;
+    const struct ipv4 *ip = &packet->ipv4;
+    const uint32_t all = sizeof *ip + sizeof(struct udp) + sizeof(struct start);
     enum part part = WHOLE;
-    bool is_short = load(skb, LINK_HEADER, &h, sizeof h) < 0;
-    if (is_short && (direction == QOS_UPLINK || load(skb, LINK_HEADER, &h.ip, sizeof h.ip) < 0))
+    bool is_short = load(skb, LINK_HEADER, &packet->ipv4, all) < 0;
+    if (is_short &&
+        (direction == QOS_UPLINK || load(skb, LINK_HEADER, &packet->ipv4, sizeof *ip) < 0))
         return NOTHING;
-    if (h.ip.version_length >> 4 != 4 || h.ip.protocol != UDP)
+    uint64_t version_length = WIRE16(ip->version_length_tos) >> 8;
+    if (version_length >> 4 != 4 || ip->protocol != UDP)
         return NOTHING;
-    packet->begin[0] = h.ip.version_length;
-    packet->begin[1] = h.ip.tos;
-    if (h.ip.fragment & WIRE16(0x3fff)) {
+    if (ip->fragment & WIRE16(0x3fff)) {
         /* The relay sees the datagram that it was part of. */
         if (direction == QOS_UPLINK)
             return NOTHING;
-        part = h.ip.fragment & WIRE16(0x1fff) ? LATER : FIRST;
-        packet->more = h.ip.fragment & WIRE16(0x2000);
-        packet->fragment.id = h.ip.id;
-        set_ipv4(packet->fragment.source, h.ip.source);
-        set_ipv4(packet->fragment.destination, h.ip.destination);
+        part = ip->fragment & WIRE16(0x1fff) ? LATER : FIRST;
+        facts->more = (ip->fragment & WIRE16(0x2000)) != 0;
+        packet->fragment.id = ip->id;
+        set_ipv4(packet->fragment.source, ip->source);
+        set_ipv4(packet->fragment.destination, ip->destination);
         if (part == LATER)
             return LATER;
     }
-    uint32_t length = (h.ip.version_length & 15) * 4;
-    if (is_short || length < sizeof h.ip)
+    uint64_t length = (version_length & 15) * 4;
+    if (is_short || length < sizeof *ip)
         return NOTHING;
-    if (length != sizeof h.ip &&
-        load(skb, LINK_HEADER + length, &h.udp, sizeof h.udp + sizeof h.start) < 0)
+    if (length != sizeof *ip && load(skb, LINK_HEADER + length, &packet->udp, all - sizeof *ip) < 0)
         return NOTHING;
-    if (!is_ours(&h.udp, direction))
+    if (!is_ours(packet, direction))
         return NOTHING;
-    packet->length = WIRE16(h.ip.length);
-    packet->headers = length + sizeof h.udp;
-    packet->start = h.start;
-    set_ipv4(packet->address.local, direction == QOS_UPLINK ? h.ip.destination : h.ip.source);
-    set_ipv4(packet->address.remote, direction == QOS_UPLINK ? h.ip.source : h.ip.destination);
-    set_ports(packet, &h.udp, direction);
+    facts->length = WIRE16(ip->length);
+    facts->headers = length + sizeof(struct udp);
+    set_ipv4(packet->address.local, direction == QOS_UPLINK ? ip->destination : ip->source);
+    set_ipv4(packet->address.remote, direction == QOS_UPLINK ? ip->source : ip->destination);
     return part;
 }
 
 /* The octets of the headers before UDP; 0 when there is none, or a fragment (RFC 8200 4). */
-static inline uint32_t walk_extensions(struct __sk_buff *skb, uint8_t next)
+static inline uint64_t walk_extensions(struct __sk_buff *skb, uint64_t next)
 {
-    uint32_t length = sizeof(struct ipv6);
+    uint64_t length = sizeof(struct ipv6);
+#pragma unroll
     for (int i = 0; i <= EXTENSIONS; i++) {
-        uint8_t extension[2];
+        uint8_t extension[8];
         if (next == UDP)
             return length;
         if (next != HOP_BY_HOP && next != ROUTING && next != DESTINATION && next != AUTHENTICATION)
             return 0;
-        if (load(skb, LINK_HEADER + length, extension, sizeof extension) < 0)
+        if (load(skb, LINK_HEADER + length, extension, 2) < 0)
             return 0;
         /* RFC 4302 2.2 counts in words. */
         length += next == AUTHENTICATION ? (extension[1] + 2) * 4 : (extension[1] + 1) * 8;
@@ -192,80 +215,66 @@ static inline uint32_t walk_extensions(struct __sk_buff *skb, uint8_t next)
     return 0;
 }
 
-/* A fragment as our own kernel makes it. */
-static inline enum part read_fragment(struct __sk_buff *skb, struct packet *packet,
-                                      const struct ipv6 *ip)
-{
-    struct fragment fragment;
-    if (load(skb, LINK_HEADER + sizeof *ip, &fragment, sizeof fragment) < 0 || fragment.next != UDP)
-        return NOTHING;
-    packet->more = fragment.offset & WIRE16(1);
-    packet->fragment.id = fragment.id;
-    set_ipv6(packet->fragment.source, ip->source);
-    set_ipv6(packet->fragment.destination, ip->destination);
-    return fragment.offset & WIRE16(0xfff8) ? LATER : FIRST;
-}
-
-static inline enum part read_ipv6(struct __sk_buff *skb, struct packet *packet,
+static inline enum part read_ipv6(struct __sk_buff *skb, struct packet *packet, struct facts *facts,
                                   enum qos_direction direction)
 {
-    struct {
-        struct ipv6 ip;
-        struct udp udp;
-        struct start start;
-    } h;
+    const struct ipv6 *ip = &packet->ipv6;
+    const uint32_t rest = sizeof(struct udp) + sizeof(struct start);
     enum part part = WHOLE;
-    bool is_short = load(skb, LINK_HEADER, &h, sizeof h) < 0;
-    if (is_short && (direction == QOS_UPLINK || load(skb, LINK_HEADER, &h.ip, sizeof h.ip) < 0))
+    bool is_short = load(skb, LINK_HEADER, &packet->ipv6, sizeof *ip + rest) < 0;
+    if (is_short && (direction == QOS_UPLINK || load(skb, LINK_HEADER, &packet->ipv6,
+                                                     sizeof *ip + sizeof(struct fragment)) < 0))
         return NOTHING;
-    if ((h.ip.version_class_label & WIRE32(0xf0000000u)) != WIRE32(0x60000000u))
+    if (WIRE16(ip->version_class_label) >> 12 != 6)
         return NOTHING;
-    __builtin_memcpy(packet->begin, &h.ip, sizeof packet->begin);
-    uint32_t length = sizeof h.ip;
-    if (h.ip.next != UDP) {
-        if (h.ip.next == FRAGMENT && direction == QOS_DOWNLINK) {
-            part = read_fragment(skb, packet, &h.ip);
-            if (part != FIRST)
-                return part;
-            length += sizeof(struct fragment);
-        } else {
-            length = walk_extensions(skb, h.ip.next);
-        }
-        if (!length || load(skb, LINK_HEADER + length, &h.udp, sizeof h.udp + sizeof h.start) < 0)
+    uint64_t length = sizeof *ip;
+    if (ip->next == FRAGMENT && direction == QOS_DOWNLINK) {
+        /* As our own kernel makes them. */
+        if (packet->part.next != UDP)
             return NOTHING;
-    } else if (is_short) {
-        return NOTHING;
+        part = packet->part.offset & WIRE16(0xfff8) ? LATER : FIRST;
+        facts->more = packet->part.offset & WIRE16(1);
+        packet->fragment.id = packet->part.id;
+        set_ipv6(packet->fragment.source, ip->source);
+        set_ipv6(packet->fragment.destination, ip->destination);
+        if (part == LATER)
+            return LATER;
+        length += sizeof(struct fragment);
+    } else if (ip->next != UDP) {
+        length = walk_extensions(skb, ip->next);
     }
-    if (!is_ours(&h.udp, direction))
+    if (is_short || !length)
         return NOTHING;
-    packet->length = sizeof h.ip + WIRE16(h.ip.length);
-    packet->headers = length + sizeof h.udp;
-    packet->start = h.start;
-    set_ipv6(packet->address.local, direction == QOS_UPLINK ? h.ip.destination : h.ip.source);
-    set_ipv6(packet->address.remote, direction == QOS_UPLINK ? h.ip.source : h.ip.destination);
-    set_ports(packet, &h.udp, direction);
+    if (length != sizeof *ip && load(skb, LINK_HEADER + length, &packet->udp, rest) < 0)
+        return NOTHING;
+    if (!is_ours(packet, direction))
+        return NOTHING;
+    facts->length = sizeof *ip + WIRE16(ip->length);
+    facts->headers = length + sizeof(struct udp);
+    set_ipv6(packet->address.local, direction == QOS_UPLINK ? ip->destination : ip->source);
+    set_ipv6(packet->address.remote, direction == QOS_UPLINK ? ip->source : ip->destination);
     return part;
 }
 
-static inline enum part read(struct __sk_buff *skb, struct packet *packet,
+static inline enum part read(struct __sk_buff *skb, struct packet *packet, struct facts *facts,
                              enum qos_direction direction)
 {
     uint32_t protocol = skb->protocol;
     enum part part = NOTHING;
     if (protocol == WIRE16(IPV4))
-        part = read_ipv4(skb, packet, direction);
+        part = read_ipv4(skb, packet, facts, direction);
     else if (protocol == WIRE16(IPV6))
-        part = read_ipv6(skb, packet, direction);
+        part = read_ipv6(skb, packet, facts, direction);
     if (part == NOTHING || part == LATER)
         return part;
-    if (packet->length < packet->headers + sizeof packet->start)
+    if (facts->length < facts->headers + sizeof packet->start)
         return NOTHING;
-    packet->at = LINK_HEADER + packet->headers;
-    uint32_t content = packet->length - packet->headers;
-    packet->size = skb->gso_size;
-    packet->segments = 1;
-    if (packet->size && packet->size < content)
-        packet->segments = (content + packet->size - 1) / packet->size;
+    facts->at = LINK_HEADER + facts->headers;
+    uint64_t content = facts->length - facts->headers;
+    facts->size = skb->gso_size;
+    facts->segments = 1;
+    if (facts->size && facts->size < content)
+        facts->segments = (content + facts->size - 1) / facts->size;
     return part;
 }
 
@@ -288,31 +297,33 @@ static inline const uint32_t *find_index(struct packet *packet)
     if (index)
         return index;
     packet->address.remote[0] = packet->address.remote[1] = 0;
-    packet->address.remote[2] = packet->address.remote[3] = 0;
-    packet->address.remote_port = 0;
+    packet->address.ports &= 0xffff;
     return map_lookup(enforce_addresses, &packet->address);
 }
 
-static inline struct qos_slot *find_slot_of(uint32_t index, uint32_t ssrc,
-                                            enum qos_direction direction)
-{
-    struct enforce_source source = {index << 1 | direction, ssrc};
-    const uint32_t *slot = map_lookup(enforce_sources, &source);
-    return slot ? map_lookup(enforce_slots, slot) : 0;
-}
+/* Pointers are looked up in one place and tested at once: where NULL is joined with a pointer, the
+ * verifier without CAP_PERFMON follows it past its test. There is no slot of this index. */
+#define NO_SLOT 0xffffffffu
 
-/* `number`: index + 1, 0 = none. */
-static inline struct qos_slot *find_slot(uint32_t number)
+static inline uint32_t find_slot(const struct enforce_transport *transport, uint32_t index,
+                                 const struct packet *packet, enum kind kind,
+                                 enum qos_direction direction)
 {
-    uint32_t index = number - 1;
-    return number ? map_lookup(enforce_slots, &index) : 0;
+    uint32_t only = *(const volatile uint32_t *)&transport->only[direction];
+    if (kind == DATA) /* 0 - 1 is NO_SLOT */
+        return *(const volatile uint32_t *)&transport->data[direction] - 1;
+    if (only)
+        return only - 1;
+    uint64_t source = enforce_source(index, direction, packet->start.ssrc);
+    const uint32_t *slot = map_lookup(enforce_sources, &source);
+    return slot ? *slot : NO_SLOT;
 }
 
 /* --- judging ---------------------------------------------------------------------------------- */
 
 static inline struct enforce_totals *totals(void)
 {
-    uint32_t zero = 0;
+    uint64_t zero = 0;
     return map_lookup(enforce_totals, &zero);
 }
 
@@ -329,7 +340,7 @@ static inline int drop_gated(struct qos_slot *slot, uint32_t packets)
 {
     struct enforce_totals *all = totals();
     qos_count(&slot->gate_discarded, packets);
-    if (*(volatile uint32_t *)&slot->gated == QOS_GATED_NOT)
+    if (*(volatile uint64_t *)&slot->gated == QOS_GATED_NOT)
         __sync_val_compare_and_swap(&slot->gated, QOS_GATED_NOT, QOS_GATED_NEW);
     if (all)
         qos_count(&all->gate_discarded, packets);
@@ -355,30 +366,30 @@ static inline int judge_rtcp(struct enforce_transport *transport, uint32_t packe
 }
 
 /* 1 for the second octet of RTCP, computed without a branch. */
-static inline uint32_t is_rtcp(uint8_t second)
+static inline uint64_t is_rtcp(uint64_t second)
 {
-    return (((second - 192u) >> 5) - 1) >> 31;
+    return (((second - 192) >> 5) - 1) >> 63;
 }
 
 /* Whether all segments of a run belong where the first one does: GRO joins what has the same
  * addresses and size, whatever is in it. The verifier walks every path, so the loop has only one.
  */
-static inline bool is_one_kind(struct __sk_buff *skb, const struct packet *packet, enum kind kind,
-                               bool by_ssrc)
+static inline bool is_one_kind(struct __sk_buff *skb, const struct packet *packet,
+                               const struct facts *facts, enum kind kind, bool by_ssrc)
 {
     const struct start *first = &packet->start;
-    uint32_t octet_mask = kind == DATA ? 0xff : 0xc0, ssrc_mask = by_ssrc ? 0xffffffffu : 0;
-    uint32_t rtcp = is_rtcp(first->octet[1]);
-    uint32_t at = packet->at, end = at + packet->length - packet->headers, other = 0;
-    if (packet->segments > ENFORCE_SEGMENTS)
+    uint64_t octet_mask = kind == DATA ? 0xff : 0xc0, ssrc_mask = by_ssrc ? 0xffffffffu : 0;
+    uint64_t rtcp = is_rtcp(first->octet[1]);
+    uint64_t at = facts->at, end = at + facts->length - facts->headers, other = 0;
+    if (facts->segments > ENFORCE_SEGMENTS)
         return false;
 #pragma unroll
     for (uint32_t i = 1; i < ENFORCE_SEGMENTS; i++) {
         struct start start;
-        at += packet->size;
+        at += facts->size;
         if (at >= end)
             break;
-        other |= (uint32_t)load(skb, at, &start, sizeof start);
+        other |= (uint64_t)load(skb, at, &start, sizeof start);
         other |= (start.octet[0] ^ first->octet[0]) & octet_mask;
         other |= is_rtcp(start.octet[1]) ^ rtcp;
         other |= (start.ssrc ^ first->ssrc) & ssrc_mask;
@@ -386,23 +397,23 @@ static inline bool is_one_kind(struct __sk_buff *skb, const struct packet *packe
     return !other;
 }
 
-static inline int judge(struct __sk_buff *skb, const struct packet *packet, struct qos_slot *slot)
+static inline int judge(struct __sk_buff *skb, const struct facts *facts, struct qos_slot *slot)
 {
     /* Each segment would have travelled with headers of its own. */
-    uint32_t octets = packet->length + (packet->segments - 1) * packet->headers;
+    uint64_t octets = facts->length + (facts->segments - 1) * facts->headers;
     if (!*(volatile uint32_t *)&slot->open)
-        return drop_gated(slot, packet->segments);
+        return drop_gated(slot, facts->segments);
     if (*(volatile uint64_t *)&slot->sustained) {
         uint64_t now = get_ns();
-        uint32_t last = octets - (packet->segments - 1) * (packet->headers + packet->size);
+        uint64_t last = octets - (facts->segments - 1) * (facts->headers + facts->size);
         if (!token_bucket_admit_run(slot, octets, last, now)) {
             /* The relay tells which segments of the run have room. */
-            if (packet->segments > 1 && token_bucket_fits(slot, last, now))
+            if (facts->segments > 1 && token_bucket_fits(slot, last, now))
                 return TC_ACT_UNSPEC;
-            return drop_policed(slot, packet->segments);
+            return drop_policed(slot, facts->segments);
         }
     }
-    qos_count(&slot->packets, packet->segments);
+    qos_count(&slot->packets, facts->segments);
     qos_count(&slot->octets, octets);
     skb->mark |= JUDGED_MARK;
     return TC_ACT_UNSPEC;
@@ -411,8 +422,12 @@ static inline int judge(struct __sk_buff *skb, const struct packet *packet, stru
 PROGRAM(ingress)
 {
     struct packet packet;
+    struct facts facts = {0};
     /* A frame that goes through two interfaces, the second on top of the first, is judged once. */
-    if (skb->mark & JUDGED_MARK || read(skb, &packet, QOS_UPLINK) == NOTHING)
+    if (skb->mark & JUDGED_MARK)
+        return TC_ACT_UNSPEC;
+    clear(&packet);
+    if (read(skb, &packet, &facts, QOS_UPLINK) == NOTHING)
         return TC_ACT_UNSPEC;
     enum kind kind = tell(&packet.start);
     if (kind == OTHER)
@@ -421,112 +436,106 @@ PROGRAM(ingress)
     if (!found)
         return TC_ACT_UNSPEC;
     uint32_t index = *found;
-    struct enforce_transport *transport = map_lookup(enforce_transports, &index);
+    uint64_t key = index_key(index);
+    struct enforce_transport *transport = map_lookup(enforce_transports, &key);
     if (!transport)
         return TC_ACT_UNSPEC;
-    uint32_t only = *(volatile uint32_t *)&transport->only[QOS_UPLINK];
     /* What is in a run of several media, the relay tells. */
-    if (packet.segments > 1 && !is_one_kind(skb, &packet, kind, kind == RTP && !only))
+    if (facts.segments > 1 &&
+        !is_one_kind(skb, &packet, &facts, kind,
+                     kind == RTP && !*(volatile uint32_t *)&transport->only[QOS_UPLINK]))
         return TC_ACT_UNSPEC;
     if (kind == RTCP)
-        return judge_rtcp(transport, packet.segments);
-    struct qos_slot *slot;
-    if (kind == DATA)
-        slot = find_slot(*(volatile uint32_t *)&transport->data[QOS_UPLINK]);
-    else
-        slot = only ? find_slot(only) : find_slot_of(index, packet.start.ssrc, QOS_UPLINK);
+        return judge_rtcp(transport, facts.segments);
+    key = index_key(find_slot(transport, index, &packet, kind, QOS_UPLINK));
+    struct qos_slot *slot = map_lookup(enforce_slots, &key);
     if (slot)
-        return judge(skb, &packet, slot);
+        return judge(skb, &facts, slot);
     if (kind == DATA || *(volatile uint32_t *)&transport->open[QOS_UPLINK])
         return TC_ACT_UNSPEC;
-    return drop_unknown(transport, packet.segments);
-}
-
-/* --- marking ---------------------------------------------------------------------------------- */
-
-/* The two ECN bits stay as they are (RFC 3168 5). */
-static inline void mark_ipv4(struct __sk_buff *skb, const uint8_t old[2], uint8_t dscp)
-{
-    uint8_t new[2] = {old[0], dscp << 2 | (old[1] & 3)};
-    uint16_t from, to;
-    if (new[1] == old[1])
-        return;
-    __builtin_memcpy(&from, old, sizeof from);
-    __builtin_memcpy(&to, new, sizeof to);
-    if (replace_checksum(skb, LINK_HEADER + __builtin_offsetof(struct ipv4, checksum), from, to,
-                         sizeof from) == 0)
-        store(skb, LINK_HEADER, new, sizeof new, 0);
-}
-
-static inline void mark_ipv6(struct __sk_buff *skb, const uint8_t old[2], uint8_t dscp)
-{
-    uint8_t new[2] = {6 << 4 | dscp >> 2, (old[1] & 0x3f) | (uint8_t)(dscp << 6)};
-    if (new[0] != old[0] || new[1] != old[1])
-        store(skb, LINK_HEADER, new, sizeof new, 0);
+    return drop_unknown(transport, facts.segments);
 }
 
 /* --- what goes out ---------------------------------------------------------------------------- */
 
 /* What is to be done with it: a mark, ENFORCE_DROP or 0; counted. */
-static inline uint32_t decide(struct packet *packet)
+static inline uint32_t decide(struct packet *packet, uint64_t segments)
 {
     enum kind kind = tell(&packet->start);
-    const uint32_t *found = kind == OTHER ? 0 : find_index(packet);
+    if (kind == OTHER)
+        return 0;
+    const uint32_t *found = find_index(packet);
     if (!found)
         return 0;
     uint32_t index = *found;
-    struct enforce_transport *transport = map_lookup(enforce_transports, &index);
+    uint64_t key = index_key(index);
+    struct enforce_transport *transport = map_lookup(enforce_transports, &key);
     if (!transport)
         return 0;
     if (kind == RTCP)
-        return judge_rtcp(transport, packet->segments) == TC_ACT_SHOT ? ENFORCE_DROP : 0;
-    uint32_t only = *(volatile uint32_t *)&transport->only[QOS_DOWNLINK];
-    struct qos_slot *slot;
-    if (kind == DATA)
-        slot = find_slot(*(volatile uint32_t *)&transport->data[QOS_DOWNLINK]);
-    else
-        slot = only ? find_slot(only) : find_slot_of(index, packet->start.ssrc, QOS_DOWNLINK);
+        return judge_rtcp(transport, segments) == TC_ACT_SHOT ? ENFORCE_DROP : 0;
+    key = index_key(find_slot(transport, index, packet, kind, QOS_DOWNLINK));
+    struct qos_slot *slot = map_lookup(enforce_slots, &key);
     if (!slot) {
         if (kind == DATA || *(volatile uint32_t *)&transport->open[QOS_DOWNLINK])
             return 0;
-        drop_unknown(transport, packet->segments);
+        drop_unknown(transport, segments);
         return ENFORCE_DROP;
     }
     if (!*(volatile uint32_t *)&slot->open) {
-        drop_gated(slot, packet->segments);
+        drop_gated(slot, segments);
         return ENFORCE_DROP;
     }
     uint32_t mark = *(volatile uint32_t *)&slot->mark;
     if (!(mark & QOS_MARK_SET))
         return 0;
-    qos_count(&slot->marked, packet->segments);
+    qos_count(&slot->marked, segments);
     return mark;
+}
+
+/* The two ECN bits stay as they are (RFC 3168 5). */
+static inline void write_mark(struct __sk_buff *skb, const struct packet *packet, uint64_t dscp)
+{
+    bool is_ipv4 = skb->protocol == WIRE16(IPV4);
+    uint64_t wire = is_ipv4 ? packet->ipv4.version_length_tos : packet->ipv6.version_class_label;
+    uint64_t old = WIRE16(wire), shift = is_ipv4 ? 2 : 6;
+    uint64_t new = (old & ~(63ull << shift)) | dscp << shift;
+    if (new == old)
+        return;
+    /* IPv6 has no checksum of its own (RFC 8200 3). */
+    if (is_ipv4 && replace_checksum(skb, LINK_HEADER + __builtin_offsetof(struct ipv4, checksum),
+                                    wire, WIRE16(new), 2) < 0)
+        return;
+    uint64_t octets = WIRE16(new);
+    if (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+        octets <<= 48;
+    store(skb, LINK_HEADER, &octets, 2, 0);
 }
 
 PROGRAM(egress)
 {
     struct packet packet;
-    uint32_t todo = 0;
-    enum part part = read(skb, &packet, QOS_DOWNLINK);
+    struct facts facts = {0};
+    uint64_t todo = 0;
+    clear(&packet);
+    enum part part = read(skb, &packet, &facts, QOS_DOWNLINK);
     if (part == NOTHING)
         return TC_ACT_UNSPEC;
     if (part == LATER) {
-        const uint32_t *before = map_lookup(enforce_fragments, &packet.fragment);
+        const uint64_t *before = map_lookup(enforce_fragments, &packet.fragment);
         if (!before)
             return TC_ACT_UNSPEC;
         todo = *before;
-        if (!packet.more)
+        if (!facts.more)
             map_delete(enforce_fragments, &packet.fragment);
     } else {
-        todo = decide(&packet);
-        if (part == FIRST && packet.more)
+        todo = decide(&packet, facts.segments);
+        if (part == FIRST && facts.more)
             map_update(enforce_fragments, &packet.fragment, &todo, BPF_ANY);
     }
     if (todo == ENFORCE_DROP)
         return TC_ACT_SHOT;
-    if (todo && skb->protocol == WIRE16(IPV4))
-        mark_ipv4(skb, packet.begin, todo & QOS_MARK_DSCP);
-    else if (todo)
-        mark_ipv6(skb, packet.begin, todo & QOS_MARK_DSCP);
+    if (todo)
+        write_mark(skb, &packet, todo & QOS_MARK_DSCP);
     return TC_ACT_UNSPEC;
 }

@@ -197,7 +197,7 @@ void flower_side_tell(struct flower_side *side, uint64_t now, struct qos_counter
     TELL(marked)
 #undef TELL
     charge(slot, ret->octets, now);
-    uint32_t not = QOS_GATED_NOT;
+    uint64_t not = QOS_GATED_NOT;
     if (ret->gate_discarded && !qos_slot_open(slot))
         __atomic_compare_exchange_n(&slot->gated, &not, QOS_GATED_NEW, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);

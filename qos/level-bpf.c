@@ -36,7 +36,7 @@ struct indices {
 };
 
 struct source {
-    struct enforce_source key;
+    uint64_t key;
     uint32_t slot;
 };
 
@@ -276,19 +276,18 @@ static uint64_t unattributed(struct level *level, const struct qos_transport *tr
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
-static void read_address(const struct sockaddr *address, uint32_t ret[4], uint16_t *ret_port)
+/* The port, as on the wire. */
+static uint16_t read_address(const struct sockaddr *address, uint64_t ret[2])
 {
     if (address->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const void *)address;
-        ret[0] = ret[1] = 0;
-        ret[2] = htonl(0xffff);
-        ret[3] = in->sin_addr.s_addr;
-        *ret_port = in->sin_port;
-    } else {
-        const struct sockaddr_in6 *in6 = (const void *)address;
-        memcpy(ret, &in6->sin6_addr, sizeof in6->sin6_addr);
-        *ret_port = in6->sin6_port;
+        uint32_t words[4] = {0, 0, htonl(0xffff), in->sin_addr.s_addr};
+        memcpy(ret, words, sizeof words);
+        return in->sin_port;
     }
+    const struct sockaddr_in6 *in6 = (const void *)address;
+    memcpy(ret, &in6->sin6_addr, sizeof in6->sin6_addr);
+    return in6->sin6_port;
 }
 
 static bool hold_address(struct level *level, const struct entry *entry,
@@ -303,10 +302,9 @@ static void set_pair(struct level *level, struct qos_transport *transport,
     struct entry *entry = transport->level_data;
     struct enforce_address pair = {0};
     bool held = false;
-    if (local) {
-        read_address(local, pair.local, &pair.local_port);
-        read_address(remote, pair.remote, &pair.remote_port);
-    }
+    if (local)
+        pair.ports =
+            (uint64_t)read_address(remote, pair.remote) << 16 | read_address(local, pair.local);
     pthread_mutex_lock(&entry->lock);
     pthread_mutex_lock(&level->address_lock);
     if (local)
@@ -334,7 +332,7 @@ static void add_local(struct level *level, struct qos_transport *transport,
 {
     struct entry *entry = transport->level_data;
     struct enforce_address address = {0};
-    read_address(local, address.local, &address.local_port);
+    address.ports = read_address(local, address.local);
     pthread_mutex_lock(&entry->lock);
     pthread_mutex_lock(&level->address_lock);
     if (!has_local(entry, &address) && entry->locals->len < LOCALS_MAX &&
@@ -347,17 +345,11 @@ static void add_local(struct level *level, struct qos_transport *transport,
 
 /* --- SSRCs ------------------------------------------------------------------------------------ */
 
-static struct enforce_source source_key(const struct entry *entry, enum qos_direction direction,
-                                        uint32_t ssrc)
-{
-    return (struct enforce_source){entry->index << 1 | direction, htonl(ssrc)};
-}
-
-static struct source *find_source(const struct entry *entry, const struct enforce_source *key)
+static struct source *find_source(const struct entry *entry, uint64_t key)
 {
     for (guint i = 0; i < entry->sources->len; i++) {
         struct source *source = &g_array_index(entry->sources, struct source, i);
-        if (memcmp(&source->key, key, sizeof *key) == 0)
+        if (source->key == key)
             return source;
     }
     return NULL;
@@ -367,12 +359,12 @@ static bool add_ssrc(struct level *level, struct qos_transport *transport,
                      enum qos_direction direction, uint32_t ssrc, const struct qos_slot *slot)
 {
     struct entry *entry = transport->level_data;
-    struct source source = {.key = source_key(entry, direction, ssrc)};
+    struct source source = {.key = enforce_source(entry->index, direction, htonl(ssrc))};
     if (!slot_index(level, slot, &source.slot))
         return false;
     pthread_mutex_lock(&entry->lock);
     bool held = bpf_map_put(level->enforce->maps[ENFORCE_sources], &source.key, &source.slot);
-    struct source *before = find_source(entry, &source.key);
+    struct source *before = find_source(entry, source.key);
     if (held && before)
         before->slot = source.slot;
     else if (held)
@@ -393,9 +385,9 @@ static void remove_ssrc(struct level *level, struct qos_transport *transport,
                         enum qos_direction direction, uint32_t ssrc)
 {
     struct entry *entry = transport->level_data;
-    struct enforce_source key = source_key(entry, direction, ssrc);
     pthread_mutex_lock(&entry->lock);
-    struct source *source = find_source(entry, &key);
+    struct source *source =
+        find_source(entry, enforce_source(entry->index, direction, htonl(ssrc)));
     if (source)
         drop_source(level, entry, source - (struct source *)(void *)entry->sources->data);
     pthread_mutex_unlock(&entry->lock);

@@ -168,7 +168,7 @@ static inline enum qos_verdict qos_slot_judge(struct qos_slot *slot, uint32_t oc
 {
     if (!qos_slot_open(slot)) {
         qos_count(&slot->gate_discarded, 1);
-        uint32_t not = QOS_GATED_NOT;
+        uint64_t not = QOS_GATED_NOT;
         __atomic_compare_exchange_n(&slot->gated, &not, QOS_GATED_NEW, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);
         return QOS_GATED;
@@ -185,7 +185,7 @@ static inline enum qos_verdict qos_slot_judge(struct qos_slot *slot, uint32_t oc
 /* True once after the first discard since the gate closed, whoever dropped it: raise mediaGated. */
 static inline bool qos_slot_newly_gated(struct qos_slot *slot)
 {
-    uint32_t new = QOS_GATED_NEW;
+    uint64_t new = QOS_GATED_NEW;
     return __atomic_compare_exchange_n(&slot->gated, &new, QOS_GATED_TOLD, false, __ATOMIC_RELAXED,
                                        __ATOMIC_RELAXED);
 }

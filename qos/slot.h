@@ -25,9 +25,8 @@ struct qos_slot {
     uint64_t peak;      /* octets/s << 32 | µs of tolerance; 0 = none */
     /* the packet path */
     uint64_t sustained_at, peak_at; /* theoretical arrival times, ns of CLOCK_MONOTONIC */
-    uint32_t gated; /* enum qos_gated, since the gate closed: NEW by whoever drops, TOLD by whoever
-                     * raises the event */
-    uint32_t unused;
+    uint64_t gated; /* enum qos_gated, since the gate closed: NEW by whoever drops, TOLD by whoever
+                     * raises the event; a word that the kernel can compare and swap */
     /* octets are those of IP datagrams, packets those of segments */
     uint64_t packets __attribute__((aligned(64)));
     uint64_t octets;

@@ -29,13 +29,11 @@ static struct enforce *enforce;
 
 static struct enforce_address address(bool ipv6, bool with_remote)
 {
-    struct enforce_address key = {.local_port = htons(FRAME_PORT)};
-    const char *local = ipv6 ? "fd00::1" : "::ffff:10.0.0.1";
-    const char *remote = ipv6 ? "fd00::2" : "::ffff:10.0.0.2";
-    inet_pton(AF_INET6, local, key.local);
+    struct enforce_address key = {.ports = htons(FRAME_PORT)};
+    inet_pton(AF_INET6, ipv6 ? "fd00::1" : "::ffff:10.0.0.1", key.local);
     if (with_remote) {
-        inet_pton(AF_INET6, remote, key.remote);
-        key.remote_port = htons(FRAME_PEER);
+        inet_pton(AF_INET6, ipv6 ? "fd00::2" : "::ffff:10.0.0.2", key.remote);
+        key.ports |= (uint64_t)htons(FRAME_PEER) << 16;
     }
     return key;
 }
@@ -52,7 +50,7 @@ static void let_go(const struct enforce_address *key)
 
 static void hold_ssrc(enum qos_direction direction, uint32_t ssrc, uint32_t slot)
 {
-    struct enforce_source key = {TRANSPORT << 1 | direction, htonl(ssrc)};
+    uint64_t key = enforce_source(TRANSPORT, direction, htonl(ssrc));
     g_assert_true(bpf_map_put(enforce->maps[ENFORCE_sources], &key, &slot));
 }
 
