@@ -26,6 +26,13 @@ const keyRequests = (stats, mid) => {
 const packetsIn = async (own) => (await own.wmcf.ctl('status')).workers
   .reduce((n, w) => n + w.packetsIn, 0);
 
+// Opens gates of `leg`; `sender` has heard then that a key frame of its video is wanted.
+async function open(leg, policies, sender = leg) {
+  const asked = keyRequests(await sender.stats(), VIDEO);
+  await e.policy(leg, policies);
+  await sender.until((s) => keyRequests(s, VIDEO) > asked);
+}
+
 // Sends on one leg and tells what has been counted there for the medium and received on the other.
 async function offer([from, to], mid, traffic, settled = true, own = e) {
   const before = await own.counters(from, mid);
@@ -50,11 +57,28 @@ async function offer([from, to], mid, traffic, settled = true, own = e) {
 
 // rate · time + burst to one per cent or one packet. How long it took from the first packet to the last is
 // known as well as the machine let the sender know.
-function holds(octets, sent, rate, burst, size) {
+function holds({ sent, counted }, rate, burst, size) {
   const least = rate * (sent.leastUs - sent.fullUs) / 1e6 + burst;
   const most = rate * (sent.lastUs - sent.firstUs - sent.fullUs) / 1e6 + burst;
-  assert.ok(octets >= least - Math.max(least / 100, size) && octets <= most + Math.max(most / 100, size),
-    `${rate} octets/s: ${octets} octets have passed, ${least} to ${most} are right: ${JSON.stringify(sent)}`);
+  const right = counted.octets >= least - Math.max(least / 100, size) &&
+    counted.octets <= most + Math.max(most / 100, size);
+  const told = `${rate} octets/s: ${counted.octets} octets have passed, ${least} to ${most} are right: ` +
+    JSON.stringify(sent);
+  return { right, told };
+}
+
+// Four times the rate for so long. On a machine that stops for a while packets are judged later than they
+// were sent, and then the measurement says nothing and is made again; a wrong rate stays wrong.
+async function police(legs, mid, { policing, rate, burst, size, seconds }) {
+  for (let attempt = 0; ; attempt++) {
+    // Other numbers: a fresh bucket.
+    await e.policy(legs[0], { [mid]: { policing: { ...policing, mbs: policing.mbs + attempt } } });
+    const result = await offer(legs, mid, { seconds, rate: 4 * rate, size, sdr: rate, mbs: burst });
+    const { right, told } = holds(result, rate, burst, size);
+    const stopped = result.sent.longestGapUs > 50_000;
+    if (right) return result;
+    assert.ok(stopped && attempt < 5, told);
+  }
 }
 
 describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
@@ -79,7 +103,7 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       for (const mid of [AUDIO, VIDEO]) {
         assert.equal(received(await b.stats(), mid).packets, received(others, mid).packets);
         assert.equal(gated(a, mid, 'uplink').length, 1);
-        assert.equal((await e.counters(a, mid)).uplink.gateDiscarded, 720);
+        await e.counted(a, mid, (c) => c.uplink.gateDiscarded === 720);
       }
       const { ice, dtls } = (await e.link.request('audit', { contextId: a.contextId,
         terminationId: a.terminationId })).terminations[0];
@@ -108,12 +132,10 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
         await a.until((s) => received(s, mid).packets - received(before[0], mid).packets === 1000);
       }
       // Opened: no further loss, a key frame at once.
-      const asked = keyRequests(await a.stats(), VIDEO);
-      await e.policy(a, { '*': OPEN });
-      await a.until((s) => keyRequests(s, VIDEO) > asked);
+      await open(a, { '*': OPEN });
       const shut = received(await b.stats(), VIDEO);
-      const open = await offer(legs, VIDEO, { count: 100, size, rate: 100000 });
-      assert.equal(open.counted.packets, 100);
+      const again = await offer(legs, VIDEO, { count: 100, size, rate: 100000 });
+      assert.equal(again.counted.packets, 100);
       assert.equal(received(await b.stats(), VIDEO).keyFrames, shut.keyFrames + 1);
       // The far end's downlink: counted there, and the uplink of the sender is open.
       await e.policy(b, { '*': NO_DOWNLINK });
@@ -123,7 +145,7 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       assert.equal(late.arrived, 0);
       await e.counted(b, VIDEO, (c) => c.downlink.gateDiscarded - down.gateDiscarded === 1000);
       assert.equal((await offer([b, a], VIDEO, { count: 200, size, rate: 200000 })).arrived, 200);
-      await e.policy(b, { '*': OPEN });
+      await open(b, { '*': OPEN }, a);
       assert.equal((await offer(legs, VIDEO, { count: 100, size, rate: 100000 })).arrived, 100);
       await e.end(legs);
     });
@@ -157,7 +179,7 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       assert.equal(received(await b.stats(), VIDEO).packets, received(before, VIDEO).packets);
       assert.equal(gated(a, VIDEO, 'uplink').length, 1);
       assert.equal(gated(a, AUDIO, 'uplink').length, 0);
-      await e.policy(a, { [VIDEO]: OPEN });
+      await open(a, { [VIDEO]: OPEN });
       assert.equal((await offer(legs, VIDEO, { count: 100, size, rate: 100000 })).arrived, 100);
       await e.end(legs);
     });
@@ -174,9 +196,8 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       ];
       await Promise.all(cases.map(async ([legs, mid, sdr, size]) => {
         const mbs = sdr; // a second in which a busy machine may pause
-        await e.policy(legs[0], { [mid]: { policing: { sdr, mbs } } });
-        const { sent, counted } = await offer(legs, mid, { seconds, rate: 4 * sdr, size, sdr, mbs });
-        holds(counted.octets, sent, sdr, mbs, size);
+        const { sent, counted } = await police(legs, mid,
+          { policing: { sdr, mbs }, rate: sdr, burst: mbs, size, seconds });
         assert.equal(counted.octets, counted.packets * size);
         assert.ok(counted.policingDiscarded > sent.packets / 2);
         await e.link.event((m) => m.event === 'policingDiscard' && m.mid === mid &&
@@ -193,8 +214,8 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       const legs = await e.pair(family);
       const size = 500;
       for (const [more, gso] of [[0, false], [1, true]]) {
-        // 20 packets and the better part of one, and hours until the next.
-        const policing = { sdr: 1, mbs: 20 * size + size - 1 - more };
+        // 20 packets and a part of one, and minutes until the next.
+        const policing = { sdr: 1, mbs: 20 * size + 200 + more };
         await e.policy(legs[0], { [VIDEO]: { policing } });
         const burst = await offer(legs, VIDEO, { count: 60, size, gso });
         assert.equal(burst.counted.packets, 20, JSON.stringify({ gso }));
@@ -211,10 +232,8 @@ describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
       }
       const pdr = 50_000;
       const dvt = 1_000_000;
-      await e.policy(legs[0], { [VIDEO]: { policing: { sdr: pdr, mbs: 10_000_000, pdr, dvt } } });
-      const { sent, counted } = await offer(legs, VIDEO, { seconds: 2, rate: 4 * pdr, size, sdr: pdr,
-        mbs: pdr * dvt / 1e6 + size });
-      holds(counted.octets, sent, pdr, pdr * dvt / 1e6 + size, size);
+      await police(legs, VIDEO, { policing: { sdr: pdr, mbs: 10_000_000, pdr, dvt }, rate: pdr,
+        burst: pdr * dvt / 1e6 + size, size, seconds: 2 });
       await e.end(legs);
     });
 
@@ -332,7 +351,7 @@ test(`${LEVEL}: who has dropped, and two media centres on one interface`, async 
         [{ ...OPEN, policing: { sdr: 1, mbs: 300 } }, 'policingDiscarded']]) {
         const before = [await policies(), await packetsIn(other)];
         await other.policy(legs[0], { [VIDEO]: policy });
-        const { counted } = await offer(legs, VIDEO, { count: 1000, size: 300, rate: 500000 }, true, other);
+        const { counted } = await offer(legs, VIDEO, { count: 1000, size: 300, rate: 500000 }, false, other);
         const dropped = 1000 - counted.packets;
         assert.equal(counted[counter], dropped);
         assert.ok(dropped >= 999);

@@ -130,7 +130,9 @@ export class Enforcement {
     own.far = beside?.far ?? await FarSide.start();
     own.ecn = beside?.ecn ?? makeCapable();
     own.wmcf = await Wmcf.start([`qos.level=${level}`, `media.bind=${WMCF.IPv4}, ${WMCF.IPv6}`,
-      `qos.trusted=${TRUSTED}`, ...settings]);
+      `qos.trusted=${TRUSTED}`,
+      'media.socket_buffer=134217728', // what the kernel lets pass waits for a relay that has to wait
+      ...settings]);
     own.link = await ControlLink.open(own.wmcf.url);
     return own;
   }
