@@ -720,26 +720,28 @@ void dtls_transport_adopt(GstBin *webrtcbin, GstElement *child, struct dtls_tran
 
 void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *packet, gsize length)
 {
-    guint8 copy[DATA_PACKET_MAX];
-    GQueue out, answer = G_QUEUE_INIT;
+    guint8 copy[DATA_PACKET_MAX], answer[DATA_PACKET_MAX];
+    GQueue out, answers = G_QUEUE_INIT;
+    DtlsDec *dec = NULL;
+    gsize answer_length = 0;
 
     if (!atomic_load(&transport->connected) || length > sizeof copy)
         return;
     memcpy(copy, packet, length);
     pthread_mutex_lock(&transport->lock);
-    if (transport->tag && transport->dec &&
-        sctp_packet_answer_heartbeat(copy, length, transport->tag)) {
-        DtlsDec *dec = g_object_ref(transport->dec);
-
-        pthread_mutex_unlock(&transport->lock);
-        g_queue_push_tail(&answer, gst_buffer_new_memdup(copy, length));
-        pass_data(transport, dec, &answer);
-        return;
-    }
+    if (transport->tag && transport->dec)
+        answer_length =
+            sctp_packet_answer_heartbeat(copy, length, transport->tag, answer, sizeof answer);
+    if (answer_length > 0)
+        dec = g_object_ref(transport->dec);
     note_sack(transport, copy, length);
     out = encipher(transport, copy, length);
     pthread_mutex_unlock(&transport->lock);
     send_all(transport, &out);
+    if (dec) {
+        g_queue_push_tail(&answers, gst_buffer_new_memdup(answer, answer_length));
+        pass_data(transport, dec, &answers);
+    }
 }
 
 char *dtls_transport_peer_pem(struct dtls_transport *transport)

@@ -190,20 +190,24 @@ static void set_checksum(guint8 *packet, gsize length)
 
 /* --- heartbeats ------------------------------------------------------------------------------- */
 
-bool sctp_packet_answer_heartbeat(guint8 *packet, gsize length, guint32 tag)
+gsize sctp_packet_answer_heartbeat(const guint8 *packet, gsize length, guint32 tag, guint8 *ret,
+                                   gsize ret_size)
 {
-    guint8 port[2];
-
-    if (length < HEADER + CHUNK_HEADER || packet[HEADER] != HEARTBEAT ||
-        next_chunk(packet, length, HEADER) != length)
-        return false;
-    memcpy(port, packet, 2);
-    memcpy(packet, packet + 2, 2);
-    memcpy(packet + 2, port, 2);
-    put32(packet + 4, tag);
-    packet[HEADER] = HEARTBEAT_ACK;
-    set_checksum(packet, length);
-    return true;
+    for (gsize at = HEADER, next; at < length; at = next) {
+        next = next_chunk(packet, length, at);
+        if (!next)
+            break;
+        if (packet[at] != HEARTBEAT || HEADER + next - at > ret_size)
+            continue;
+        memcpy(ret, packet + 2, 2); /* the ports change places */
+        memcpy(ret + 2, packet, 2);
+        put32(ret + 4, tag);
+        memcpy(ret + HEADER, packet + at, next - at);
+        ret[HEADER] = HEARTBEAT_ACK;
+        set_checksum(ret, HEADER + next - at);
+        return HEADER + next - at;
+    }
+    return 0;
 }
 
 guint32 sctp_packet_tag(const guint8 *packet)

@@ -35,9 +35,10 @@ gsize sctp_packet_repeat_sack(const guint8 *packet, gsize length, gsize at, guin
                               guint8 *ret, gsize ret_size);
 
 /* Heartbeats ask whether the peer is there, which ICE and DTLS know better: while a gate is closed
- * they would end the association. Turns a packet of ours that is a heartbeat alone into the peer's
- * answer (RFC 9260 3.3.6); `tag` is the one that the peer's packets have. False for others. */
-bool sctp_packet_answer_heartbeat(guint8 *packet, gsize length, guint32 tag);
+ * they would end the association. Makes the peer's answer to the heartbeat in a packet of ours (RFC
+ * 9260 3.3.6); `tag` is the one that the peer's packets have. Returns its length, 0 without one. */
+gsize sctp_packet_answer_heartbeat(const guint8 *packet, gsize length, guint32 tag, guint8 *ret,
+                                   gsize ret_size);
 /* The verification tag. */
 guint32 sctp_packet_tag(const guint8 *packet);
 

@@ -139,6 +139,46 @@ static void test_rejected_line(void)
     g_assert_nonnull(strstr(text, "a=group:BUNDLE 0 1\r\n"));
 }
 
+static void test_data(void)
+{
+    static const char *const offers[] = {
+        "chromium-156-offer-audio-video-data.sdp", "firefox-153-offer-audio-video-data.sdp",
+        "chromium-156-offer-data.sdp", "firefox-153-offer-data-first.sdp"};
+    struct sdp_local local = corpus_local();
+    g_autoptr(GError) error = NULL;
+
+    local.max_message_size = 65536;
+    for (guint i = 0; i < G_N_ELEMENTS(offers); i++) {
+        sdp_autoptr offer = corpus_parse(offers[i]);
+        sdp_autoptr ours = sdp_make_answer(offer, NULL, &local, NULL, &error);
+        g_assert_no_error(error);
+        g_autofree char *text = sdp_print(ours);
+        const char *section = strstr(text, "m=application ");
+        g_assert_nonnull(section);
+        g_assert_false(g_str_has_prefix(section, "m=application 0 "));
+        g_assert_nonnull(strstr(section, " UDP/DTLS/SCTP webrtc-datachannel\r\n"));
+        g_assert_nonnull(strstr(section, "\r\na=sctp-port:5000\r\na=max-message-size:65536\r\n"));
+        sdp_autoptr read = sdp_parse(text, &error);
+        g_assert_no_error(error);
+        g_assert_true(sdp_check_answer(offer, read, &error));
+        g_autoptr(GArray) negotiated = sdp_negotiate(ours, offer);
+        guint data = 0;
+        for (guint k = 0; k < negotiated->len; k++) {
+            const struct sdp_negotiated_media *m =
+                &g_array_index(negotiated, struct sdp_negotiated_media, k);
+            data += m->kind == SDP_APPLICATION && m->direction == SDP_SENDRECV;
+        }
+        g_assert_cmpuint(data, ==, 1);
+    }
+    /* A template without them rejects them. */
+    sdp_autoptr offer = corpus_parse(offers[0]);
+    struct sdp_template *wanted = corpus_template(SDP_SENDRECV);
+    sdp_autoptr ours = sdp_make_answer(offer, wanted, &local, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_true(corpus_media(ours, 2)->rejected);
+    sdp_template_free(wanted);
+}
+
 static void test_roles(void)
 {
     static const enum sdp_setup roles[][2] = {{SDP_SETUP_ACTPASS, SDP_SETUP_PASSIVE},
@@ -265,6 +305,7 @@ static void test_later(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/sdp/answer/data", test_data);
     g_test_add_func("/sdp/answer/corpus", test_corpus);
     g_test_add_func("/sdp/answer/rejected-line", test_rejected_line);
     g_test_add_func("/sdp/answer/roles", test_roles);

@@ -173,6 +173,12 @@ static void test_anchor(void)
     g_assert_cmpint(with_data->setup, ==, SDP_SETUP_PASSIVE);
     g_assert_cmpuint(corpus_media(with_data, 1)->sctp_port, ==, 5000);
     g_assert_cmpuint(corpus_media(with_data, 1)->max_message_size, ==, 1073741823);
+    g_autofree char *renewed_text = sdp_renew_anchor(text, 4999);
+    sdp_autoptr renewed = sdp_parse(renewed_text, NULL);
+    g_assert_cmpuint(renewed->session_version, ==, anchor->session_version + 1);
+    g_assert_cmpstr(renewed->ice_ufrag, ==, anchor->ice_ufrag);
+    g_assert_cmpuint(corpus_media(renewed, 1)->sctp_port, ==, 4999);
+    g_assert_null(sdp_renew_anchor("no anchor", 0));
 }
 
 int main(int argc, char **argv)

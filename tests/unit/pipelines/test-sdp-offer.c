@@ -59,6 +59,51 @@ static void test_first(void)
     g_assert_null(strstr(strstr(text, "m=video"), "a=candidate"));
 }
 
+static void test_data(void)
+{
+    struct sdp_local local = corpus_local();
+    g_autoptr(GError) error = NULL;
+    struct sdp_template *wanted = corpus_template(SDP_SENDRECV);
+
+    corpus_want(wanted, "", SDP_APPLICATION, SDP_SENDRECV, NULL);
+    g_assert_null(sdp_make_offer(wanted, &local, NULL, &error)); /* none to be had */
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_SDP_NOT_ACCEPTABLE);
+    g_clear_error(&error);
+    local.max_message_size = 1000;
+    sdp_autoptr d = sdp_make_offer(wanted, &local, NULL, &error);
+    g_assert_no_error(error);
+    g_autofree char *text = sdp_print(d);
+    const char *section = strstr(text, "m=application 40000 UDP/DTLS/SCTP webrtc-datachannel\r\n");
+    g_assert_nonnull(section);
+    g_assert_nonnull(strstr(section, "\r\na=mid:2\r\n"));
+    g_assert_nonnull(strstr(section, "\r\na=setup:actpass\r\n"));
+    g_assert_nonnull(strstr(section, "\r\na=sctp-port:5000\r\na=max-message-size:1000\r\n"));
+    g_assert_null(strstr(section, "sendrecv"));
+    g_assert_null(strstr(section, "rtcp"));
+    g_assert_nonnull(strstr(text, "a=group:BUNDLE 0 1 2\r\n"));
+
+    corpus_want(wanted, "", SDP_APPLICATION, SDP_SENDRECV, NULL);
+    g_assert_null(sdp_make_offer(wanted, &local, NULL, &error)); /* once */
+    g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_MESSAGE);
+    sdp_template_free(wanted);
+
+    /* Not wanted any more it is rejected; sound and picture keep their places. */
+    wanted = corpus_template(SDP_SENDRECV);
+    g_clear_error(&error);
+    sdp_autoptr later = sdp_make_offer(wanted, &local, d, &error);
+    g_assert_no_error(error);
+    g_assert_true(corpus_media(later, 2)->rejected);
+    g_assert_cmpstr(corpus_media(later, 2)->mid, ==, "2");
+    /* The same again, and the place is taken by others under another mid. */
+    corpus_want(wanted, "", SDP_APPLICATION, SDP_SENDRECV, NULL);
+    sdp_autoptr again = sdp_make_offer(wanted, &local, later, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(again->medias->len, ==, 3);
+    g_assert_false(corpus_media(again, 2)->rejected);
+    g_assert_cmpstr(corpus_media(again, 2)->mid, !=, "2");
+    sdp_template_free(wanted);
+}
+
 static void test_template_order(void)
 {
     struct sdp_template *wanted = sdp_template_new();
@@ -266,6 +311,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sdp/offer/first", test_first);
+    g_test_add_func("/sdp/offer/data", test_data);
     g_test_add_func("/sdp/offer/template-order", test_template_order);
     g_test_add_func("/sdp/offer/mids-are-unique", test_mids_are_unique);
     g_test_add_func("/sdp/offer/later", test_later);
