@@ -56,10 +56,12 @@ async function offer([from, to], mid, traffic, settled = true, own = e) {
 }
 
 // rate · time + burst to one per cent or one packet. How long it took from the first packet to the last is
-// known as well as the machine let the sender know.
+// known as well as the machine let the sender know. TIME_SLIPS: who judges is held up as long as the sender
+// was, which is so in a kernel of one processor that is a process itself.
 function holds({ sent, counted }, rate, burst, size) {
-  const least = rate * (sent.leastUs - sent.fullUs) / 1e6 + burst;
-  const most = rate * (sent.lastUs - sent.firstUs - sent.fullUs) / 1e6 + burst;
+  const slip = process.env.TIME_SLIPS ? rate * sent.longestGapUs / 1e6 : 0;
+  const least = rate * (sent.leastUs - sent.fullUs) / 1e6 + burst - slip;
+  const most = rate * (sent.lastUs - sent.firstUs - sent.fullUs) / 1e6 + burst + slip;
   const right = counted.octets >= least - Math.max(least / 100, size) &&
     counted.octets <= most + Math.max(most / 100, size);
   const told = `${rate} octets/s: ${counted.octets} octets have passed, ${least} to ${most} are right: ` +
@@ -81,7 +83,7 @@ async function police(legs, mid, { policing, rate, burst, size, seconds }) {
   }
 }
 
-describe(`enforcement by ${LEVEL}`, { concurrency: 6 }, () => {
+describe(`enforcement by ${LEVEL}`, { concurrency: Number(process.env.AT_ONCE ?? 6) }, () => {
   for (const family of FAMILIES) { // these wait; the others run beside them
     test(`${family}: a leg whose gates are closed lives on`, { timeout: 80000 }, async () => {
       const legs = await e.pair(family);

@@ -79,6 +79,8 @@ export class FarSide {
     }
     return {
       async stop() {
+        // What the kernel has for it yet would be lost.
+        for (let was = -1; was !== text.length; await sleep(200)) was = text.length;
         dump.kill('SIGINT');
         await new Promise((done) => dump.on('close', done));
         // A packet is a line that begins with its time, and lines that do not.
