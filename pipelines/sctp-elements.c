@@ -210,6 +210,11 @@ static GstPadProbeReturn unmark_sent(GstPad *pad, GstPadProbeInfo *info, void *u
         return GST_PAD_PROBE_OK;
     info->data = buffer = gst_buffer_make_writable(buffer);
     meta = gst_sctp_buffer_get_send_meta(buffer);
+    /* The element swaps it, and the stack takes it as it is; a lifetime of 0 would be none. The
+     * flow test "partial" tells when a GStreamer has put this right. */
+    if (meta->pr == GST_SCTP_SEND_META_PARTIAL_RELIABILITY_TTL)
+        meta->pr_param = MAX(meta->pr_param, 1);
+    meta->pr_param = GUINT32_TO_BE(meta->pr_param);
     gst_buffer_extract(buffer, length - 1, &mark, 1);
     if (length == SCTP_MARK_OCTETS) {
         /* RFC 8831 6.6: an empty message is one zero octet that is not looked at. */

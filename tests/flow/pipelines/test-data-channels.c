@@ -431,6 +431,35 @@ static void test_cut(void)
     pair_free(ends);
 }
 
+/* What a channel gives up is not sent when the network is back. */
+static void test_partial(void)
+{
+    static const struct pl_channel rows[] = {
+        {"lifetime", "", true, 300, -1},
+        {"retransmits", "", false, -1, 1},
+    };
+    g_autoptr(GBytes) lost = g_bytes_new_static("lost", 4);
+    g_autoptr(GBytes) kept = g_bytes_new_static("kept", 4);
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct end ends[2];
+        guint channel;
+
+        pair_new(ends);
+        channel = open_channel(&ends[0], &rows[i]);
+        ends[0].cut = ends[1].cut = true;
+        for (guint k = 0; k < 5; k++)
+            g_assert_true(pl_leg_send(ends[0].leg, channel, lost, true, NULL));
+        turn_for(4500);
+        ends[0].cut = ends[1].cut = false;
+        g_assert_true(pl_leg_send(ends[0].leg, channel, kept, true, NULL));
+        g_assert_true(turn_until(&ends[1].messages, 1));
+        g_test_message("%s: %u messages", rows[i].label, ends[1].messages);
+        check_message(&ends[1], 0, "kept", 4, true);
+        pair_free(ends);
+    }
+}
+
 /* The anchor is renewed while the leg is connected, and while it is still being anchored. */
 static void test_added_later(void)
 {
@@ -469,6 +498,7 @@ int main(int argc, char **argv)
     g_test_add_func("/data-channels/bulk", test_bulk);
     g_test_add_func("/data-channels/window", test_window);
     g_test_add_func("/data-channels/cut", test_cut);
+    g_test_add_func("/data-channels/partial", test_partial);
     g_test_add_func("/data-channels/added-later", test_added_later);
     result = g_test_run();
     pl_finish();
