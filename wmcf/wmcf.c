@@ -34,6 +34,7 @@ static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **err
         .video_buffer_ms = conf_int(conf, "media", "video_buffer"),
         .audio_buffer_ms = conf_int(conf, "media", "audio_buffer"),
         .consent_timeout_ms = 1000 * conf_int(conf, "media", "consent_timeout"),
+        .source_timeout_ms = 1000 * conf_int(conf, "media", "source_timeout"),
         .inactivity_ms = 1000 * conf_int(conf, "media", "inactivity"),
         .pli_interval_ms = conf_int(conf, "media", "key_frame_interval"),
         .nack_buffer_packets = conf_int(conf, "media", "buffer_packets"),

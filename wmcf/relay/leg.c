@@ -49,10 +49,29 @@ struct source *worker_leg_source(struct worker_leg *leg, uint32_t ssrc)
     return NULL;
 }
 
+/* A sender that takes a new SSRC now and then is within its rights for ever, so who was silent for
+ * long (RFC 3550 6.3.5) makes room. Its replay list goes with it: nobody without the keys can bring
+ * that about. */
+static bool make_room(struct worker_leg *leg, const struct media_line *line)
+{
+    struct source *oldest = NULL;
+    for (unsigned i = 0; i < leg->n_sources; i++) {
+        struct source *source = leg->sources[i];
+        if (source->line == line && source != line->in.active &&
+            (!oldest || source->last_packet < oldest->last_packet))
+            oldest = source;
+    }
+    if (!oldest || leg->worker->now - oldest->last_packet < leg->worker->limits.source_timeout)
+        return false;
+    worker_leg_remove_source(leg, oldest);
+    worker_leg_bind_ssrcs(leg);
+    return true;
+}
+
 struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, struct media_line *line)
 {
     unsigned max = leg->worker->limits.streams_max;
-    if (leg->n_sources == max || !worker_leg_may_add(leg, ssrc, line))
+    if ((leg->n_sources == max || !worker_leg_may_add(leg, ssrc, line)) && !make_room(leg, line))
         return NULL;
     if (!leg->sources) {
         leg->sources = g_new0(struct source *, max);

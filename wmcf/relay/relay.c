@@ -213,6 +213,8 @@ static struct worker_limits limits_of(const struct relay_config *config)
     return (struct worker_limits){
         .consent_timeout =
             (config->consent_timeout_ms ? config->consent_timeout_ms : 30000) * INT64_C(1000),
+        .source_timeout =
+            (config->source_timeout_ms ? config->source_timeout_ms : 30000) * INT64_C(1000),
         .inactivity = config->inactivity_ms * INT64_C(1000),
         .pli_interval = (config->pli_interval_ms ? config->pli_interval_ms : 500) * INT64_C(1000),
         .video_buffer = config->video_buffer_ms * INT64_C(1000),

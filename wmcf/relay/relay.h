@@ -37,6 +37,7 @@ struct relay_config {
     guint socket_buffer;                    /* octets, SO_RCVBUF/SO_SNDBUF */
     guint video_buffer_ms, audio_buffer_ms; /* retransmission history */
     guint consent_timeout_ms;               /* 30000 */
+    guint source_timeout_ms;   /* silent so long, an SSRC gives way to a new one; 0 = 30000 */
     guint inactivity_ms;       /* no media on an open stream: mediaInactivity; 0 = never */
     guint pli_interval_ms;     /* 500 */
     guint nack_buffer_packets; /* upper limit per stream */

@@ -105,7 +105,7 @@ void event_free(struct event *event);
 typedef void (*worker_event_fn)(void *user, struct event *event);
 
 struct worker_limits { /* from relay_config */
-    int64_t consent_timeout, inactivity, pli_interval, video_buffer, audio_buffer,
+    int64_t consent_timeout, source_timeout, inactivity, pli_interval, video_buffer, audio_buffer,
         discard_report; /* µs */
     unsigned buffer_packets, streams_max, stun_rate_unknown, ice_pairs_max, ice_checks_max;
 };

@@ -351,6 +351,23 @@ static void test_many_ssrcs(void)
     scene_end(&scene);
 }
 
+/* A sender that takes a new SSRC now and then may go on for ever. */
+static void test_silent_ssrcs(void)
+{
+    struct relay_config config = {.streams_max = 3, .source_timeout_ms = 1};
+    struct scene scene;
+    scene_begin(&scene, &config, 1, NULL, NULL);
+    for (guint i = 0; i < 10; i++) {
+        struct rtp_out rtp = scene_rtp(1, 1, key_payload);
+        rtp.ssrc = 0x900 + i;
+        endpoint_send_rtp(scene.from, &rtp);
+        WAIT_UNTIL(scene.from, endpoint_stats(scene.from).medias[0].packets_in == i + 1);
+        g_usleep(2000); /* twice the time out */
+    }
+    g_assert_cmpuint(endpoint_stats(scene.from).unknown_ssrc_dropped, ==, 0);
+    scene_end(&scene);
+}
+
 /* Rubbish of every class, from strangers and from an address that is valid, while a stream runs. */
 static void test_flood(void)
 {
@@ -633,6 +650,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/unvalidated", test_unvalidated);
     g_test_add_func("/peers/forged-media", test_forged_media);
     g_test_add_func("/peers/many-ssrcs", test_many_ssrcs);
+    g_test_add_func("/peers/silent-ssrcs", test_silent_ssrcs);
     g_test_add_func("/peers/flood", test_flood);
     g_test_add_func("/peers/bad-rtcp", test_bad_rtcp);
     g_test_add_func("/peers/new-keys", test_new_keys);
