@@ -185,16 +185,32 @@ static void add_filter(struct level *level, struct flower_transport *transport,
         install(level, filter, u32);
 }
 
-static void follow_flows(struct level *level, struct qos_transport *transport)
+static void remove_all_of(struct level *level, struct flower_transport *transport,
+                          const struct flower_side *side)
 {
-    for (guint i = 0; i < transport->flows->len; i++) {
-        struct qos_flow *flow = transport->flows->pdata[i];
+    for (guint i = transport->filters->len; i-- > 0;) {
+        struct flower_filter *filter = transport->filters->pdata[i];
+        if (filter->side != side)
+            continue;
+        g_ptr_array_remove_index_fast(transport->filters, i);
+        remove_filter(level, filter);
+    }
+}
+
+/* Where the kernel refuses the change it must not judge by the old policy: the relay does. */
+static void follow_flows(struct level *level, struct flower_transport *transport)
+{
+    const GPtrArray *flows = transport->transport->flows;
+    for (guint i = 0; i < flows->len; i++) {
+        struct qos_flow *flow = flows->pdata[i];
         for (int direction = 0; direction < 2 && flow->held; direction++) {
             struct flower_side *side = &data_of(flow)->sides[direction];
             g_autoptr(GError) error = NULL;
-            if (side->count && flower_side_holds(side) &&
-                !flower_side_follow(side, level->tc, &level->cookie, &error))
-                flower_fail(level, error);
+            if (!side->count || !flower_side_holds(side) ||
+                flower_side_follow(side, level->tc, &level->cookie, &error))
+                continue;
+            remove_all_of(level, transport, side);
+            flower_fail(level, error);
         }
     }
 }
@@ -229,7 +245,7 @@ void flower_arrange(struct level *level, struct flower_transport *transport)
         g_ptr_array_remove_index_fast(transport->filters, i);
         remove_filter(level, filter);
     }
-    follow_flows(level, transport->transport);
+    follow_flows(level, transport);
     for (guint i = 0; i < wanted->len; i++) {
         const struct want *want = &g_array_index(wanted, struct want, i);
         if (!is_there(transport, want))
