@@ -10,7 +10,11 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const build = process.env.BUILD ?? `${root}build-check`;
-const scenarios = readdirSync(`${root}tests/scenario`).filter((f) => /^qos-.*(?<!-relay)\.test\.mjs$/.test(f));
+const scenarios = [
+  ...readdirSync(`${root}tests/scenario`).filter((f) => /^qos-.*(?<!-relay)\.test\.mjs$/.test(f))
+    .map((f) => `tests/scenario/${f}`),
+  'tests/long/uml/one-medium.test.mjs',
+];
 
 function inUml(command) {
   return new Promise((done, failed) => {
@@ -36,5 +40,5 @@ test('the level by itself', (t) => run(t, [`${build}/tests/flow/qos/test-qos-flo
 
 for (const file of scenarios) {
   test(`${file} with tc-flower`, (t) => run(t, ['tests/support/in-netns', 'timeout', '1200', 'node',
-    '--test', '--test-reporter=tap', `tests/scenario/${file}`]));
+    '--test', '--test-reporter=tap', file]));
 }
