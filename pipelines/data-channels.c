@@ -24,6 +24,7 @@ struct channel {
 struct data_channels {
     guint64 number; /* the leg's */
     GstElement *webrtcbin;
+    struct dtls_transport *dtls;
     gulong listener;
     struct pl_data_limits limits;
     const struct pl_leg_ops *ops;
@@ -80,7 +81,9 @@ static void tell_closed(struct data_channels *channels, guint number, const char
 struct origin {
     guint64 leg;
     guint channel;
-    GstElement *webrtcbin; /* borrowed: good in its own callbacks */
+    /* borrowed: good in webrtcbin's own callbacks */
+    GstElement *webrtcbin;
+    struct dtls_transport *dtls;
 };
 
 struct event {
@@ -176,6 +179,7 @@ static void handle_message(struct data_channels *channels, struct event *event)
     bool text = false;
     g_autoptr(GBytes) message = sctp_message_unmark(event->message, &text);
 
+    dtls_transport_count_unseen(channels->dtls, -(gssize)g_bytes_get_size(event->message));
     if (!message || !find(channels, event->from.channel))
         return;
     if (g_bytes_get_size(message) > channels->limits.message_max)
@@ -258,6 +262,8 @@ static void on_error(GstWebRTCDataChannel *object, const GError *error, const st
 static void on_message(GstWebRTCDataChannel *object, GBytes *marked, const struct origin *from)
 {
     if (marked)
+        dtls_transport_count_unseen(from->dtls, (gssize)g_bytes_get_size(marked));
+    if (marked)
         post("data channel: message",
              (struct event){*from, handle_message, .message = g_bytes_ref(marked)});
 }
@@ -290,9 +296,12 @@ static void listen_to(GstWebRTCDataChannel *object, struct origin from)
                               g_memdup2(&from, sizeof from), free_origin, 0);
 }
 
-static void on_data_channel(GstElement *webrtcbin, GstWebRTCDataChannel *object, const guint64 *leg)
+static void on_data_channel(GstElement *webrtcbin, GstWebRTCDataChannel *object,
+                            const struct origin *leg)
 {
-    struct origin from = {*leg, atomic_fetch_add(&last_channel, 1) + 1, webrtcbin};
+    struct origin from = *leg;
+
+    from.channel = atomic_fetch_add(&last_channel, 1) + 1;
 
     listen_to(object, from);
     post("data channel: opened by the peer",
@@ -302,20 +311,23 @@ static void on_data_channel(GstElement *webrtcbin, GstWebRTCDataChannel *object,
 /* --- the face --------------------------------------------------------------------------------- */
 
 struct data_channels *data_channels_new(guint64 number, GstElement *webrtcbin,
+                                        struct dtls_transport *dtls,
                                         const struct pl_data_limits *limits,
                                         const struct pl_leg_ops *ops, void *user)
 {
     struct data_channels *channels = g_new0(struct data_channels, 1);
+    const struct origin from = {number, 0, webrtcbin, dtls};
 
     channels->number = number;
     channels->webrtcbin = gst_object_ref(webrtcbin);
+    channels->dtls = dtls;
     channels->limits = *limits;
     channels->ops = ops;
     channels->user = user;
     channels->channels = g_hash_table_new_full(g_int_hash, g_int_equal, NULL, channel_free);
     channels->listener =
         g_signal_connect_data(webrtcbin, "on-data-channel", G_CALLBACK(on_data_channel),
-                              g_memdup2(&number, sizeof number), free_origin, 0);
+                              g_memdup2(&from, sizeof from), free_origin, 0);
     if (!legs)
         legs = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_hash_table_insert(legs, &channels->number, channels);
@@ -372,7 +384,8 @@ guint data_channels_open(struct data_channels *channels, const struct pl_channel
                          GError **error)
 {
     struct opening opening = {
-        .from = {channels->number, atomic_fetch_add(&last_channel, 1) + 1, channels->webrtcbin},
+        .from = {channels->number, atomic_fetch_add(&last_channel, 1) + 1, channels->webrtcbin,
+                 channels->dtls},
     };
 
     if (g_hash_table_size(channels->channels) >= channels->limits.channels) {

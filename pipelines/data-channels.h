@@ -5,14 +5,17 @@
  * say is posted and finds nothing once the leg is gone.
  *
  * Threads: control. */
+#include "pipelines/dtls-transport.h"
 #include "pipelines/leg.h"
 
 #include <gst/gst.h>
 
 struct data_channels;
-/* `number` names the leg. Borrows `limits`' values, `ops`, and the webrtcbin until the free.
+/* `number` names the leg. Copies `limits`; borrows `ops`, and the webrtcbin and its
+ * transport until the free.
  * Transfer full. */
 struct data_channels *data_channels_new(guint64 number, GstElement *webrtcbin,
+                                        struct dtls_transport *dtls,
                                         const struct pl_data_limits *limits,
                                         const struct pl_leg_ops *ops, void *user);
 void data_channels_set_limits(struct data_channels *channels, const struct pl_data_limits *limits);

@@ -31,6 +31,7 @@ struct dtls_transport {
     _Atomic guint queued, queued_octets; /* on their way to the DTLS thread */
     _Atomic guint data_octets;           /* on their way to webrtcbin's SCTP */
     _Atomic guint window;                /* at most granted to the peer's SCTP */
+    _Atomic gssize unseen;               /* of messages on their way to the control thread */
 
     pthread_mutex_t lock;
     bool over;                            /* lock; nothing is joined any more */
@@ -490,10 +491,23 @@ static void do_close(void *data)
 
 #define DATA_PACKET_MAX 2048 /* webrtcbin's SCTP makes 1200 */
 
+static guint32 window_now(struct dtls_transport *transport)
+{
+    gssize unseen = MAX(atomic_load(&transport->unseen), 0);
+    guint32 window = atomic_load(&transport->window);
+
+    return window > unseen ? (guint32)(window - unseen) : 0;
+}
+
+void dtls_transport_count_unseen(struct dtls_transport *transport, gssize octets)
+{
+    atomic_fetch_add(&transport->unseen, octets);
+}
+
 /* Under the lock. */
 static void note_sack(struct dtls_transport *transport, guint8 *packet, gsize length)
 {
-    gsize at = sctp_packet_limit_window(packet, length, atomic_load(&transport->window));
+    gsize at = sctp_packet_limit_window(packet, length, window_now(transport));
 
     if (!at)
         return;

@@ -422,8 +422,8 @@ void pl_leg_set_data(struct pl_leg *leg, guint peer_port, const struct pl_data_l
         data_channels_set_limits(leg->data, limits);
         return;
     }
-    leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), limits,
-                                  leg->ops, leg->user);
+    leg->data = data_channels_new(leg->number, leg_pipeline_webrtcbin(leg->pipeline), leg->dtls,
+                                  limits, leg->ops, leg->user);
     leg->peer_port = peer_port;
     dtls_transport_set_window(leg->dtls, limits->window);
     dtls_transport_set_streams(leg->dtls, STREAMS_PER_CHANNEL * limits->channels);

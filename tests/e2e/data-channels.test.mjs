@@ -279,6 +279,51 @@ test('a closed gate lets no message pass, and the leg lives on', { timeout: 60_0
   await end(a, b);
 });
 
+test('a receiver that takes nothing makes the sender wait, and nothing is lost', { timeout: 90_000 }, async () => {
+  const [a, b] = await pair(() => create('slow'));
+  await a.run(() => opened('slow'));
+  await a.run(() => { create('bulk'); create('other'); });
+  await b.run(async () => {
+    await opened('bulk');
+    await opened('other');
+    window.octets = 0;
+    window.sum = 0;
+    channels.bulk.onmessage = ({ data }) => {
+      octets += data.byteLength;
+      for (const octet of new Uint8Array(data)) sum = (sum * 31 + octet) % 1000000007;
+    };
+  });
+  await b.modify({ mediaPolicy: [{ mid: b.data, flowStatus: 'ENABLED-UPLINK' }] });
+  const sent = await a.run(() => {
+    let expected = 0;
+    for (let i = 0; i < 250; i++) {
+      const part = new Uint8Array(16384).map((_, k) => i + k * 3);
+      for (const octet of part) expected = (expected * 31 + octet) % 1000000007;
+      channels.bulk.send(part);
+    }
+    return expected;
+  });
+  // Some is under way and in the media centre; the rest waits in the browser.
+  let waiting;
+  for (let before = -1; ; before = waiting) {
+    waiting = await a.run(() => channels.bulk.bufferedAmount);
+    if (waiting === before) break;
+    await sleep(1000);
+  }
+  assert.ok(waiting > 1_500_000, `${waiting} octets wait`);
+  const media = (await a.statistics()).statistics.find((m) => m.mid === a.data);
+  assert.equal(media.channels, 4); // "slow" of both, "bulk", "other"
+  await b.modify({ mediaPolicy: [{ mid: b.data, flowStatus: 'ENABLED' }] });
+  const received = await b.run(async () => {
+    while (octets < 250 * 16384) await new Promise((done) => setTimeout(done, 20));
+    return sum;
+  });
+  assert.equal(received, sent);
+  await a.run(() => channels.other.send('still open'));
+  assert.deepEqual(await b.run(() => came('other', 1)), ['still open']);
+  await end(a, b);
+});
+
 test('channels are added to a running call, and taken away', { timeout: 60_000 }, async () => {
   const [a, b] = await pair(async () => {
     const media = await navigator.mediaDevices.getUserMedia({ audio: true });
