@@ -63,6 +63,7 @@ export class GeneratedLeg {
   }
 
   async close() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.stdin.end();
     await new Promise((done) => this.process.on('exit', done));
   }
