@@ -341,6 +341,30 @@ describe(`enforcement by ${LEVEL}`, { concurrency: Number(process.env.AT_ONCE ??
       assert.equal((await a.stats()).state, 'connected');
       await e.end([a, b]);
     });
+
+    test(`${family}: a medium alone on its transport is known without its SSRC`, async () => {
+      const alone = { sound: true };
+      const legs = await e.pair(family, [alone, { ...alone,
+        policy: { [AUDIO]: { marking: { taggingBehaviour: 'mark', dscp: 26 } } } }]);
+      const [a, b] = legs;
+      const size = 400;
+      await e.policy(a, { [AUDIO]: NO_UPLINK });
+      const before = received(await b.stats(), AUDIO);
+      assert.equal((await offer(legs, AUDIO, { count: 500, size, rate: 400000 })).counted.gateDiscarded, 500);
+      await a.sendAll({ lines: [0], count: 100, size, rate: 400000, ssrcEveryMs: -1 });
+      assert.equal((await offer([b, a], AUDIO, { count: 200, size, rate: 200000 })).arrived, 200);
+      assert.equal(received(await b.stats(), AUDIO).packets, before.packets);
+      await e.policy(a, { [AUDIO]: { ...OPEN, policing: { sdr: 1, mbs: 20 * size + 100 } } });
+      assert.equal((await offer(legs, AUDIO, { count: 60, size })).counted.packets, 20);
+      await police(legs, AUDIO, { policing: { sdr: 62500, mbs: 62500 }, rate: 62500, burst: 62500, size,
+        seconds: 5 });
+      await e.policy(a, { [AUDIO]: { policing: false } });
+      const was = received(await b.stats(), AUDIO).tos;
+      assert.equal((await offer(legs, AUDIO, { count: 200, size, rate: 200000 })).arrived, 200);
+      const tos = String(26 << 2 | e.ecn);
+      assert.equal(received(await b.stats(), AUDIO).tos[tos] - was[tos], 200);
+      await e.end(legs);
+    });
   }
 });
 
@@ -348,28 +372,32 @@ test(`${LEVEL}: who has dropped, and two media centres on one interface`, async 
   const other = await Enforcement.start(LEVEL, ['qos.default_marking=no'], e);
   try {
     for (const family of FAMILIES) {
-      const legs = await other.pair(family);
-      const policies = async () => (await other.wmcf.ctl('status')).policies;
-      for (const [policy, counter] of [[NO_UPLINK, 'gateDiscarded'],
-        [{ ...OPEN, policing: { sdr: 1, mbs: 300 } }, 'policingDiscarded']]) {
-        const before = [await policies(), await packetsIn(other)];
-        await other.policy(legs[0], { [VIDEO]: policy });
-        const { counted } = await offer(legs, VIDEO, { count: 1000, size: 300, rate: 500000 }, false, other);
-        const dropped = 1000 - counted.packets;
-        assert.equal(counted[counter], dropped);
-        assert.ok(dropped >= 999);
-        const after = [await policies(), await packetsIn(other)];
-        const by = (who) => after[0][who][counter] - before[0][who][counter];
-        assert.equal(by('kernel') + by('relay'), dropped);
+      for (const sound of [false, true]) {
+        const mid = sound ? AUDIO : VIDEO;
         // One medium of several is nothing that tc-flower can tell.
-        assert.equal(by('kernel'), LEVEL === 'tc-bpf' ? dropped : 0);
-        const seen = after[1] - before[1];
-        assert.ok(LEVEL === 'tc-bpf' ? seen < 100 : seen >= 1000, `the relay has seen ${seen} packets`);
+        const kernel = LEVEL === 'tc-bpf' || (LEVEL === 'tc-flower' && sound);
+        const legs = await other.pair(family, [{ sound }, { sound }]);
+        const policies = async () => (await other.wmcf.ctl('status')).policies;
+        for (const [policy, counter] of [[NO_UPLINK, 'gateDiscarded'],
+          [{ ...OPEN, policing: { sdr: 1000, mbs: 900 } }, 'policingDiscarded']]) {
+          const before = [await policies(), await packetsIn(other)];
+          await other.policy(legs[0], { [mid]: policy });
+          const { counted } = await offer(legs, mid, { count: 1000, size: 300, rate: 500000 }, false, other);
+          const dropped = 1000 - counted.packets;
+          assert.equal(counted[counter], dropped);
+          assert.ok(dropped > 900);
+          const after = [await policies(), await packetsIn(other)];
+          const by = (who) => after[0][who][counter] - before[0][who][counter];
+          assert.equal(by('kernel') + by('relay'), dropped);
+          assert.equal(by('kernel'), kernel ? dropped : 0);
+          const seen = after[1] - before[1];
+          assert.ok(kernel ? seen < 200 : seen >= 1000, `the relay has seen ${seen} packets`);
+        }
+        // Nothing is marked by itself here, and by its neighbour nothing of this one.
+        const { packets, tos } = received(await legs[1].stats(), AUDIO);
+        assert.deepEqual(tos, { [e.ecn]: packets });
+        await other.end(legs);
       }
-      // Nothing is marked by itself here, and by its neighbour nothing of this one.
-      const { packets, tos } = received(await legs[1].stats(), AUDIO);
-      assert.deepEqual(tos, { [e.ecn]: packets });
-      await other.end(legs);
     }
   } finally {
     assert.equal(await other.stop(), 0);

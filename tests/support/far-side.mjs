@@ -180,14 +180,14 @@ export class Enforcement {
 
   // Two legs with sound and picture in one bundle each, routed both ways, that send nothing by
   // themselves; connected, and known to each other by a few packets of each. Options per leg:
-  // flowStatus, trusted, policy (by mid), data (a third m-line of data channels).
+  // flowStatus, trusted, policy (by mid), data (a third m-line of data channels), sound (nothing else).
   async pair(family, options = [{}, {}], { warm = true, events = ['mediaGated', 'policingDiscard'] } = {}) {
     const legs = [];
     let contextId;
     for (const option of options) {
-      const { trusted, flowStatus = 'ENABLED', policy = {}, ...rest } = option;
+      const { trusted, flowStatus = 'ENABLED', policy = {}, sound, ...rest } = option;
       const medias = [{ mediaType: 'audio', direction: 'sendrecv' },
-        { mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] },
+        ...(sound ? [] : [{ mediaType: 'video', direction: 'sendrecv', codecs: ['VP8'] }]),
         ...(rest.data ? [{ mediaType: 'application' }] : [])];
       const added = await this.link.request('add', { contextId, offerTemplate: { medias, bundle: true },
         events, mediaPolicy: [{ mid: '*', flowStatus },
@@ -204,19 +204,20 @@ export class Enforcement {
       legs.push(leg);
     }
     const [a, b] = legs.map((l) => l.terminationId);
-    const route = (from, to) => [AUDIO, VIDEO].map((mid) => ({ from: { terminationId: from, mid },
+    const mids = options[0].sound ? [AUDIO] : [AUDIO, VIDEO];
+    const route = (from, to) => mids.map((mid) => ({ from: { terminationId: from, mid },
       to: { terminationId: to, mid } }));
     await this.modify(legs[0], { routes: [...route(a, b), ...route(b, a)] });
     for (const leg of legs) await leg.until((s) => s.state === 'connected');
-    if (warm) await this.#warm(legs);
+    if (warm) await this.#warm(legs, mids);
     return legs;
   }
 
-  async #warm(legs) {
+  async #warm(legs, mids) {
     for (const [i, leg] of legs.entries()) {
-      for (const line of [0, 1])
-        await leg.sendAll({ lines: [line], count: 5, size: 200, rate: 20000 });
-      await legs[1 - i].until((s) => s.receive.filter((r) => r.packets >= 5).length === 2);
+      for (const mid of mids)
+        await leg.sendAll({ lines: [Number(mid)], count: 5, size: 200, rate: 20000 });
+      await legs[1 - i].until((s) => s.receive.filter((r) => r.packets >= 5).length === mids.length);
     }
   }
 
