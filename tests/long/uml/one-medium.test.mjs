@@ -2,9 +2,12 @@
 // A wmcf at the level tc-flower and legs with a single medium, which this level holds whole: the kernel drops,
 // counts and marks, and the relay does not see what is dropped. Run by ../qos-flower.test.mjs.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Enforcement, FAMILIES, received } from '../../support/far-side.mjs';
 import { GeneratedLeg } from '../../support/generated-leg.mjs';
+import { Wmcf } from '../../support/wmcf.mjs';
 
 const MID = '0';
 const SIZE = 300;
@@ -78,3 +81,29 @@ for (const family of FAMILIES) {
     await e.end([a, b]);
   });
 }
+
+// Where bpf() is refused "auto" takes this level; killed, its filters and actions are replaced by the next one.
+test('CAP_NET_ADMIN is enough, and a crash leaves nothing', async (t) => {
+  const one = '-all,+net_admin';
+  const shown = (...args) => execFileSync('tc', args, { encoding: 'utf8' });
+  // The one beside has filters as well; ours carry our name.
+  const cookie = Buffer.from('wmcf-41000').toString('hex');
+  const count = () => ['ingress', 'egress'].map((hook) =>
+    shown('filter', 'show', 'dev', 'media0', hook).split(cookie).length - 1);
+  const wmcf = await Wmcf.start(['media.port=41000', 'media.bind=192.0.2.10', 'qos.level=auto'],
+    ['sh', '-c', `chown -R nobody "$(dirname "$3")"
+      exec setpriv --reuid nobody --clear-groups --inh-caps=${one} --ambient-caps=${one} \\
+        --bounding-set=${one} "$@"`, 'sh']);
+  t.after(() => wmcf.process.kill('SIGKILL'));
+  assert.match(wmcf.log, /enforcement by \\?"tc-flower/);
+  const had = count();
+  assert.ok(had.every((n) => n > 0), JSON.stringify(had));
+  wmcf.process.kill('SIGKILL');
+  await wmcf.exited;
+  assert.deepEqual(count(), had, 'they go on');
+  rmSync(`${wmcf.folder}/wmcf.sock`, { force: true });
+  await wmcf.run();
+  assert.deepEqual(count(), had, 'replaced, not doubled');
+  assert.equal(await wmcf.stop('SIGTERM'), 0);
+  assert.deepEqual(count(), [0, 0]);
+});
