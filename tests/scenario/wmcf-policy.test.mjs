@@ -175,7 +175,6 @@ test('what a required level has no room for is refused; what it holds goes on', 
   const e = await Enforcement.start('tc-bpf', ['qos.flows=4', 'qos.discard_report=1']);
   t.after(() => e.stop());
   const legs = await e.pair('IPv4');
-  t.after(() => Promise.all(legs.map((leg) => leg.close())));
   const { link, wmcf } = e;
   const [a] = legs;
   const byKernel = (reason) => metric(wmcf, `wmcf_enforcement_discarded_packets_total{judge="kernel",reason="${reason}"}`);
