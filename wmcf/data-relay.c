@@ -295,7 +295,7 @@ void data_relay_set(struct termination *t, const char *mid, const struct sdp_med
         .channels = conf_int(conf, "limits", "data_channels"),
         .window = backlog,
         /* What was granted before the window closed may still come. */
-        .backlog = 4 * (guint64)backlog,
+        .backlog = 8 * (guint64)backlog,
     };
     pl_leg_set_data(t->leg, peer->sctp_port, &relay->limits);
 }
