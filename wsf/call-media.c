@@ -188,6 +188,9 @@ static void on_policy_response(const struct link_response *response, void *user)
 static void ask_with_policy(struct media_step *step)
 {
     json_t *members = json_copy(step->members);
+    struct leg *leg = leg_of(step);
+    if (leg)
+        quality_set_asked(leg->quality, step->policy);
     if (json_array_size(step->policy) > 0)
         json_object_set(members, "mediaPolicy", step->policy);
     wmcf_pool_request(step->wsf->pool, step->wmcf, step->method, members, on_policy_response, step);
@@ -248,6 +251,8 @@ static void on_policy_response(const struct link_response *response, void *user)
     struct media_step *step = user;
     struct leg *leg = leg_of(step);
     g_autoptr(GError) error = NULL;
+    if (leg)
+        quality_set_asked(leg->quality, NULL);
     if (leg && response->success && step->policy)
         quality_in_force(step->wsf, leg, g_steal_pointer(&step->policy));
     if (!leg || response->success ||

@@ -104,7 +104,7 @@ static void gated(struct wsf *wsf, struct leg *leg, const struct offer_media *me
     struct log_ids ids = session_ids(leg->session);
     ids.termination = leg->termination_id;
     /* The policy lets it pass: the gate was closed while the call was set up. */
-    if (quality_passes(quality_flow_status(leg->quality, media->mid), uplink))
+    if (quality_opens(leg->quality, media->mid, uplink))
         return;
     count("gated", media->kind);
     if (quality_first(leg->quality, media->mid,

@@ -16,6 +16,7 @@
 
 struct quality {
     json_t *policy;
+    json_t *asked;     /* NULL: nothing is being asked for */
     json_t *told;      /* mid → flowStatus */
     GHashTable *noted; /* mid → bits of enum quality_note */
 };
@@ -33,6 +34,7 @@ void quality_free(struct quality *quality)
     if (!quality)
         return;
     json_decref(quality->policy);
+    json_decref(quality->asked);
     json_decref(quality->told);
     g_hash_table_unref(quality->noted);
     g_free(quality);
@@ -70,6 +72,14 @@ void quality_set_policy(struct quality *quality, json_t *policy)
         g_hash_table_remove_all(quality->noted);
     json_decref(quality->policy);
     quality->policy = policy;
+    quality_set_asked(quality, NULL);
+}
+
+void quality_set_asked(struct quality *quality, const json_t *policy)
+{
+    json_t *copy = json_deep_copy(policy);
+    json_decref(quality->asked);
+    quality->asked = copy;
 }
 
 const json_t *quality_policy(const struct quality *quality)
@@ -87,6 +97,13 @@ bool quality_passes(const char *flow_status, bool uplink)
 {
     return strcmp(flow_status, OPEN) == 0 ||
            strcmp(flow_status, uplink ? "ENABLED-UPLINK" : "ENABLED-DOWNLINK") == 0;
+}
+
+bool quality_opens(const struct quality *quality, const char *mid, bool uplink)
+{
+    const char *asked = json_string_value(said_of(quality->asked, mid, "flowStatus"));
+    return quality_passes(quality_flow_status(quality, mid), uplink) ||
+           (asked && quality_passes(asked, uplink));
 }
 
 /* --- making policies -----------------------------------------------------------------------------

@@ -12,12 +12,18 @@ void quality_free(struct quality *quality); /* NULL allowed */
 
 /* What is in force now; stolen. NULL: nothing, all gates are closed. */
 void quality_set_policy(struct quality *quality, json_t *policy);
+/* What the media centre is being asked for, until the next quality_set_policy(); NULL: no more. */
+void quality_set_asked(struct quality *quality, const json_t *policy);
 /* Borrowed, may be NULL. */
 const json_t *quality_policy(const struct quality *quality);
 /* Of a medium by what is in force: a flowStatus of protocol B. Borrowed. */
 const char *quality_flow_status(const struct quality *quality, const char *mid);
 /* Whether packets from the endpoint (uplink) or to it pass with this flowStatus. */
 bool quality_passes(const char *flow_status, bool uplink);
+
+/* Whether they pass by what is in force, or will by what is asked for: what a media centre tells of
+ * a closed gate may cross the request that opens it. */
+bool quality_opens(const struct quality *quality, const char *mid, bool uplink);
 
 /* `policy`, with what lifts the policing and marking that is in force and that it does not mention
  * any more: saying nothing of it leaves it. `medias` tells the kinds. Transfer full. */

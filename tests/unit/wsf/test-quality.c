@@ -40,6 +40,25 @@ static void test_in_force(void)
     quality_free(quality);
 }
 
+/* A media centre's word of a closed gate crosses the request that opens it. */
+static void test_asked(void)
+{
+    struct quality *quality = quality_new();
+    json_auto_t *opening = parse("[{\"mid\":\"*\",\"flowStatus\":\"ENABLED-UPLINK\"}]");
+    g_assert_false(quality_opens(quality, "1", true));
+    quality_set_asked(quality, opening);
+    g_assert_true(quality_opens(quality, "1", true));
+    g_assert_false(quality_opens(quality, "1", false));
+    quality_set_asked(quality, NULL); /* refused */
+    g_assert_false(quality_opens(quality, "1", true));
+    quality_set_asked(quality, opening);
+    quality_set_policy(quality, parse("[{\"mid\":\"1\",\"flowStatus\":\"DISABLED\"}]"));
+    g_assert_false(quality_opens(quality, "1", true));
+    quality_set_policy(quality, json_incref(opening));
+    g_assert_true(quality_opens(quality, "1", true));
+    quality_free(quality);
+}
+
 static void test_lift(void)
 {
     struct quality *quality = quality_new();
@@ -105,6 +124,7 @@ static void test_first(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/quality/asked", test_asked);
     g_test_add_func("/quality/in-force", test_in_force);
     g_test_add_func("/quality/lift", test_lift);
     g_test_add_func("/quality/news", test_news);
