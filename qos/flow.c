@@ -142,11 +142,13 @@ static void set_policing(struct qos_flow *flow, const struct qos_policing *polic
         now->mbs == policing->mbs && now->pdr == policing->pdr && now->dvt == policing->dvt)
         return;
     flow->policing = *policing;
-    __atomic_store_n(&slot->sustained, 0, __ATOMIC_RELAXED);
+    if (!policing->present) {
+        __atomic_store_n(&slot->sustained, 0, __ATOMIC_RELAXED);
+        return;
+    }
+    /* One rate gives way to the other in one store: there is no moment without any. */
     __atomic_store_n(&slot->sustained_at, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->peak_at, 0, __ATOMIC_RELAXED);
-    if (!policing->present)
-        return;
     __atomic_store_n(&slot->peak, (uint64_t)policing->pdr << 32 | policing->dvt, __ATOMIC_RELAXED);
     __atomic_store_n(&slot->sustained, (uint64_t)policing->sdr << 32 | policing->mbs,
                      __ATOMIC_RELEASE);
