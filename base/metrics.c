@@ -190,6 +190,17 @@ void metric_observe(struct metric *metric, double value, const char *const *labe
     pthread_mutex_unlock(&metric->lock);
 }
 
+void metric_set_buckets(struct metric *metric, const guint64 *buckets, size_t n, double sum,
+                        const char *const *label_values)
+{
+    g_return_if_fail(metric->kind == METRIC_HISTOGRAM && n == metric->n_bounds + 1);
+    struct sample *sample = find_sample(metric, label_values);
+    pthread_mutex_lock(&metric->lock);
+    memcpy(sample->buckets, buckets, n * sizeof *buckets);
+    atomic_store_explicit(&sample->value, sum, memory_order_relaxed);
+    pthread_mutex_unlock(&metric->lock);
+}
+
 double metric_value(struct metric *metric, const char *const *label_values)
 {
     return atomic_load_explicit(&find_sample(metric, label_values)->value, memory_order_relaxed);

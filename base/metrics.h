@@ -27,6 +27,10 @@ void metric_buckets(struct metric *metric, const double *bounds, size_t n);
 void metric_add(struct metric *metric, double amount, const char *const *label_values);
 void metric_set(struct metric *metric, double value, const char *const *label_values);
 void metric_observe(struct metric *metric, double value, const char *const *label_values);
+/* For a histogram that is counted elsewhere: what each of its buckets has counted so far (n of
+ * them, one more than bounds), and the sum of all values. */
+void metric_set_buckets(struct metric *metric, const guint64 *buckets, size_t n, double sum,
+                        const char *const *label_values);
 double metric_value(struct metric *metric, const char *const *label_values);
 
 /* A collector fills gauges and counters just before they are printed. */

@@ -19,7 +19,13 @@ struct channel {
     bool ready;                   /* it takes messages */
     GQueue waiting;               /* GBytes with their marks, until then */
     guint64 waiting_octets;
+    GQueue given; /* octets of each message that the object has, and maybe of some that it had */
+    guint64 given_octets;
 };
+
+/* What a message is counted for beside its octets: an empty one is not nothing, and of very short
+ * ones a backlog in octets alone would be a thousand times as much memory. */
+#define MESSAGE_COST 64
 
 struct data_channels {
     guint64 number; /* the leg's */
@@ -52,6 +58,7 @@ static void channel_free(void *data)
     if (channel->object)
         sctp_thread_post(close_object, channel->object);
     g_queue_clear_full(&channel->waiting, (GDestroyNotify)g_bytes_unref);
+    g_queue_clear(&channel->given);
     g_free(channel);
 }
 
@@ -61,6 +68,7 @@ static struct channel *channel_new(struct data_channels *channels, guint number)
 
     channel->number = number;
     g_queue_init(&channel->waiting);
+    g_queue_init(&channel->given);
     g_hash_table_insert(channels->channels, &channel->number, channel);
     return channel;
 }
@@ -113,6 +121,20 @@ static void post(const char *name, struct event event)
     loop_post(name, run_event, g_memdup2(&event, sizeof event));
 }
 
+/* Takes the message. */
+static bool give(struct channel *channel, GBytes *marked, GError **error)
+{
+    gsize length = g_bytes_get_size(marked);
+    bool sent = gst_webrtc_data_channel_send_data_full(channel->object, marked, error);
+
+    g_bytes_unref(marked);
+    if (!sent)
+        return false;
+    g_queue_push_tail(&channel->given, GSIZE_TO_POINTER(length));
+    channel->given_octets += length;
+    return true;
+}
+
 static void handle_ready(struct data_channels *channels, struct event *event)
 {
     struct channel *channel = find(channels, event->from.channel);
@@ -121,10 +143,8 @@ static void handle_ready(struct data_channels *channels, struct event *event)
     if (!channel || !channel->object || channel->ready)
         return;
     channel->ready = true;
-    while ((marked = g_queue_pop_head(&channel->waiting))) {
-        gst_webrtc_data_channel_send_data_full(channel->object, marked, NULL);
-        g_bytes_unref(marked);
-    }
+    while ((marked = g_queue_pop_head(&channel->waiting)))
+        give(channel, marked, NULL);
     channel->waiting_octets = 0;
     channels->ops->channel_ready(channels->user, channel->number);
 }
@@ -179,7 +199,7 @@ static void handle_message(struct data_channels *channels, struct event *event)
     bool text = false;
     g_autoptr(GBytes) message = sctp_message_unmark(event->message, &text);
 
-    dtls_transport_count_unseen(channels->dtls, -(gssize)g_bytes_get_size(event->message));
+    dtls_transport_message_seen(channels->dtls, message ? g_bytes_get_size(message) : 0);
     if (!message || !find(channels, event->from.channel))
         return;
     if (g_bytes_get_size(message) > channels->limits.message_max)
@@ -261,8 +281,6 @@ static void on_error(GstWebRTCDataChannel *object, const GError *error, const st
 
 static void on_message(GstWebRTCDataChannel *object, GBytes *marked, const struct origin *from)
 {
-    if (marked)
-        dtls_transport_count_unseen(from->dtls, (gssize)g_bytes_get_size(marked));
     if (marked)
         post("data channel: message",
              (struct event){*from, handle_message, .message = g_bytes_ref(marked)});
@@ -410,13 +428,23 @@ void data_channels_set_limits(struct data_channels *channels, const struct pl_da
     channels->limits = *limits;
 }
 
-static guint64 buffered(const struct channel *channel)
+/* They leave the object in their order, and it tells how many octets have not. */
+static guint64 buffered(struct channel *channel)
 {
     guint64 octets = 0;
 
     if (channel->object)
         g_object_get(channel->object, "buffered-amount", &octets, NULL);
-    return octets + channel->waiting_octets;
+    while (channel->given.length > 0) {
+        gsize first = GPOINTER_TO_SIZE(g_queue_peek_head(&channel->given));
+
+        if (channel->given_octets - first < octets)
+            break;
+        g_queue_pop_head(&channel->given);
+        channel->given_octets -= first;
+    }
+    return octets + channel->waiting_octets +
+           MESSAGE_COST * ((guint64)channel->waiting.length + channel->given.length);
 }
 
 bool data_channels_send(struct data_channels *channels, guint number, GBytes *message, bool text,
@@ -426,7 +454,6 @@ bool data_channels_send(struct data_channels *channels, guint number, GBytes *me
     gsize length = g_bytes_get_size(message);
     g_autoptr(GError) reason = NULL;
     GBytes *marked;
-    bool sent;
 
     if (!channel) {
         problem_set(error, PROBLEM_INVALID_STATE, "the data channel is closed");
@@ -438,7 +465,7 @@ bool data_channels_send(struct data_channels *channels, guint number, GBytes *me
                     channels->limits.peer_message_max);
         return false;
     }
-    if (buffered(channel) + length > channels->limits.backlog) {
+    if (buffered(channel) + length + MESSAGE_COST > channels->limits.backlog) {
         problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
                     "the receiver leaves more than %" G_GUINT64_FORMAT
                     " octets waiting (limits.data_backlog)",
@@ -451,12 +478,11 @@ bool data_channels_send(struct data_channels *channels, guint number, GBytes *me
         g_queue_push_tail(&channel->waiting, marked);
         return true;
     }
-    sent = gst_webrtc_data_channel_send_data_full(channel->object, marked, &reason);
-    if (!sent)
-        problem_set(error, PROBLEM_INVALID_STATE, "webrtcbin does not send: %s",
-                    reason ? reason->message : "it is closing");
-    g_bytes_unref(marked);
-    return sent;
+    if (give(channel, marked, &reason))
+        return true;
+    problem_set(error, PROBLEM_INVALID_STATE, "webrtcbin does not send: %s",
+                reason ? reason->message : "it is closing");
+    return false;
 }
 
 void data_channels_close(struct data_channels *channels, guint number)

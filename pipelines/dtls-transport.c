@@ -13,6 +13,7 @@
 #include "pipelines/sctp-elements.h"
 #include "pipelines/sctp-packet.h"
 #include "pipelines/sctp-thread.h"
+#include "pipelines/sctp-window.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -30,8 +31,7 @@ struct dtls_transport {
     _Atomic bool connected;
     _Atomic guint queued, queued_octets; /* on their way to the DTLS thread */
     _Atomic guint data_octets;           /* on their way to webrtcbin's SCTP */
-    _Atomic guint window;                /* at most granted to the peer's SCTP */
-    _Atomic gssize unseen;               /* of messages on their way to the control thread */
+    struct sctp_window window;           /* of the peer */
 
     pthread_mutex_t lock;
     bool over;                            /* lock; nothing is joined any more */
@@ -43,7 +43,6 @@ struct dtls_transport {
     GstElement *sctp[2];                  /* the same; webrtcbin's SCTP elements */
     GstPad *gate;     /* the same; the pad that webrtcbin blocks before the decoder */
     GQueue data;      /* lock; GstBuffer, deciphered */
-    guint beyond;     /* lock; octets of data that came since the window is closed */
     guint8 sack[512]; /* lock; our last SACK by itself */
     gsize sack_length;
     guint32 tag;                 /* lock; of the peer's SCTP packets, 0 = none yet */
@@ -78,7 +77,7 @@ struct dtls_transport *dtls_transport_new(struct dtls_context *context,
     transport->context = context;
     transport->ops = ops;
     transport->owner = owner;
-    atomic_init(&transport->window, G_MAXUINT32);
+    sctp_window_init(&transport->window);
     return transport;
 }
 
@@ -150,14 +149,8 @@ static void note_data(void *user, const guint8 *data, gsize length)
         transport->refused = true;
         return;
     }
-    /* What was under way when the window closed may come; more than that it repeats later. */
-    if (atomic_load(&transport->window) > 0) {
-        transport->beyond = 0;
-    } else if (sctp_packet_has_data(data, length)) {
-        if (transport->beyond > DTLS_BEYOND_OCTETS)
-            return;
-        transport->beyond += (guint)length;
-    }
+    if (!sctp_window_admit(&transport->window, data, length))
+        return;
     if (transport->data.length < DATA_WAITING_MAX)
         g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
 }
@@ -491,26 +484,15 @@ static void do_close(void *data)
 
 #define DATA_PACKET_MAX 2048 /* webrtcbin's SCTP makes 1200 */
 
-static guint32 window_now(struct dtls_transport *transport)
-{
-    gssize unseen = MAX(atomic_load(&transport->unseen), 0);
-    guint32 window = atomic_load(&transport->window);
-
-    return window > unseen ? (guint32)(window - unseen) : 0;
-}
-
-void dtls_transport_count_unseen(struct dtls_transport *transport, gssize octets)
-{
-    atomic_fetch_add(&transport->unseen, octets);
-}
-
 /* Under the lock. */
 static void note_sack(struct dtls_transport *transport, guint8 *packet, gsize length)
 {
-    gsize at = sctp_packet_limit_window(packet, length, window_now(transport));
+    guint32 window = sctp_window_now(&transport->window);
+    gsize at = sctp_packet_limit_window(packet, length, window);
 
     if (!at)
         return;
+    sctp_window_granted(&transport->window, window);
     transport->sack_length =
         sctp_packet_repeat_sack(packet, length, at, 0, transport->sack, sizeof transport->sack);
 }
@@ -590,24 +572,38 @@ void dtls_transport_set_streams(struct dtls_transport *transport, guint max)
     pthread_mutex_unlock(&transport->lock);
 }
 
-void dtls_transport_set_window(struct dtls_transport *transport, guint32 window)
+/* webrtcbin's SCTP knows nothing of it, so an opened window is told here: the last SACK once more
+ * (RFC 9260 6.2). Otherwise the peer would find out by probing, after its timer. */
+static void tell_window(struct dtls_transport *transport)
 {
-    guint32 before = atomic_exchange(&transport->window, window);
     guint8 packet[sizeof transport->sack];
     GQueue out = G_QUEUE_INIT;
+    guint32 window;
     gsize length;
 
-    /* webrtcbin's SCTP knows nothing of it, so an opened window is told here: the last SACK once
-     * more (RFC 9260 6.2). Otherwise the peer would find out by probing, after its timer. */
-    if (before > window / 4 || !atomic_load(&transport->connected))
+    if (!sctp_window_has_opened(&transport->window, &window) || !atomic_load(&transport->connected))
         return;
     pthread_mutex_lock(&transport->lock);
     length = sctp_packet_repeat_sack(transport->sack, transport->sack_length, SCTP_HEADER, window,
                                      packet, sizeof packet);
-    if (length > 0)
+    if (length > 0) {
+        sctp_window_granted(&transport->window, window);
         out = encipher(transport, packet, length);
+    }
     pthread_mutex_unlock(&transport->lock);
     send_all(transport, &out);
+}
+
+void dtls_transport_set_window(struct dtls_transport *transport, guint32 window)
+{
+    sctp_window_set(&transport->window, window);
+    tell_window(transport);
+}
+
+void dtls_transport_message_seen(struct dtls_transport *transport, gsize octets)
+{
+    sctp_window_seen(&transport->window, octets);
+    tell_window(transport);
 }
 
 GBytes *dtls_transport_close(struct dtls_transport *transport, void (*then)(void *data), void *data)
@@ -752,6 +748,7 @@ void dtls_transport_send_data(struct dtls_transport *transport, const guint8 *pa
     out = encipher(transport, copy, length);
     pthread_mutex_unlock(&transport->lock);
     send_all(transport, &out);
+    tell_window(transport); /* it may have opened between the look at it and this */
     if (dec) {
         g_queue_push_tail(&answers, gst_buffer_new_memdup(answer, answer_length));
         pass_data(transport, dec, &answers);

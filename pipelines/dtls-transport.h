@@ -19,9 +19,6 @@
 #define DTLS_QUEUED_DATA_MAX 1024 /* the same once it is connected: data channels */
 #define DTLS_QUEUED_OCTETS (1024 * 1024)
 #define DTLS_DATA_OCTETS (1024 * 1024) /* of SCTP on their way to webrtcbin, per leg */
-/* Of SCTP that a peer may send into a closed window: what was under way. Some probe it with one
- * packet after the other. */
-#define DTLS_BEYOND_OCTETS (256 * 1024)
 
 /* On the DTLS thread, `send` also on others; `owner` is the number that the leg gave itself. */
 struct dtls_transport_ops {
@@ -48,9 +45,9 @@ void dtls_transport_set_peer(struct dtls_transport *transport,
 /* Tells webrtcbin of ICE, which starts DTLS at the first CONNECTED. */
 void dtls_transport_set_ice(struct dtls_transport *transport, GstWebRTCICEConnectionState state);
 void dtls_transport_receive(struct dtls_transport *transport, GBytes *datagram);
-/* Octets of messages that webrtcbin has given and the control thread has not seen yet: so much less
- * is granted. Any thread. */
-void dtls_transport_count_unseen(struct dtls_transport *transport, gssize octets);
+/* A message of so many octets has come to its receiver: what is inside of SCTP and on its way here
+ * is taken from the window. Tells the peer of one that opens. */
+void dtls_transport_message_seen(struct dtls_transport *transport, gsize octets);
 /* What the peer's SCTP may have under way to us from now on; octets. */
 void dtls_transport_set_window(struct dtls_transport *transport, guint32 window);
 /* While webrtcbin makes its SCTP in a leg that runs, what comes for it waits; what has waited goes

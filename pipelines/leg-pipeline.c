@@ -1,46 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns how a webrtcbin is made and spoken to. Two things are taken out of it that cost threads and
- * are done by the relay: rtpbin stays in NULL by a locked state, and the queue of the receive bin
- * is bypassed (dtls-transport.c). What stays is its own thread, which runs the negotiation. */
+ * memory and are done by the relay: rtpbin has a stand-in, and the queue of the receive bin is
+ * bypassed (dtls-transport.c). What stays is its own thread, which runs the negotiation; it needs
+ * no pipeline around it. */
 #include "pipelines/leg-pipeline.h"
 
 #include "base/problem.h"
 #include "pipelines/ice-agent.h"
 #include "pipelines/reaper.h"
+#include "pipelines/rtp-stand-in.h"
 #include "pipelines/sctp-elements.h"
 
 #include <gst/sdp/sdp.h>
 #include <gst/webrtc/webrtc.h>
 
 struct leg_pipeline {
-    GstElement *pipeline;
-    GstElement *webrtcbin; /* borrowed from the pipeline */
-    GstPromise *step;      /* the last one that was begun */
+    GstElement *webrtcbin;
+    GstPromise *step; /* the last one that was begun */
 };
 
 static GstElement *make_webrtcbin(const char *id, struct dtls_transport *transport)
 {
     GstWebRTCICE *agent = ice_agent_new(transport);
-    GstElement *webrtcbin =
+    GstElement *webrtcbin;
+
+    rtp_stand_in_wanted(true);
+    webrtcbin =
         gst_element_factory_make_full("webrtcbin", "name", id, "ice-agent", agent, "bundle-policy",
                                       GST_WEBRTC_BUNDLE_POLICY_MAX_BUNDLE, NULL);
-
+    rtp_stand_in_wanted(false);
     /* 1.22 takes the pointer without a reference and drops one when it goes. */
     if (webrtcbin && GST_OBJECT_REFCOUNT_VALUE(agent) == 1)
         gst_object_ref(agent);
     gst_object_unref(agent);
     return webrtcbin;
-}
-
-static bool lock_rtpbin(GstElement *webrtcbin)
-{
-    GstElement *rtpbin = gst_bin_get_by_name(GST_BIN(webrtcbin), "rtpbin");
-
-    if (!rtpbin)
-        return false;
-    gst_element_set_locked_state(rtpbin, TRUE);
-    gst_object_unref(rtpbin);
-    return true;
 }
 
 static void release_transport(void *data, GClosure *closure)
@@ -57,7 +50,7 @@ static void release_elements(void *data, GClosure *closure)
 static void free_pipeline(void *data)
 {
     struct leg_pipeline *pipeline = data;
-    GstBus *bus = gst_element_get_bus(pipeline->pipeline);
+    GstBus *bus = gst_element_get_bus(pipeline->webrtcbin);
 
     /* A step builds bins and brings them to the state of webrtcbin: it must not do so while that
      * goes down, or what it adds stays behind half alive. No further step comes. */
@@ -67,14 +60,36 @@ static void free_pipeline(void *data)
     /* Flushing first: messages of a stopping pipeline would be kept until the bus goes. */
     gst_bus_set_flushing(bus, TRUE);
     gst_object_unref(bus);
-    gst_element_set_state(pipeline->pipeline, GST_STATE_NULL);
-    gst_object_unref(pipeline->pipeline);
+    gst_element_set_state(pipeline->webrtcbin, GST_STATE_NULL);
+    gst_object_unref(pipeline->webrtcbin);
     g_free(pipeline);
 }
 
 static void give_to_reaper(void *data)
 {
     reaper_take(free_pipeline, data);
+}
+
+/* What a pipeline would add is a clock, which nothing here reads, and a bus with two descriptors
+ * for those who wait on it: whoever listens to this one is called. Until then nothing is kept, for
+ * a message holds the one that it comes from. */
+static void set_bus(GstElement *webrtcbin)
+{
+    GstBus *bus = g_object_new(GST_TYPE_BUS, "enable-async", FALSE, NULL);
+
+    gst_bus_set_flushing(bus, TRUE);
+    gst_element_set_bus(webrtcbin, bus);
+    gst_object_unref(bus);
+}
+
+void leg_pipeline_listen(struct leg_pipeline *pipeline, GstBusSyncHandler handler, void *user,
+                         GDestroyNotify free_user)
+{
+    GstBus *bus = gst_element_get_bus(pipeline->webrtcbin);
+
+    gst_bus_set_sync_handler(bus, handler, user, free_user);
+    gst_bus_set_flushing(bus, FALSE);
+    gst_object_unref(bus);
 }
 
 struct leg_pipeline *leg_pipeline_new(const char *id, struct dtls_transport *transport,
@@ -93,11 +108,9 @@ struct leg_pipeline *leg_pipeline_new(const char *id, struct dtls_transport *tra
     g_signal_connect_data(webrtcbin, "element-added", G_CALLBACK(sctp_elements_adopt),
                           sctp_elements_new(), release_elements, 0);
     pipeline = g_new0(struct leg_pipeline, 1);
-    pipeline->webrtcbin = webrtcbin;
-    pipeline->pipeline = gst_pipeline_new(id);
-    gst_bin_add(GST_BIN(pipeline->pipeline), webrtcbin);
-    if (!lock_rtpbin(webrtcbin) ||
-        gst_element_set_state(pipeline->pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
+    pipeline->webrtcbin = gst_object_ref_sink(webrtcbin);
+    set_bus(webrtcbin);
+    if (gst_element_set_state(webrtcbin, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
         problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
                     "webrtcbin does not start: are GStreamer's plug-ins nice and dtls installed?");
         free_pipeline(pipeline);
@@ -111,11 +124,6 @@ GBytes *leg_pipeline_end(struct leg_pipeline *pipeline, struct dtls_transport *t
     reaper_expect();
     /* By way of the DTLS thread, so that no job of this leg can meet its pipeline going down. */
     return dtls_transport_close(transport, give_to_reaper, pipeline);
-}
-
-GstBin *leg_pipeline_bin(struct leg_pipeline *pipeline)
-{
-    return GST_BIN(pipeline->pipeline);
 }
 
 GstElement *leg_pipeline_webrtcbin(struct leg_pipeline *pipeline)

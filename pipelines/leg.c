@@ -345,10 +345,8 @@ static void free_number(void *data, GClosure *closure)
 
 static void listen_to(struct pl_leg *leg)
 {
-    GstBus *bus = gst_element_get_bus(GST_ELEMENT(leg_pipeline_bin(leg->pipeline)));
-
-    gst_bus_set_sync_handler(bus, on_message, g_memdup2(&leg->number, sizeof leg->number), g_free);
-    gst_object_unref(bus);
+    leg_pipeline_listen(leg->pipeline, on_message, g_memdup2(&leg->number, sizeof leg->number),
+                        g_free);
     g_signal_connect_data(leg_pipeline_webrtcbin(leg->pipeline), "notify::connection-state",
                           G_CALLBACK(on_connection_state),
                           g_memdup2(&leg->number, sizeof leg->number), free_number, 0);
@@ -531,7 +529,8 @@ void pl_leg_close(struct pl_leg *leg)
 char *pl_leg_dot(struct pl_leg *leg)
 {
     loop_assert();
-    return gst_debug_bin_to_dot_data(leg_pipeline_bin(leg->pipeline), GST_DEBUG_GRAPH_SHOW_ALL);
+    return gst_debug_bin_to_dot_data(GST_BIN(leg_pipeline_webrtcbin(leg->pipeline)),
+                                     GST_DEBUG_GRAPH_SHOW_ALL);
 }
 
 guint pl_legs_count(void)

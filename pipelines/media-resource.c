@@ -2,36 +2,13 @@
 /* Owns a template's pipeline. What GStreamer says comes by the bus's synchronous handler and is
  * posted, so nothing has to poll a bus; the first error tells, the rest follow from it. A pipeline
  * that hangs in a state change keeps its own thread and nobody else's. */
-#include "pipelines/media-resource.h"
-
-#include "base/loop.h"
 #include "base/problem.h"
-#include "pipelines/media-resource-make.h"
+#include "pipelines/media-resource-parts.h"
 #include "pipelines/reaper.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 static _Atomic guint resources;
-
-struct media_resource {
-    char *id;
-    const struct media_resource_ops *ops;
-    void *user;
-    enum media_resource_state state;
-    struct pipeline_text *text;
-    struct loop_timer *start_timer;
-    guint start_timeout_ms;
-    gint64 asked, started; /* monotonic µs */
-
-    GstElement *made;            /* borrowed: for its own threads */
-    GstElement *pipeline;        /* from `built` until it is taken down */
-    struct media_sinks sinks;    /* from `built` to the end */
-    bool built, taken, down;     /* the making is over; being taken down; gone */
-    bool closing;                /* `stopped` is to be told */
-    _Atomic guint waiting;       /* sinks without a packet; streaming threads */
-    _Atomic bool broken, at_end; /* told once; streaming threads */
-};
 
 static const char *const state_names[] = {
     [MEDIA_RESOURCE_STARTING] = "starting", [MEDIA_RESOURCE_PLAYING] = "playing",
@@ -43,7 +20,7 @@ static const char *const state_names[] = {
 static const unsigned transitions[] = {
     [MEDIA_RESOURCE_STARTING] = TO(PLAYING) | TO(FAILED) | TO(CLOSED),
     [MEDIA_RESOURCE_PLAYING] = TO(ENDED) | TO(FAILED) | TO(CLOSED),
-    [MEDIA_RESOURCE_ENDED] = TO(FAILED) | TO(CLOSED),
+    [MEDIA_RESOURCE_ENDED] = TO(PLAYING) | TO(FAILED) | TO(CLOSED),
     [MEDIA_RESOURCE_FAILED] = TO(CLOSED),
     [MEDIA_RESOURCE_CLOSED] = 0,
 };
@@ -54,25 +31,43 @@ const char *media_resource_state_name(enum media_resource_state state)
     return state_names[state];
 }
 
-static bool set_state(struct media_resource *r, enum media_resource_state state)
+bool media_resource_set_state(struct media_resource *r, enum media_resource_state state)
 {
     if (!(transitions[r->state] & (1u << state)))
         return false;
     r->state = state;
     if (state != MEDIA_RESOURCE_STARTING)
         loop_timer_stop(r->start_timer);
+    if (state != MEDIA_RESOURCE_PLAYING && r->stall_timer) {
+        loop_timer_stop(r->stall_timer);
+        loop_timer_stop(r->repeat_timer);
+    }
     return true;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
+
+/* The last of all is told when nobody looks at it any more. */
+static void tell_stopped(struct media_resource *r)
+{
+    if (r->closing && r->down && r->jobs == 0 && !r->told) {
+        r->told = true;
+        r->ops->stopped(r->user);
+    }
+}
 
 static void on_down(void *data)
 {
     struct media_resource *r = data;
     r->down = true;
     atomic_fetch_sub(&resources, 1);
-    if (r->closing)
-        r->ops->stopped(r->user);
+    tell_stopped(r);
+}
+
+void media_resource_job_done(struct media_resource *r)
+{
+    r->jobs--;
+    tell_stopped(r);
 }
 
 /* Blocks. */
@@ -94,9 +89,10 @@ static void *end(void *data)
 
 /* As soon as it is built, on a thread of its own: what hangs while it stops holds up nobody else,
  * and least of all the legs, which the reaper takes down. */
-static void take_down(struct media_resource *r)
+void media_resource_take_down(struct media_resource *r)
 {
-    if (!r->built || r->taken)
+    r->down_wanted = true;
+    if (!r->built || r->taken || r->member_busy)
         return;
     r->taken = true;
     GThread *thread = g_thread_try_new("pipeline-end", end, r, NULL);
@@ -108,12 +104,24 @@ static void take_down(struct media_resource *r)
     }
 }
 
-/* Takes the error. */
-static void fail(struct media_resource *r, GError *error)
+/* What it writes is whole, or has had its time. */
+static void on_finished(void *data)
 {
-    if (!r->closing && set_state(r, MEDIA_RESOURCE_FAILED)) {
-        take_down(r);
-        r->ops->failed(r->user, error);
+    struct media_resource *r = data;
+    loop_timer_stop(r->finish_timer);
+    media_resource_take_down(r);
+}
+
+void media_resource_fail(struct media_resource *r, GError *error)
+{
+    if (r->closing && r->finish_timer)
+        on_finished(r);
+    if (!r->closing && media_resource_set_state(r, MEDIA_RESOURCE_FAILED)) {
+        media_resource_fail_members(r, error);
+        media_resource_close_members(r);
+        media_resource_take_down(r);
+        if (!r->closing) /* by one of them */
+            r->ops->failed(r->user, error);
     }
     g_error_free(error);
 }
@@ -128,44 +136,90 @@ struct report {
 static void on_error(void *data)
 {
     struct report *report = data;
-    fail(report->resource, report->error);
+    media_resource_fail(report->resource, report->error);
     g_free(report);
 }
 
 static void on_end(void *data)
 {
     struct media_resource *r = data;
-    if (!r->closing && set_state(r, MEDIA_RESOURCE_ENDED))
-        r->ops->ended(r->user);
+    if (r->finish_timer)
+        on_finished(r);
+    if (r->closing || r->state != MEDIA_RESOURCE_PLAYING)
+        return;
+    if (pipeline_text_repeats(r->text) && media_resource_repeat(r))
+        return;
+    media_resource_set_state(r, MEDIA_RESOURCE_ENDED);
+    r->ops->ended(r->user);
 }
 
-static void on_first_packets(void *data)
+void media_resource_begin(struct media_resource *r)
 {
-    struct media_resource *r = data;
     /* It may be quicker than the news that it is built, which is on its way from another thread. */
-    if (r->closing || !r->built || r->state != MEDIA_RESOURCE_STARTING)
+    if (r->closing || !r->built || r->state != MEDIA_RESOURCE_STARTING ||
+        atomic_load(&r->waiting) > 0 || !r->looked)
         return;
-    for (guint i = 0; i < r->sinks.n; i++)
-        if (!wmcf_sink_medium(r->sinks.elements[i], &r->sinks.media[i]))
+    for (guint i = 0; i < r->sinks.n && !r->patient; i++)
+        if (!wmcf_sink_is_absent(r->sinks.elements[i]) &&
+            !wmcf_sink_medium(r->sinks.elements[i], &r->sinks.media[i]))
             return;
     r->started = g_get_monotonic_time();
-    set_state(r, MEDIA_RESOURCE_PLAYING);
+    media_resource_set_state(r, MEDIA_RESOURCE_PLAYING);
+    media_resource_watch(r);
     r->ops->started(r->user);
+}
+
+/* The first line of a debug text names function and file, and so do others that pass on what an
+ * inner element has said; what remains is the reason, on one line. */
+static void append_reason(GString *out, const char *debug)
+{
+    g_auto(GStrv) lines = g_strsplit(debug ? debug : "", "\n", -1);
+    for (guint i = 1; lines[0] && lines[i]; i++) {
+        g_strstrip(lines[i]);
+        if (*lines[i] && !g_str_has_prefix(lines[i], "../") && !strstr(out->str, lines[i]))
+            g_string_append_printf(out, " %s", lines[i]);
+    }
+}
+
+/* The template's line of an element, or of what it is a part of. Transfer full, or NULL. */
+static char *line_of(const struct pipeline_text *text, GstObject *object)
+{
+    char *where = NULL;
+    object = gst_object_ref(object);
+    while (object && !where) {
+        GstElementFactory *factory =
+            GST_IS_ELEMENT(object) ? gst_element_get_factory(GST_ELEMENT(object)) : NULL;
+        if (factory)
+            where = pipeline_text_find(text, GST_OBJECT_NAME(factory));
+        GstObject *parent = gst_object_get_parent(object);
+        gst_object_unref(object);
+        object = parent;
+    }
+    gst_clear_object(&object);
+    return where;
 }
 
 static void report_error(struct media_resource *r, GstMessage *message)
 {
     g_autoptr(GError) cause = NULL;
     g_autofree char *debug = NULL;
-    if (atomic_exchange(&r->broken, true))
+    struct media_member *member = media_resource_member_of(message->src);
+    if (!member && atomic_exchange(&r->broken, true))
         return;
     gst_message_parse_error(message, &cause, &debug);
+    g_autoptr(GString) reason = g_string_new(cause->message);
+    append_reason(reason, debug);
+    g_autofree char *where = line_of(member ? media_member_text(member) : r->text, message->src);
+    GError *error = NULL;
+    problem_set(&error, PROBLEM_WMCF_ERROR, "%s%s%s: %s", where ? where : "", where ? ": " : "",
+                GST_OBJECT_NAME(message->src), reason->str);
+    if (member) {
+        media_member_broke(member, error);
+        return;
+    }
     struct report *report = g_new0(struct report, 1);
     report->resource = r;
-    /* The first line of the debug text names function and file; what follows is the reason. */
-    const char *more = debug ? strchr(debug, '\n') : NULL;
-    problem_set(&report->error, PROBLEM_WMCF_ERROR, "%s: %s%s%s", GST_OBJECT_NAME(message->src),
-                cause->message, more ? " " : "", more ? more + 1 : "");
+    report->error = error;
     loop_post("pipeline error", on_error, report);
 }
 
@@ -182,6 +236,8 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer use
     struct media_resource *r = user;
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR)
         report_error(r, message);
+    else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_DURATION_CHANGED)
+        media_resource_look(r);
     else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS && !atomic_exchange(&r->at_end, true))
         loop_post("pipeline end", on_end, r);
     else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_LATENCY)
@@ -190,11 +246,51 @@ static GstBusSyncReply on_message(GstBus *bus, GstMessage *message, gpointer use
     return GST_BUS_DROP;
 }
 
+/* What a filter gives is taken for what it was given. */
+static void check_filter(struct media_resource *r, guint index)
+{
+    struct wmcf_sink_medium medium;
+    char mid[SDP_MAX_MID + 1];
+    if (!pipeline_text_filters(r->text) || !wmcf_sink_medium(r->sinks.elements[index], &medium))
+        return;
+    for (guint i = 0; i < r->inputs.n; i++) {
+        wmcf_src_mid(r->inputs.elements[i], mid, sizeof mid);
+        if (strcmp(mid, medium.mid) != 0 || strcmp(medium.codec, r->inputs.media[i].codec) == 0 ||
+            atomic_exchange(&r->broken, true))
+            continue;
+        struct report *report = g_new0(struct report, 1);
+        report->resource = r;
+        problem_set(&report->error, PROBLEM_WMCF_ERROR,
+                    "the filter gives %s at %s, where %s comes in", medium.codec, mid,
+                    r->inputs.media[i].codec);
+        loop_post("pipeline error", on_error, report);
+    }
+}
+
 static void on_first(void *user, guint index)
 {
     struct media_resource *r = user;
+    check_filter(r, index);
+    if (r->patient)
+        return;
     if (atomic_fetch_sub(&r->waiting, 1) == 1)
-        loop_post("pipeline started", on_first_packets, r);
+        media_resource_look(r);
+}
+
+/* What of it the source does not have. */
+static void on_absent(void *user, guint n)
+{
+    struct media_resource *r = user;
+    if (n < r->sinks.n) {
+        if (atomic_fetch_sub(&r->waiting, n) == n)
+            media_resource_look(r);
+    } else if (!atomic_exchange(&r->broken, true)) {
+        struct report *report = g_new0(struct report, 1);
+        report->resource = r;
+        problem_set(&report->error, PROBLEM_WMCF_ERROR,
+                    "what is to be played has no stream that the template takes");
+        loop_post("pipeline error", on_error, report);
+    }
 }
 
 static void on_packets(void *user, guint index, const struct wmcf_sink_packet *packets, guint n)
@@ -210,7 +306,6 @@ static const struct wmcf_sink_ops sink_ops = {.first = on_first, .packets = on_p
 struct built { /* from the making thread */
     struct media_resource *resource;
     GstElement *pipeline;
-    struct media_sinks sinks;
     GError *error;
 };
 
@@ -220,13 +315,12 @@ static void on_built(void *data)
     struct media_resource *r = built->resource;
     r->built = true;
     r->pipeline = built->pipeline;
-    r->sinks = built->sinks;
     if (built->error)
-        fail(r, built->error);
+        media_resource_fail(r, built->error);
     if (r->closing || r->state == MEDIA_RESOURCE_FAILED)
-        take_down(r);
-    else if (atomic_load(&r->waiting) == 0)
-        on_first_packets(r);
+        media_resource_take_down(r);
+    else
+        media_resource_begin(r);
     g_free(built);
 }
 
@@ -236,19 +330,24 @@ static void *make(void *data)
     struct media_resource *r = data;
     struct built *built = g_new0(struct built, 1);
     built->resource = r;
-    built->pipeline = media_pipeline_make(r->id, r->text, &built->sinks, &built->error);
+    built->pipeline = media_pipeline_make(r->id, r->text, &r->sinks, &r->inputs, &built->error);
     if (built->pipeline) {
         GstBus *bus = gst_element_get_bus(built->pipeline);
         gst_bus_set_sync_handler(bus, on_message, r, NULL);
         gst_object_unref(bus);
         r->made = built->pipeline;
-        atomic_store(&r->waiting, built->sinks.n);
-        for (guint i = 0; i < built->sinks.n; i++)
-            wmcf_sink_attach(built->sinks.elements[i], i, &sink_ops, r);
+        atomic_store(&r->waiting, r->patient ? 0 : r->sinks.n);
+        for (guint i = 0; i < r->sinks.n; i++)
+            wmcf_sink_attach(r->sinks.elements[i], i, &sink_ops, r);
+        for (guint i = 0; i < r->inputs.n && r->input_ops; i++)
+            wmcf_src_attach(r->inputs.elements[i], i, &r->inputs.media[i], r->input_ops, r->user);
+        r->branches = media_branches_watch(built->pipeline, &r->sinks, on_absent, r);
         /* What refuses says why on the bus, before this returns. */
         if (gst_element_set_state(built->pipeline, GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE &&
             !atomic_exchange(&r->broken, true))
             problem_set(&built->error, PROBLEM_WMCF_ERROR, "the pipeline does not start");
+        if (r->sinks.n == 0 || r->patient) /* no packet tells that it runs */
+            media_resource_look(r);
     }
     loop_post("pipeline built", on_built, built);
     return NULL;
@@ -262,14 +361,15 @@ static void on_start_timeout(void *data)
     for (guint i = 0; r->built && i < r->sinks.n; i++) {
         struct wmcf_sink_medium medium;
         char mid[SDP_MAX_MID + 1];
-        if (wmcf_sink_medium(r->sinks.elements[i], &medium))
+        if (wmcf_sink_is_absent(r->sinks.elements[i]) ||
+            wmcf_sink_medium(r->sinks.elements[i], &medium))
             continue;
         wmcf_sink_mid(r->sinks.elements[i], mid, sizeof mid);
         g_string_append_printf(missing, "%s%s", missing->len ? ", " : " at ", mid);
     }
     problem_set(&error, PROBLEM_WMCF_ERROR, "no packet came%s within %u ms of the start",
                 missing->str, r->start_timeout_ms);
-    fail(r, error);
+    media_resource_fail(r, error);
 }
 
 struct media_resource *media_resource_new(const struct media_resource_config *config,
@@ -281,6 +381,12 @@ struct media_resource *media_resource_new(const struct media_resource_config *co
     r->user = config->user;
     r->text = config->text;
     r->start_timeout_ms = config->start_timeout_ms;
+    r->stall_timeout_ms = config->stall_timeout_ms;
+    r->finish_timeout_ms = config->finish_timeout_ms;
+    r->patient = config->patient;
+    r->input_ops = config->inputs;
+    g_queue_init(&r->member_jobs);
+    r->duration = r->sought = -1;
     r->asked = g_get_monotonic_time();
     r->start_timer = loop_timer_new("pipeline start", on_start_timeout, r);
     g_autoptr(GError) cause = NULL;
@@ -297,23 +403,48 @@ struct media_resource *media_resource_new(const struct media_resource_config *co
     return r;
 }
 
+/* A file that is being written wants its end: what comes in ends, and the end of the stream is
+ * waited for. */
+static bool finish(struct media_resource *r)
+{
+    if (r->state != MEDIA_RESOURCE_PLAYING || r->sinks.n || !r->inputs.n || !r->finish_timeout_ms)
+        return false;
+    r->finish_timer = loop_timer_new("pipeline finish", on_finished, r);
+    loop_timer_start(r->finish_timer, r->finish_timeout_ms);
+    for (guint i = 0; i < r->inputs.n; i++)
+        wmcf_src_end(r->inputs.elements[i]);
+    return true;
+}
+
 void media_resource_close(struct media_resource *r)
 {
     g_return_if_fail(!r->closing);
+    bool finishing = finish(r);
     r->closing = true;
-    set_state(r, MEDIA_RESOURCE_CLOSED);
-    if (r->down)
+    media_resource_close_members(r);
+    media_resource_set_state(r, MEDIA_RESOURCE_CLOSED);
+    if (finishing) {
+        ; /* on_finished() */
+    } else if (!r->down) {
+        media_resource_take_down(r);
+    } else if (r->jobs == 0) {
+        r->told = true;
         loop_post("pipeline down", (loop_fn)r->ops->stopped, r->user);
-    else
-        take_down(r);
+    }
 }
 
 void media_resource_free(struct media_resource *r)
 {
     if (!r)
         return;
+    media_branches_free(r->branches);
+    media_resource_free_members(r);
     media_sinks_clear(&r->sinks);
+    media_inputs_clear(&r->inputs);
+    loop_timer_free(r->finish_timer);
     loop_timer_free(r->start_timer);
+    loop_timer_free(r->stall_timer);
+    loop_timer_free(r->repeat_timer);
     pipeline_text_free(r->text);
     g_free(r->id);
     g_free(r);
@@ -341,6 +472,14 @@ void media_resource_stats(const struct media_resource *r, guint index, struct wm
 {
     g_return_if_fail(index < r->sinks.n);
     wmcf_sink_stats(r->sinks.elements[index], ret);
+}
+
+void media_resource_input_stats(const struct media_resource *r, guint index,
+                                struct wmcf_src_stats *ret)
+{
+    *ret = (struct wmcf_src_stats){0};
+    if (r->built && index < r->inputs.n)
+        wmcf_src_stats(r->inputs.elements[index], ret);
 }
 
 gint64 media_resource_start_time(const struct media_resource *r)

@@ -11,9 +11,12 @@
 #include "pipelines/leg-pipeline.h"
 #include "pipelines/leg.h"
 #include "pipelines/reaper.h"
+#include "pipelines/rtp-stand-in.h"
 #include "pipelines/sctp-elements.h"
 #include "pipelines/sctp-thread.h"
+#include "pipelines/wmcf-mix.h"
 #include "pipelines/wmcf-sink.h"
+#include "pipelines/wmcf-src.h"
 
 #include <gst/gst.h>
 #include <gst/sdp/sdp.h>
@@ -42,7 +45,8 @@ const guint8 *pl_certificate_sha256(void)
 }
 
 /* GLib ends the process when a main context gets no descriptor, so the limit must be met before: a
- * leg has three, and a quarter of all is left for sockets and files. The soft limit is for programs
+ * leg has one, with data channels three, and a quarter of all is left for sockets and files. The
+ * soft limit is for programs
  * that use select(), which none of ours does. */
 static void measure_limits(void)
 {
@@ -58,6 +62,21 @@ static void measure_limits(void)
     }
     pipelines.legs_max = (guint)MIN(limit.rlim_cur / 4, G_MAXUINT / 4);
 }
+
+/* GLib 2.74 keeps what it has once used for small objects, in slabs of each size: a leg is
+ * thousands of such, a fourth of its memory more. It settles that before main(), so this is told it
+ * earlier than the initialisers of libraries run (G_SLICE in the environment does the same for
+ * those who can set it); newer GLib has no such allocator. */
+__attribute__((no_sanitize("thread", "address", "undefined"))) static void
+use_malloc_for_slices(int argc, char **argv, char **environment)
+{
+    G_GNUC_BEGIN_IGNORE_DEPRECATIONS
+    g_slice_set_config(G_SLICE_CONFIG_ALWAYS_MALLOC, TRUE);
+    G_GNUC_END_IGNORE_DEPRECATIONS
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(
+    int argc, char **argv, char **environment) = use_malloc_for_slices;
 
 /* --- our elements in place of the stock ones ----------------------------------------------------
  */
@@ -98,7 +117,21 @@ static bool register_elements(GError **error)
         gst_object_unref(plugin);
     }
     return register_element("dtlssrtpenc", DTLS_TYPE_ENC, error) &&
-           register_element("dtlssrtpdec", DTLS_TYPE_DEC, error);
+           register_element("dtlssrtpdec", DTLS_TYPE_DEC, error) && rtp_stand_in_register(error);
+}
+
+/* What decodebin would take for a description of other streams opens them, wherever they are: a
+ * file or a server then decides what the media centre reads. Templates may name them. */
+static void keep_from_decoders(void)
+{
+    static const char *const names[] = {"hlsdemux", "hlsdemux2", "dashdemux", "dashdemux2",
+                                        "mssdemux", "mssdemux2", "sdpdemux",  "gesdemux"};
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        GstPluginFeature *feature = gst_registry_lookup_feature(gst_registry_get(), names[i]);
+        if (feature)
+            gst_plugin_feature_set_rank(feature, GST_RANK_NONE);
+        gst_clear_object(&feature);
+    }
 }
 
 /* --- the first leg ---------------------------------------------------------------------------- */
@@ -230,8 +263,10 @@ bool pl_init(GError **error)
     if (!pipelines.context)
         return false;
     dtls_dec_set_certificate(pipelines.certificate);
-    return register_elements(error) && wmcf_sink_register(error) && reaper_start(error) &&
-           sctp_thread_start(error) && dtls_thread_start(error) && warm_up(error);
+    keep_from_decoders();
+    return register_elements(error) && wmcf_sink_register(error) && wmcf_src_register(error) &&
+           wmcf_mix_register(error) && reaper_start(error) && sctp_thread_start(error) &&
+           dtls_thread_start(error) && warm_up(error);
 }
 
 void pl_finish(void)

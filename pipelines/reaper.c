@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the thread that takes pipelines down, one after the other. One is enough: a leg takes a
- * millisecond here, nobody waits for it, and a thousand hang-ups at once should not become a
- * thousand threads' work. */
+ * quarter of a millisecond here, nobody waits for it, and a thousand hang-ups at once should not
+ * become a thousand threads' work. When many have gone and no other is waiting, it has malloc give
+ * back to the system what they had: their memory lies between that of others, so by itself malloc
+ * would keep nearly all of it. */
 #include "pipelines/reaper.h"
 
 #include "pipelines/job-thread.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
+
+/* It holds malloc's locks while it gives back, 6 ms for the 35 MB of 200 legs. */
+#define TRIM_AFTER 64
 
 static struct job_thread *worker;
 static _Atomic guint pending;
+static guint ended; /* reaper's thread; since memory was given back */
 
 struct corpse {
     void (*end)(void *data);
@@ -22,6 +29,11 @@ static void end(void *data)
 
     corpse->end(corpse->data);
     g_free(corpse);
+    ended++;
+    if (atomic_load(&pending) == 1 && ended >= TRIM_AFTER) {
+        malloc_trim(0);
+        ended = 0;
+    }
     atomic_fetch_sub(&pending, 1);
 }
 

@@ -7,20 +7,13 @@
  * one kind of message then, never empty, without an end of its own. */
 #include "pipelines/sctp-elements.h"
 
+#include "pipelines/sctp-packet.h"
+
 #include <gst/sctp/sctpreceivemeta.h>
 #include <gst/sctp/sctpsendmeta.h>
 #include <stdatomic.h>
 #include <string.h>
 
-enum ppid { /* RFC 8831 8 */
-            PPID_CONTROL = 50,
-            PPID_TEXT = 51,
-            PPID_BINARY_PARTIAL = 52,
-            PPID_BINARY = 53,
-            PPID_TEXT_PARTIAL = 54,
-            PPID_BINARY_EMPTY = 56,
-            PPID_TEXT_EMPTY = 57,
-};
 enum { MARK_BINARY = 'b', MARK_TEXT = 't' };
 #define NUMBERS 65535 /* what the elements' property takes; the last is the keeper's */
 
@@ -37,6 +30,71 @@ static struct {
                          * that has races: one that never connects holds it */
 } numbers;
 
+/* --- associations that have ended --------------------------------------------------------------
+ */
+
+/* The stack's timer thread may be saying a chunk again while its association ends, and then asks
+ * the object for its way out: it crashed on memory that was somebody else's. So an association
+ * rests for a while before it is freed. */
+#define REST_US (5 * G_USEC_PER_SEC)
+
+struct resting {
+    GObject *association; /* the last reference */
+    gint64 since;
+};
+static struct {
+    GMutex lock;
+    GQueue queue; /* struct resting */
+    void (*stock_dispose)(GObject *association);
+} resting = {.queue = G_QUEUE_INIT};
+
+/* Frees those that have rested until then. */
+static void wake_resting(gint64 until)
+{
+    for (;;) {
+        g_mutex_lock(&resting.lock);
+        struct resting *first = g_queue_peek_head(&resting.queue);
+        if (first && first->since <= until)
+            g_queue_pop_head(&resting.queue);
+        else
+            first = NULL;
+        g_mutex_unlock(&resting.lock);
+        if (!first)
+            return;
+        g_object_unref(first->association);
+        g_free(first);
+    }
+}
+
+static void dispose_association(GObject *association)
+{
+    static const char has_rested[] = "has-rested";
+    gint64 now = g_get_monotonic_time();
+
+    if (g_object_get_data(association, has_rested)) {
+        resting.stock_dispose(association);
+        return;
+    }
+    struct resting *one = g_new(struct resting, 1);
+    *one = (struct resting){.association = g_object_ref(association), .since = now};
+    g_object_set_data(association, has_rested, one);
+    g_mutex_lock(&resting.lock);
+    g_queue_push_tail(&resting.queue, one);
+    g_mutex_unlock(&resting.lock);
+    wake_resting(now - REST_US);
+}
+
+/* Once there is one: the type is the plug-in's own. */
+static void let_associations_rest(void)
+{
+    GObjectClass *class = g_type_class_peek(g_type_from_name("GstSctpAssociation"));
+
+    if (!class || class->dispose == dispose_association)
+        return;
+    resting.stock_dispose = class->dispose;
+    class->dispose = dispose_association;
+}
+
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 static void keep_stack(void)
@@ -49,6 +107,7 @@ static void keep_stack(void)
     gst_object_ref_sink(numbers.keeper);
     g_object_set(numbers.keeper, "sctp-association-id", NUMBERS, NULL);
     gst_element_set_state(numbers.keeper, GST_STATE_PAUSED);
+    let_associations_rest();
 }
 
 static guint take_number(void)
@@ -82,6 +141,7 @@ void sctp_elements_finish(void)
         gst_element_set_state(numbers.keeper, GST_STATE_NULL);
     gst_clear_object(&numbers.keeper);
     g_mutex_unlock(&numbers.lock);
+    wake_resting(G_MAXINT64);
 }
 
 struct sctp_elements *sctp_elements_new(void)
@@ -172,29 +232,29 @@ static GstPadProbeReturn mark_received(GstPad *pad, GstPadProbeInfo *info, void 
 
     if (!meta)
         return GST_PAD_PROBE_DROP;
-    if (meta->ppid == PPID_CONTROL)
+    if (meta->ppid == SCTP_PPID_CONTROL)
         return good_control(buffer) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
     info->data = buffer = gst_buffer_make_writable(buffer);
     meta = gst_sctp_buffer_get_receive_meta(buffer);
-    switch ((enum ppid)meta->ppid) {
-    case PPID_TEXT:
-    case PPID_TEXT_PARTIAL:
+    switch ((enum sctp_ppid)meta->ppid) {
+    case SCTP_PPID_TEXT:
+    case SCTP_PPID_TEXT_PARTIAL:
         mark = MARK_TEXT;
         break;
-    case PPID_BINARY:
-    case PPID_BINARY_PARTIAL:
+    case SCTP_PPID_BINARY:
+    case SCTP_PPID_BINARY_PARTIAL:
         mark = MARK_BINARY;
         break;
-    case PPID_TEXT_EMPTY:
-    case PPID_BINARY_EMPTY:
-        mark = meta->ppid == PPID_TEXT_EMPTY ? MARK_TEXT : MARK_BINARY;
+    case SCTP_PPID_TEXT_EMPTY:
+    case SCTP_PPID_BINARY_EMPTY:
+        mark = meta->ppid == SCTP_PPID_TEXT_EMPTY ? MARK_TEXT : MARK_BINARY;
         gst_buffer_remove_all_memory(buffer);
         break;
     default:
         return GST_PAD_PROBE_DROP;
     }
     append_octet(buffer, mark);
-    meta->ppid = PPID_BINARY;
+    meta->ppid = SCTP_PPID_BINARY;
     return GST_PAD_PROBE_OK;
 }
 
@@ -206,7 +266,7 @@ static GstPadProbeReturn unmark_sent(GstPad *pad, GstPadProbeInfo *info, void *u
     gsize length = gst_buffer_get_size(buffer);
     guint8 mark = 0;
 
-    if (!meta || meta->ppid != PPID_BINARY || length < SCTP_MARK_OCTETS)
+    if (!meta || meta->ppid != SCTP_PPID_BINARY || length < SCTP_MARK_OCTETS)
         return GST_PAD_PROBE_OK;
     info->data = buffer = gst_buffer_make_writable(buffer);
     meta = gst_sctp_buffer_get_send_meta(buffer);
@@ -220,10 +280,10 @@ static GstPadProbeReturn unmark_sent(GstPad *pad, GstPadProbeInfo *info, void *u
         /* RFC 8831 6.6: an empty message is one zero octet that is not looked at. */
         gst_buffer_remove_all_memory(buffer);
         append_octet(buffer, 0);
-        meta->ppid = mark == MARK_TEXT ? PPID_TEXT_EMPTY : PPID_BINARY_EMPTY;
+        meta->ppid = mark == MARK_TEXT ? SCTP_PPID_TEXT_EMPTY : SCTP_PPID_BINARY_EMPTY;
     } else {
         gst_buffer_resize(buffer, 0, (gssize)(length - SCTP_MARK_OCTETS));
-        meta->ppid = mark == MARK_TEXT ? PPID_TEXT : PPID_BINARY;
+        meta->ppid = mark == MARK_TEXT ? SCTP_PPID_TEXT : SCTP_PPID_BINARY;
     }
     return GST_PAD_PROBE_OK;
 }
@@ -251,8 +311,38 @@ bool sctp_elements_has(GstElement *element)
     return is_sctp(element);
 }
 
+/* A channel's bin keeps the errors of its elements to itself, and never releases them: message and
+ * element would stay for good, which a peer causes by each end of a leg with open channels. */
+static void (*stock_handle_message)(GstBin *bin, GstMessage *message);
+
+static void handle_message(GstBin *bin, GstMessage *message)
+{
+    bool error = GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR;
+
+    gst_message_ref(message);
+    stock_handle_message(bin, message);
+    /* Just made, and handed on to nobody: a second holder is the one who forgot it. */
+    if (error && GST_MINI_OBJECT_REFCOUNT_VALUE(message) > 1)
+        gst_message_unref(message);
+    gst_message_unref(message);
+}
+
+static void release_errors(GstElement *channel_bin)
+{
+    GstBinClass *class = GST_BIN_GET_CLASS(channel_bin);
+
+    g_mutex_lock(&numbers.lock);
+    if (class->handle_message != handle_message) {
+        stock_handle_message = class->handle_message;
+        class->handle_message = handle_message;
+    }
+    g_mutex_unlock(&numbers.lock);
+}
+
 void sctp_elements_adopt(GstBin *webrtcbin, GstElement *child, struct sctp_elements *elements)
 {
+    if (strcmp(G_OBJECT_TYPE_NAME(child), "WebRTCErrorIgnoreBin") == 0)
+        release_errors(child);
     if (!is_sctp(child))
         return;
     if (!elements->number)

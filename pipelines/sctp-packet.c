@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { HEADER = SCTP_HEADER, CHUNK_HEADER = 4, SACK_FIXED = 16 };
+enum { DATA_HEADER = 16, I_DATA_HEADER = 20 };
 enum chunk {
     DATA = 0,
     INIT = 1,
@@ -112,6 +113,52 @@ bool sctp_packet_has_data(const guint8 *packet, gsize length)
         at = next;
     }
     return false;
+}
+
+static bool is_message(guint32 ppid)
+{
+    return ppid >= SCTP_PPID_TEXT && ppid <= SCTP_PPID_TEXT_EMPTY && ppid != 55;
+}
+
+static gsize count_chunk(struct sctp_intake *intake, const guint8 *chunk, gsize header)
+{
+    enum { BEGINS = 2, ENDS = 1 }; /* RFC 9260 3.3.1 */
+    guint32 tsn = get32(chunk + 4);
+    gsize whole;
+
+    if (intake->known && (gint32)(tsn - intake->tsn) <= 0)
+        return 0;
+    intake->known = true;
+    intake->tsn = tsn;
+    if (chunk[1] & BEGINS) {
+        /* The same place in both (RFC 8260 2.1). */
+        intake->counts = is_message(get32(chunk + (header == DATA_HEADER ? 12 : 16)));
+        intake->partial = 0;
+    }
+    intake->partial += get16(chunk + 2) - header;
+    if (!(chunk[1] & ENDS))
+        return 0;
+    whole = intake->counts ? intake->partial : 0;
+    intake->partial = 0;
+    return whole;
+}
+
+gsize sctp_intake_count(struct sctp_intake *intake, const guint8 *packet, gsize length)
+{
+    gsize octets = 0;
+
+    for (gsize at = HEADER, next; at < length; at = next) {
+        next = next_chunk(packet, length, at);
+        if (!next)
+            break;
+        if (packet[at] == INIT || packet[at] == INIT_ACK)
+            *intake = (struct sctp_intake){0}; /* an association that begins, or begins anew */
+        else if (packet[at] == DATA)
+            octets += count_chunk(intake, packet + at, DATA_HEADER);
+        else if (packet[at] == I_DATA)
+            octets += count_chunk(intake, packet + at, I_DATA_HEADER);
+    }
+    return octets;
 }
 
 #define STREAMS_OCTETS (65536 / 8)

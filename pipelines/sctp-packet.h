@@ -25,6 +25,27 @@ void sctp_streams_clear(struct sctp_streams *streams);
 /* Whether the packet has a DATA chunk. */
 bool sctp_packet_has_data(const guint8 *packet, gsize length);
 
+enum sctp_ppid { /* RFC 8831 8 */
+                 SCTP_PPID_CONTROL = 50,
+                 SCTP_PPID_TEXT = 51,
+                 SCTP_PPID_BINARY_PARTIAL = 52,
+                 SCTP_PPID_BINARY = 53,
+                 SCTP_PPID_TEXT_PARTIAL = 54,
+                 SCTP_PPID_BINARY_EMPTY = 56,
+                 SCTP_PPID_TEXT_EMPTY = 57,
+};
+
+/* What has come of a peer's messages; all zero at first. */
+struct sctp_intake {
+    bool known;    /* tsn is one */
+    guint32 tsn;   /* the highest that came */
+    bool counts;   /* the message under way is one of a channel */
+    gsize partial; /* octets of it */
+};
+/* Octets of the messages of channels that this packet completes. What comes again is not counted
+ * again, and what was lost at first is counted never: a measure, not an account. */
+gsize sctp_intake_count(struct sctp_intake *intake, const guint8 *packet, gsize length);
+
 /* Lowers what the SACKs of the packet grant (a_rwnd, RFC 9260 3.3.4) to `window`, with the checksum
  * made anew when it has changed. Returns the offset of the last SACK chunk, 0 when it has none. The
  * packet is our own SCTP's. */

@@ -5,6 +5,7 @@
  * accepted, it never adds. */
 #include "pipelines/sdp-model.h"
 #include "pipelines/sdp-codec.h"
+#include "pipelines/sdp-extensions.h"
 
 #include <string.h>
 
@@ -49,44 +50,97 @@ static const struct sdp_template_media *find_wanted(struct answer *a,
     return NULL;
 }
 
-static void accept_codec(struct sdp_media *media, const struct sdp_codec *offered)
+/* RFC 5761 4: the numbers that RTCP packets have. */
+static bool usable(guint8 pt)
 {
+    return pt < 64 || pt > 95;
+}
+
+static guint8 offered_extension(const struct sdp_media *offered, const char *uri)
+{
+    guint8 id = sdp_media_extmap(offered, uri);
+    return id <= 14 ? id : 0; /* RFC 8285 4.2: what the one-byte form can carry */
+}
+
+static void accept_codec(const struct answer *a, struct sdp_media *media,
+                         const struct sdp_media *offered, const struct sdp_codec *theirs,
+                         const char *fmtp)
+{
+    const struct sdp_local *local = a->local;
+    bool video = media->kind == SDP_VIDEO;
     struct sdp_codec codec;
 
-    sdp_codec_copy(&codec, offered);
+    sdp_codec_copy(&codec, theirs);
     g_free(codec.fmtp);
-    codec.fmtp = sdp_codec_answer_fmtp(offered);
-    codec.transport_cc = codec.goog_remb = false;
-    if (media->kind == SDP_AUDIO)
+    codec.fmtp = sdp_codec_answer_fmtp(theirs, fmtp);
+    if (!video)
         codec.nack = codec.nack_pli = codec.ccm_fir = false;
+    codec.transport_cc = local->transport_cc && theirs->transport_cc &&
+                         offered_extension(offered, SDP_URI_TRANSPORT_CC);
+    codec.goog_remb = video && local->transport_cc && theirs->goog_remb && !codec.transport_cc;
+    codec.rtx_pt = video && local->rtx && usable(theirs->rtx_pt) ? theirs->rtx_pt : 0;
     g_array_append_val(media->codecs, codec);
 }
 
-static void accept_codecs(struct sdp_media *media, const struct sdp_media *offered,
-                          const struct sdp_template_media *wanted)
+/* Redundancy of an opus that is accepted as well; never by itself. */
+static void finish_red(struct sdp_media *media)
+{
+    const struct sdp_codec *opus = sdp_media_opus(media);
+
+    for (guint i = media->codecs->len; i-- > 0;) {
+        const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, i);
+        if (sdp_codec_is_red(codec) && (!opus || sdp_codec_red_primary(codec) != opus->pt))
+            g_array_remove_index(media->codecs, i);
+    }
+}
+
+static void accept_codecs(const struct answer *a, struct sdp_media *media,
+                          const struct sdp_media *offered, const struct sdp_template_media *wanted)
 {
     guint n_ranks = wanted && wanted->codecs ? g_strv_length(wanted->codecs) : 1;
 
     for (guint rank = 0; rank < n_ranks; rank++)
         for (guint i = 0; i < offered->codecs->len; i++) {
             const struct sdp_codec *codec = &g_array_index(offered->codecs, struct sdp_codec, i);
+            const char *fmtp = NULL;
             guint its_rank = 0;
-            if (!codec->format || (codec->pt >= 64 && codec->pt <= 95)) /* RFC 5761 4 */
+            if (!codec->format || !usable(codec->pt))
                 continue;
-            if (wanted && !sdp_template_media_codec(wanted, codec->name, &its_rank))
+            if (sdp_codec_is_red(codec) && !a->local->red)
+                continue;
+            if (wanted && (!sdp_template_media_codec(wanted, codec->name, &its_rank) ||
+                           !sdp_template_media_format(wanted, codec, &fmtp)))
                 continue;
             if (its_rank == rank)
-                accept_codec(media, codec);
+                accept_codec(a, media, offered, codec, fmtp);
         }
+    if (media->kind == SDP_AUDIO)
+        finish_red(media);
 }
 
-static void accept_extensions(struct sdp_media *media, const struct sdp_media *offered)
+/* RFC 8853 5.3.2. All are received that are offered, those too that begin paused. */
+static void accept_rids(const struct answer *a, struct sdp_media *media,
+                        const struct sdp_media *offered, const struct sdp_template_media *wanted)
+{
+    if (media->kind != SDP_VIDEO || !a->local->simulcast || (wanted && !wanted->simulcast) ||
+        !offered_extension(offered, SDP_URI_RID))
+        return;
+    for (guint i = 0; i < offered->n_rids_send; i++)
+        g_strlcpy(media->rids_recv[i].id, offered->rids_send[i].id, sizeof(media->rids_recv[i].id));
+    media->n_rids_recv = offered->n_rids_send;
+}
+
+static void accept_extensions(const struct answer *a, struct sdp_media *media,
+                              const struct sdp_media *offered)
 {
     for (guint i = 0; i < offered->extmaps->len; i++) {
         const struct sdp_extmap *e = &g_array_index(offered->extmaps, struct sdp_extmap, i);
-        bool wanted = strcmp(e->uri, SDP_URI_MID) == 0 ||
-                      (media->kind == SDP_AUDIO && strcmp(e->uri, SDP_URI_AUDIO_LEVEL) == 0);
-        if (wanted && e->id <= 14) /* RFC 8285 4.2: what the one-byte form can carry */
+        int index = sdp_extension_index(e->uri);
+        /* Chromium, having offered a simulcast that was declined, can make no further offer of its
+         * own without this one. */
+        bool kept = offered->n_rids_send > 0 && strcmp(e->uri, SDP_URI_RID) == 0;
+        if (e->id <= 14 && index >= 0 &&
+            (kept || sdp_extension_wanted((guint)index, media, a->local)))
             sdp_media_add_extmap(media, e->id, e->uri, sdp_direction_reverse(e->direction));
     }
 }
@@ -134,7 +188,7 @@ static void answer_media(struct answer *a, guint index)
         return;
     }
     media = sdp_media_new(offered->kind);
-    accept_codecs(media, offered, wanted);
+    accept_codecs(a, media, offered, wanted);
     if (media->codecs->len == 0) {
         sdp_media_free(media);
         reject(a, offered);
@@ -147,43 +201,58 @@ static void answer_media(struct answer *a, guint index)
         media->direction = (enum sdp_direction)(media->direction & wanted->direction);
     media->rtcp_mux = true;
     media->rtcp_rsize = offered->rtcp_rsize;
-    accept_extensions(media, offered);
+    accept_rids(a, media, offered, wanted);
+    accept_extensions(a, media, offered);
     media->cname = g_strdup(a->local->cname);
     sdp_media_set_msid(media, a->local->cname);
-    if (before && before->ssrcs->len > 0 && g_strcmp0(before->mid, media->mid) == 0) {
-        g_array_append_vals(media->ssrcs, before->ssrcs->data, before->ssrcs->len);
-    } else {
-        guint32 ssrc = sdp_description_new_ssrc(a->description, a->previous);
-        g_array_append_val(media->ssrcs, ssrc);
-    }
+    if (before && g_strcmp0(before->mid, media->mid) != 0)
+        before = NULL;
+    sdp_media_set_ssrcs(media, before, a->description, a->previous);
     g_ptr_array_add(a->description->medias, media);
     a->accepted++;
+}
+
+struct bundle_numbers {
+    const char *formats[128], *repeats[128]; /* what a payload type is, or what it repeats */
+    const char *uris[256];
+};
+
+static bool take_pt(struct bundle_numbers *n, guint8 pt, const char *format, const char *repeats,
+                    GError **error)
+{
+    bool taken = n->formats[pt] || n->repeats[pt];
+
+    if (taken && (n->formats[pt] != format || n->repeats[pt] != repeats)) {
+        problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
+                    "Payload type %u means two formats in one BUNDLE group.", pt);
+        return false;
+    }
+    n->formats[pt] = format;
+    n->repeats[pt] = repeats;
+    return true;
 }
 
 /* RFC 9143 9.1: inside a BUNDLE group a payload type and an extension id mean one thing. */
 static bool check_bundle_numbers(const struct sdp_description *d, GError **error)
 {
-    const char *formats[128] = {NULL}, *uris[256] = {NULL};
+    struct bundle_numbers n = {0};
 
     for (guint i = 0; i < d->medias->len; i++) {
         const struct sdp_media *media = g_ptr_array_index(d->medias, i);
         for (guint k = 0; k < media->codecs->len; k++) {
             const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, k);
-            if (formats[codec->pt] && formats[codec->pt] != codec->format) {
-                problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
-                            "Payload type %u means two formats in one BUNDLE group.", codec->pt);
+            if (!take_pt(&n, codec->pt, codec->format, NULL, error) ||
+                (codec->rtx_pt && !take_pt(&n, codec->rtx_pt, NULL, codec->format, error)))
                 return false;
-            }
-            formats[codec->pt] = codec->format;
         }
         for (guint k = 0; k < media->extmaps->len; k++) {
             const struct sdp_extmap *e = &g_array_index(media->extmaps, struct sdp_extmap, k);
-            if (uris[e->id] && uris[e->id] != e->uri) {
+            if (n.uris[e->id] && n.uris[e->id] != e->uri) {
                 problem_set(error, PROBLEM_SDP_NOT_ACCEPTABLE,
                             "Extension id %u means two extensions in one BUNDLE group.", e->id);
                 return false;
             }
-            uris[e->id] = e->uri;
+            n.uris[e->id] = e->uri;
         }
     }
     return true;
@@ -266,8 +335,9 @@ static bool answer(struct answer *a, GError **error)
     return check_bundle_numbers(a->description, error);
 }
 
-/* RFC 8842 5.3: passive lets the peer's first flight wait for nothing of ours. 5.5: an association
- * that lives keeps its roles. */
+/* RFC 5763 5 recommends active; passive makes us the DTLS server, who chooses the SRTP profile
+ * (docs/architecture.md), and lets the peer's first flight wait for nothing of ours. RFC 8842 5.5:
+ * an association that lives keeps its roles. */
 static bool choose_setup(struct answer *a, GError **error)
 {
     enum sdp_setup theirs = a->offer->setup, ours = a->local->role;
@@ -294,6 +364,8 @@ struct sdp_description *sdp_make_answer(const struct sdp_description *offer,
                        .description = sdp_description_new_local(local)};
 
     a.description->bundle = offer->bundle;
+    a.description->extmap_mixed = offer->extmap_mixed && local->dependency;
+    a.description->cryptex = offer->cryptex && local->cryptex;
     if (!choose_setup(&a, error) || !answer(&a, error))
         g_clear_pointer(&a.description, sdp_description_free);
     return a.description;

@@ -79,9 +79,10 @@ static bool check_answer_media(const struct sdp_media *offered, const struct sdp
         return refuse(error, "The answer names no codec on m-line %u.", index);
     for (guint i = 0; i < answered->codecs->len; i++) {
         const struct sdp_codec *codec = &g_array_index(answered->codecs, struct sdp_codec, i);
-        if (!sdp_media_codec(offered, codec->format))
+        const struct sdp_codec *ours = sdp_media_codec(offered, codec->format);
+        if (!ours || (codec->rtx_pt && !ours->rtx_pt))
             return refuse(error, "The answer's payload type %u on m-line %u was not offered.",
-                          codec->pt, index);
+                          ours ? codec->rtx_pt : codec->pt, index);
     }
     for (guint i = 0; i < answered->extmaps->len; i++) {
         const struct sdp_extmap *e = &g_array_index(answered->extmaps, struct sdp_extmap, i);
@@ -89,6 +90,12 @@ static bool check_answer_media(const struct sdp_media *offered, const struct sdp
             return refuse(error, "The answer's header extension %u on m-line %u was not offered.",
                           e->id, index);
     }
+    /* RFC 8853 5.3.2: a subset. Where none were offered Chromium may name those of an earlier,
+     * declined offer of its own; they count for nothing. */
+    for (guint i = 0; offered->n_rids_recv > 0 && i < answered->n_rids_send; i++)
+        if (!sdp_media_receives_rid(offered, answered->rids_send[i].id))
+            return refuse(error, "The answer's encoding %s on m-line %u was not offered.",
+                          answered->rids_send[i].id, index);
     return true;
 }
 

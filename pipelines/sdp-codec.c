@@ -4,6 +4,8 @@
  * and whatever else does not stop a receiver from understanding the payload, stay out of the key:
  * the media centre passes payloads through and decodes none. */
 #include "pipelines/sdp-codec.h"
+
+#include "base/h264-profile.h"
 #include "pipelines/sdp-model.h"
 
 #include <string.h>
@@ -11,9 +13,13 @@
 #define H264_FMTP(mode, plid)                                                                      \
     "level-asymmetry-allowed=1;packetization-mode=" mode ";profile-level-id=" plid
 
+#define FORMAT_OPUS "audio/opus/48000/2"
+#define FORMAT_RED "audio/red/48000/2"
+
 /* Payload types stay inside 96..127: RFC 5761 4 with rtcp-mux. */
 const struct sdp_known_codec sdp_known_codecs[] = {
     {SDP_AUDIO, "opus", 48000, 2, "minptime=10;useinbandfec=1", 111},
+    {SDP_AUDIO, "red", 48000, 2, NULL, 110}, /* its parameters name the opus of the same m-line */
     {SDP_VIDEO, "VP8", 90000, 1, NULL, 96},
     {SDP_VIDEO, "VP9", 90000, 1, "profile-id=0", 98},
     {SDP_VIDEO, "VP9", 90000, 1, "profile-id=2", 100},
@@ -28,26 +34,12 @@ const struct sdp_known_codec sdp_known_codecs[] = {
 };
 const gsize sdp_n_known_codecs = G_N_ELEMENTS(sdp_known_codecs);
 
-/* Known so that a description keeps them; only mid and audio level are negotiated. */
-static const char *const extensions[] = {
-    SDP_URI_MID,
-    SDP_URI_AUDIO_LEVEL,
-    "urn:ietf:params:rtp-hdrext:csrc-audio-level",
-    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-    "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
-    "urn:ietf:params:rtp-hdrext:toffset",
-    "urn:3gpp:video-orientation",
-    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
-    "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
-};
-
-const char *sdp_known_extension(const char *uri)
+const struct sdp_known_codec *sdp_known_codec_find(enum sdp_kind kind, const char *name)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(extensions); i++)
-        if (strcmp(uri, extensions[i]) == 0)
-            return extensions[i];
+    for (gsize i = 0; i < sdp_n_known_codecs; i++)
+        if (sdp_known_codecs[i].kind == kind &&
+            g_ascii_strcasecmp(sdp_known_codecs[i].name, name) == 0)
+            return &sdp_known_codecs[i];
     return NULL;
 }
 
@@ -88,36 +80,9 @@ static int fmtp_number(const char *fmtp, const char *name, int fallback)
     return sdp_scan_number(&cursor, 255, &number) && *cursor == '\0' ? (int)number : -1;
 }
 
-/* RFC 6184 8.1 table 5: the pairs of profile_idc and profile-iop that mean one profile. */
-static const char *h264_profile(const char *plid)
-{
-    static const struct {
-        guint8 idc, iop_mask, iop_value;
-        const char *key;
-    } profiles[] = {
-        {0x42, 0x4f, 0x40, "42e0"}, {0x4d, 0x8f, 0x80, "42e0"}, {0x58, 0xcf, 0xc0, "42e0"},
-        {0x42, 0x4f, 0x00, "4200"}, {0x58, 0xcf, 0x80, "4200"}, {0x4d, 0xaf, 0x00, "4d00"},
-        {0x64, 0xff, 0x00, "6400"}, {0x64, 0xff, 0x0c, "640c"}, {0xf4, 0xff, 0x00, "f400"},
-    };
-    guint value = 0;
-
-    if (strlen(plid) != 6)
-        return NULL;
-    for (gsize i = 0; i < 6; i++) {
-        if (!g_ascii_isxdigit(plid[i]))
-            return NULL;
-        value = value << 4 | (guint)g_ascii_xdigit_value(plid[i]);
-    }
-    for (gsize i = 0; i < G_N_ELEMENTS(profiles); i++)
-        if (value >> 16 == profiles[i].idc &&
-            (value >> 8 & profiles[i].iop_mask) == profiles[i].iop_value)
-            return profiles[i].key;
-    return NULL;
-}
-
 static const char *h264_format(const char *fmtp)
 {
-    char plid[8] = "420010"; /* RFC 6184 8.1: what an absent profile-level-id means */
+    char plid[8] = H264_DEFAULT_PROFILE_LEVEL_ID;
     char key[64];
     int mode = fmtp_number(fmtp, "packetization-mode", 0);
     const char *profile;
@@ -146,9 +111,13 @@ static const char *profile_format(const char *name, const char *fmtp, const char
 const char *sdp_codec_format(enum sdp_kind kind, const struct sdp_codec *codec)
 {
     if (kind == SDP_AUDIO) {
-        bool opus = g_ascii_strcasecmp(codec->name, "opus") == 0 && codec->clock_rate == 48000 &&
-                    codec->channels == 2; /* RFC 7587 7: always 48000/2 */
-        return opus ? g_intern_static_string("audio/opus/48000/2") : NULL;
+        if (codec->clock_rate != 48000 || codec->channels != 2) /* RFC 7587 7: always 48000/2 */
+            return NULL;
+        if (g_ascii_strcasecmp(codec->name, "opus") == 0)
+            return g_intern_static_string(FORMAT_OPUS);
+        if (g_ascii_strcasecmp(codec->name, "red") == 0)
+            return g_intern_static_string(FORMAT_RED);
+        return NULL;
     }
     if (kind != SDP_VIDEO || codec->clock_rate != 90000)
         return NULL;
@@ -160,6 +129,36 @@ const char *sdp_codec_format(enum sdp_kind kind, const struct sdp_codec *codec)
         return profile_format("AV1", codec->fmtp, "profile", 2);
     if (g_ascii_strcasecmp(codec->name, "H264") == 0)
         return h264_format(codec->fmtp);
+    return NULL;
+}
+
+int sdp_codec_red_primary(const struct sdp_codec *codec)
+{
+    const char *cursor = codec->fmtp ? codec->fmtp : "";
+    guint64 first, other;
+
+    if (!sdp_scan_number(&cursor, 127, &first) || *cursor != '/')
+        return -1;
+    while (*cursor == '/') {
+        cursor++;
+        if (!sdp_scan_number(&cursor, 127, &other) || other != first)
+            return -1;
+    }
+    return *cursor == '\0' ? (int)first : -1;
+}
+
+bool sdp_codec_is_red(const struct sdp_codec *codec)
+{
+    return codec->format && strcmp(codec->format, FORMAT_RED) == 0;
+}
+
+const struct sdp_codec *sdp_media_opus(const struct sdp_media *media)
+{
+    for (guint i = 0; i < media->codecs->len; i++) {
+        const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, i);
+        if (codec->format && strcmp(codec->format, FORMAT_OPUS) == 0)
+            return codec;
+    }
     return NULL;
 }
 
@@ -177,19 +176,46 @@ static char *kept_parameters(const char *fmtp, const char *const *names)
     return g_string_free(kept, kept->len == 0);
 }
 
-char *sdp_codec_answer_fmtp(const struct sdp_codec *offered)
+/* RFC 6184 8.2.2: mode and profile symmetric. We decode nothing, so the offered level is one that
+ * we accept, unless a receiver behind us has a level of its own: then that, or, where both
+ * directions have the same, the lower one. */
+static char *h264_answer(const char *offered, const char *wanted)
 {
-    /* RFC 6184 8.2.2: mode and profile symmetric; the offered level is one that we accept, as we
-     * decode nothing. */
-    static const char *const h264[] = {"level-asymmetry-allowed", "packetization-mode",
-                                       "profile-level-id", NULL};
+    static const char *const names[] = {"level-asymmetry-allowed", "packetization-mode",
+                                        "profile-level-id", NULL};
+    char theirs[8] = H264_DEFAULT_PROFILE_LEVEL_ID, own[8] = "";
+    bool asymmetric = fmtp_number(offered, "level-asymmetry-allowed", 0) == 1;
+
+    fmtp_value(offered, "profile-level-id", theirs, sizeof(theirs));
+    if (!wanted || !fmtp_value(wanted, "profile-level-id", own, sizeof(own)) ||
+        !h264_profile(own) || (!asymmetric && h264_level(own) >= h264_level(theirs)))
+        return kept_parameters(offered, names);
+    return g_strdup_printf("%spacketization-mode=%d;profile-level-id=%s",
+                           asymmetric ? "level-asymmetry-allowed=1;" : "",
+                           fmtp_number(offered, "packetization-mode", 0), own);
+}
+
+char *sdp_codec_offer_fmtp(const char *name, const char *wanted)
+{
+    bool h264 = g_ascii_strcasecmp(name, "H264") == 0;
+
+    wanted += strspn(wanted, "; ");
+    return g_strconcat(h264 ? "level-asymmetry-allowed=1;" : "", wanted, NULL);
+}
+
+char *sdp_codec_answer_fmtp(const struct sdp_codec *offered, const char *wanted)
+{
     static const char *const vp9[] = {"profile-id", NULL};
     static const char *const av1[] = {"level-idx", "profile", "tier", NULL};
 
     if (g_ascii_strcasecmp(offered->name, "opus") == 0)
         return g_strdup("minptime=10;useinbandfec=1");
+    if (sdp_codec_is_red(offered)) {
+        int primary = sdp_codec_red_primary(offered);
+        return primary < 0 ? NULL : g_strdup_printf("%d/%d", primary, primary);
+    }
     if (g_ascii_strcasecmp(offered->name, "H264") == 0)
-        return kept_parameters(offered->fmtp, h264);
+        return h264_answer(offered->fmtp, wanted);
     if (g_ascii_strcasecmp(offered->name, "VP9") == 0)
         return kept_parameters(offered->fmtp, vp9);
     if (g_ascii_strcasecmp(offered->name, "AV1") == 0)

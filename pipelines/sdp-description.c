@@ -48,7 +48,7 @@ enum sdp_direction sdp_direction_reverse(enum sdp_direction direction)
                                 ((direction & SDP_RECVONLY) ? SDP_SENDONLY : 0));
 }
 
-static void codec_clear(struct sdp_codec *codec)
+void sdp_codec_clear(struct sdp_codec *codec)
 {
     g_free(codec->name);
     g_free(codec->fmtp);
@@ -82,7 +82,7 @@ struct sdp_media *sdp_media_new(enum sdp_kind kind)
 
     media->kind = kind;
     media->codecs = g_array_new(FALSE, TRUE, sizeof(struct sdp_codec));
-    g_array_set_clear_func(media->codecs, (GDestroyNotify)codec_clear);
+    g_array_set_clear_func(media->codecs, (GDestroyNotify)sdp_codec_clear);
     media->extmaps = g_array_new(FALSE, TRUE, sizeof(struct sdp_extmap));
     media->ssrcs = g_array_new(FALSE, TRUE, sizeof(guint32));
     return media;
@@ -102,6 +102,12 @@ struct sdp_media *sdp_media_copy(const struct sdp_media *media)
     }
     g_array_append_vals(copy->extmaps, media->extmaps->data, media->extmaps->len);
     g_array_append_vals(copy->ssrcs, media->ssrcs->data, media->ssrcs->len);
+    if (media->rtx_ssrcs)
+        copy->rtx_ssrcs = g_array_copy(media->rtx_ssrcs);
+    memcpy(copy->rids_send, media->rids_send, sizeof(copy->rids_send));
+    memcpy(copy->rids_recv, media->rids_recv, sizeof(copy->rids_recv));
+    copy->n_rids_send = media->n_rids_send;
+    copy->n_rids_recv = media->n_rids_recv;
     copy->cname = g_strdup(media->cname);
     copy->msid_stream = g_strdup(media->msid_stream);
     copy->msid_track = g_strdup(media->msid_track);
@@ -122,6 +128,8 @@ void sdp_media_free(struct sdp_media *media)
     g_array_unref(media->codecs);
     g_array_unref(media->extmaps);
     g_array_unref(media->ssrcs);
+    if (media->rtx_ssrcs)
+        g_array_unref(media->rtx_ssrcs);
     g_free(media->mid);
     g_free(media->cname);
     g_free(media->msid_stream);
@@ -233,24 +241,65 @@ struct sdp_media *sdp_description_media(const struct sdp_description *descriptio
     return index < 0 ? NULL : g_ptr_array_index(description->medias, index);
 }
 
-static bool has_ssrc(const struct sdp_description *description, guint32 ssrc)
+static bool contains(const GArray *ssrcs, guint32 ssrc)
 {
-    for (guint i = 0; description && i < description->medias->len; i++) {
-        const struct sdp_media *media = g_ptr_array_index(description->medias, i);
-        for (guint k = 0; k < media->ssrcs->len; k++)
-            if (g_array_index(media->ssrcs, guint32, k) == ssrc)
-                return true;
-    }
+    for (guint i = 0; ssrcs && i < ssrcs->len; i++)
+        if (g_array_index(ssrcs, guint32, i) == ssrc)
+            return true;
     return false;
 }
 
-guint32 sdp_description_new_ssrc(const struct sdp_description *description,
-                                 const struct sdp_description *previous)
+static bool media_has_ssrc(const struct sdp_media *media, guint32 ssrc)
+{
+    return contains(media->ssrcs, ssrc) || contains(media->rtx_ssrcs, ssrc);
+}
+
+static bool has_ssrc(const struct sdp_description *description, guint32 ssrc)
+{
+    for (guint i = 0; description && i < description->medias->len; i++)
+        if (media_has_ssrc(g_ptr_array_index(description->medias, i), ssrc))
+            return true;
+    return false;
+}
+
+static guint32 new_ssrc(const struct sdp_media *media, const struct sdp_description *description,
+                        const struct sdp_description *previous)
 {
     guint32 ssrc;
 
     do
         ssrc = id_random32();
-    while (ssrc == 0 || has_ssrc(description, ssrc) || has_ssrc(previous, ssrc));
+    while (ssrc == 0 || media_has_ssrc(media, ssrc) || has_ssrc(description, ssrc) ||
+           has_ssrc(previous, ssrc));
     return ssrc;
+}
+
+void sdp_media_set_ssrcs(struct sdp_media *media, const struct sdp_media *before,
+                         const struct sdp_description *description,
+                         const struct sdp_description *previous)
+{
+    bool rtx = (media->direction & SDP_SENDONLY) && sdp_media_has_rtx(media);
+
+    if (before && before->ssrcs->len > 0) {
+        g_array_append_vals(media->ssrcs, before->ssrcs->data, before->ssrcs->len);
+    } else {
+        guint32 ssrc = new_ssrc(media, description, previous);
+        g_array_append_val(media->ssrcs, ssrc);
+    }
+    /* Kept while there is none to send too: the next offer has the same one (RFC 5576 4.2). */
+    if (before && before->ssrcs->len > 0 && before->rtx_ssrcs) {
+        media->rtx_ssrcs = g_array_copy(before->rtx_ssrcs);
+    } else if (rtx) {
+        guint32 ssrc = new_ssrc(media, description, previous);
+        media->rtx_ssrcs = g_array_new(FALSE, TRUE, sizeof(guint32));
+        g_array_append_val(media->rtx_ssrcs, ssrc);
+    }
+}
+
+bool sdp_media_receives_rid(const struct sdp_media *media, const char *rid)
+{
+    for (guint i = 0; i < media->n_rids_recv; i++)
+        if (strcmp(media->rids_recv[i].id, rid) == 0)
+            return true;
+    return false;
 }

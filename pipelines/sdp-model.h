@@ -8,6 +8,16 @@
 #define SDP_URI_MID "urn:ietf:params:rtp-hdrext:sdes:mid"
 #define SDP_URI_AUDIO_LEVEL "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 
+#define SDP_URI_TRANSPORT_CC                                                                       \
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+#define SDP_URI_ABS_SEND_TIME "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+#define SDP_URI_RID "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
+#define SDP_URI_REPAIRED_RID "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+#define SDP_URI_ORIENTATION "urn:3gpp:video-orientation"
+#define SDP_URI_DEPENDENCY                                                                         \
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
+#define SDP_URI_ALLOCATION "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00"
+
 #define SDP_SCTP_PORT 5000 /* ours; what everybody uses */
 #define SDP_DATA_CHANNEL "webrtc-datachannel"
 
@@ -29,11 +39,19 @@ void sdp_media_add_extmap(struct sdp_media *media, guint8 id, const char *uri,
                           enum sdp_direction direction);
 /* Names what we send (RFC 8830) or, for a direction that does not send, takes the names away. */
 void sdp_media_set_msid(struct sdp_media *media, const char *cname);
-/* An SSRC that no media of the description has yet. */
-guint32 sdp_description_new_ssrc(const struct sdp_description *description,
-                                 const struct sdp_description *previous);
+/* SSRCs of what we send, those of `before` (may be NULL) if it has some: one for the media, one for
+ * its retransmissions when a codec has them and the direction sends. New ones are none that a media
+ * of the two descriptions has. */
+void sdp_media_set_ssrcs(struct sdp_media *media, const struct sdp_media *before,
+                         const struct sdp_description *description,
+                         const struct sdp_description *previous);
+/* One codec at least has it. */
+bool sdp_media_has_rtx(const struct sdp_media *media);
+bool sdp_media_has_transport_cc(const struct sdp_media *media);
+bool sdp_media_receives_rid(const struct sdp_media *media, const char *rid);
 
 /* Deep copy into uninitialised memory. */
+void sdp_codec_clear(struct sdp_codec *codec);
 void sdp_codec_copy(struct sdp_codec *to, const struct sdp_codec *from);
 void sdp_candidate_copy(struct sdp_candidate *to, const struct sdp_candidate *from);
 
@@ -52,7 +70,17 @@ bool sdp_template_check_data(const struct sdp_template *sdp_template, const stru
 /* True when the template's media names this codec, and at which place. */
 bool sdp_template_media_codec(const struct sdp_template_media *media, const char *name,
                               guint *ret_rank);
+/* The parameters (";name=value…", borrowed) of the index-th format that it has of a codec; NULL:
+ * there are no more. */
+const char *sdp_template_media_fmtp(const struct sdp_template_media *media, const char *name,
+                                    guint index);
+/* Whether a codec that it names is meant in this form, as all are when it has no formats of it:
+ * then *ret_fmtp is NULL. */
+bool sdp_template_media_format(const struct sdp_template_media *media,
+                               const struct sdp_codec *codec, const char **ret_fmtp);
 
+/* RFC 8851 10: a rid that fits into its header extension. */
+bool sdp_is_rid(const char *text);
 /* RFC 8866 token (and short enough to be a mid). */
 bool sdp_is_mid(const char *text);
 /* Reads digits; advances. False when there are none or the number is above `max`. */

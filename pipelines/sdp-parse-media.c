@@ -4,16 +4,24 @@
  * left out. Attributes that the engine does not know are passed over, as RFC 8866 5.13 asks. */
 #include "pipelines/sdp-parse.h"
 #include "pipelines/sdp-codec.h"
+#include "pipelines/sdp-extensions.h"
 
 #include <string.h>
 
 /* RFC 8841 6.1: what an absent max-message-size means. */
 #define DEFAULT_MAX_MESSAGE_SIZE (64 * 1024)
 
+struct partner {
+    guint32 ssrc, repairs;
+    bool fid;
+};
+
 struct reader {
     struct sdp_media *media;
     struct sdp_transport *transport;
-    GArray *partners; /* guint32: SSRCs of repair streams */
+    struct partner partners[SDP_MAX_SSRCS]; /* of repair streams */
+    guint n_partners;
+    struct sdp_rids rids;
     bool bundle_only, has_direction;
     guint n_extmaps, line;
 };
@@ -179,18 +187,19 @@ static bool read_ssrc(struct reader *r, const char *value, GError **error)
 static bool read_ssrc_group(struct reader *r, const char *value, GError **error)
 {
     g_autofree char *semantics = sdp_scan_word(&value);
+    bool fid = g_strcmp0(semantics, "FID") == 0;
     guint64 ssrc;
+    guint32 first = 0;
     guint n = 0;
 
     for (value += strspn(value, " "); *value; value += strspn(value, " ")) {
         if (!sdp_scan_number(&value, G_MAXUINT32, &ssrc) || (*value != ' ' && *value != '\0') ||
             ++n > SDP_MAX_SSRCS)
             return sdp_fail_line(error, r->line, "a=ssrc-group does not have the form of RFC 5576");
-        if (n > 1 && (strcmp(semantics, "FID") == 0 || strcmp(semantics, "FEC-FR") == 0)) {
-            guint32 partner = (guint32)ssrc;
-            if (r->partners->len < SDP_MAX_SSRCS)
-                g_array_append_val(r->partners, partner);
-        }
+        if (n == 1)
+            first = (guint32)ssrc;
+        else if ((fid || strcmp(semantics, "FEC-FR") == 0) && r->n_partners < SDP_MAX_SSRCS)
+            r->partners[r->n_partners++] = (struct partner){(guint32)ssrc, first, fid && n == 2};
     }
     return true;
 }
@@ -241,6 +250,10 @@ static bool read_attribute(struct reader *r, const char *key, const char *value,
         return read_ssrc_group(r, value, error);
     if (strcmp(key, "mid") == 0)
         return read_mid(r, value, error);
+    if (strcmp(key, "rid") == 0)
+        return sdp_rids_read_rid(&r->rids, value, r->line, error);
+    if (strcmp(key, "simulcast") == 0)
+        return sdp_rids_read_simulcast(media, value, r->line, error);
     if (strcmp(key, "sctp-port") == 0 || strcmp(key, "sctpmap") == 0)
         return read_sctp(r, value, &media->sctp_port, G_MAXUINT16, error);
     if (strcmp(key, "max-message-size") == 0)
@@ -273,18 +286,48 @@ static enum sdp_kind kind_of(const char *type, const char *protocol)
                : SDP_OTHER;
 }
 
-static void drop_partners(struct sdp_media *media, const GArray *partners)
+static void finish_ssrcs(struct reader *r)
 {
-    for (guint i = media->ssrcs->len; i-- > 0;)
-        if (contains(partners, g_array_index(media->ssrcs, guint32, i)))
-            g_array_remove_index(media->ssrcs, i);
+    GArray *ssrcs = r->media->ssrcs;
+
+    for (guint p = 0; p < r->n_partners; p++)
+        for (guint i = ssrcs->len; i-- > 0;)
+            if (g_array_index(ssrcs, guint32, i) == r->partners[p].ssrc)
+                g_array_remove_index(ssrcs, i);
+    for (guint p = 0; p < r->n_partners; p++)
+        for (guint i = 0; r->partners[p].fid && i < ssrcs->len; i++) {
+            if (g_array_index(ssrcs, guint32, i) != r->partners[p].repairs)
+                continue;
+            if (!r->media->rtx_ssrcs) {
+                r->media->rtx_ssrcs = g_array_new(FALSE, TRUE, sizeof(guint32));
+                g_array_set_size(r->media->rtx_ssrcs, ssrcs->len);
+            }
+            g_array_index(r->media->rtx_ssrcs, guint32, i) = r->partners[p].ssrc;
+        }
 }
 
+/* RFC 4588 8.6: the payload type whose packets it repeats; 128 when none is named. */
+static guint64 repeated_pt(const struct sdp_codec *rtx)
+{
+    const char *apt = rtx->fmtp ? strstr(rtx->fmtp, "apt=") : NULL;
+    guint64 pt = 128;
+
+    if (apt)
+        apt += strlen("apt=");
+    return apt && sdp_scan_number(&apt, 127, &pt) ? pt : 128;
+}
+
+/* RTX becomes a property of what it repeats; of what is not there it repeats nothing. */
 static void finish_codecs(struct sdp_media *media)
 {
     for (guint i = media->codecs->len; i-- > 0;) {
         struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, i);
-        if (codec->name)
+        bool rtx = codec->name && g_ascii_strcasecmp(codec->name, "rtx") == 0;
+        struct sdp_codec *repeated = rtx ? find_pt(media, repeated_pt(codec)) : NULL;
+        if (repeated && repeated->clock_rate == codec->clock_rate && repeated != codec &&
+            repeated->rtx_pt == 0)
+            repeated->rtx_pt = codec->pt;
+        if (codec->name && !rtx)
             codec->format = sdp_codec_format(media->kind, codec);
         else
             g_array_remove_index(media->codecs, i);
@@ -317,11 +360,9 @@ struct sdp_media *sdp_parse_media(const GstSDPMedia *section, const GArray *line
 {
     const char *type = gst_sdp_media_get_media(section);
     const char *protocol = gst_sdp_media_get_proto(section);
-    g_autoptr(GArray) partners = g_array_new(FALSE, FALSE, sizeof(guint32));
     struct reader r = {
         .media = sdp_media_new(kind_of(type, protocol)),
         .transport = transport,
-        .partners = partners,
     };
 
     r.media->type = g_strdup(type);
@@ -332,8 +373,9 @@ struct sdp_media *sdp_parse_media(const GstSDPMedia *section, const GArray *line
         sdp_media_free(r.media);
         return NULL;
     }
-    drop_partners(r.media, partners);
+    finish_ssrcs(&r);
     finish_codecs(r.media);
+    sdp_rids_finish(&r.rids, r.media);
     r.media->rejected = gst_sdp_media_get_port(section) == 0;
     /* RFC 8866 6.7: sendrecv when nothing is said; a session-level direction is older than JSEP. */
     if (!r.has_direction)

@@ -102,6 +102,21 @@ static bool read_setup(struct sdp_transport *transport, const char *value, guint
     return true;
 }
 
+/* Among the attributes at its end, names and values in turn. */
+static void read_tcp_type(struct sdp_candidate *candidate, const char *rest)
+{
+    for (;;) {
+        g_autofree char *name = sdp_scan_word(&rest);
+        g_autofree char *value = sdp_scan_word(&rest);
+        if (!name || !value)
+            return;
+        if (strcmp(name, "tcptype") == 0 && !candidate->udp &&
+            (strcmp(value, "active") == 0 || strcmp(value, "passive") == 0 ||
+             strcmp(value, "so") == 0))
+            g_strlcpy(candidate->tcp_type, value, sizeof candidate->tcp_type);
+    }
+}
+
 /* RFC 8839 5.1: foundation component transport priority address port "typ" type … */
 static bool scan_candidate(const char *value, struct sdp_candidate *ret)
 {
@@ -132,6 +147,7 @@ static bool scan_candidate(const char *value, struct sdp_candidate *ret)
         .priority = (guint32)priority,
         .udp = g_ascii_strcasecmp(protocol, "udp") == 0,
     };
+    read_tcp_type(ret, value);
     return true;
 }
 
@@ -182,6 +198,8 @@ bool sdp_transport_read(struct sdp_transport *transport, const char *key, const 
         return read_candidate(transport, value, line, error);
     if (strcmp(key, "end-of-candidates") == 0)
         transport->end_of_candidates = true;
+    else if (strcmp(key, "cryptex") == 0)
+        transport->cryptex = true;
     else if (strcmp(key, "ice-options") == 0 && has_word(value, "trickle"))
         transport->trickle = true;
     return true;

@@ -44,6 +44,8 @@ static bool parse_session(struct parser *p, const GstSDPMessage *message, GError
 
         if (strcmp(key, "ice-lite") == 0)
             p->description->ice_lite = true;
+        else if (strcmp(key, "extmap-allow-mixed") == 0)
+            p->description->extmap_mixed = true;
         else if (strcmp(key, "group") == 0 && g_str_has_prefix(value, "BUNDLE "))
             g_ptr_array_add(p->groups, g_strdup(value + strlen("BUNDLE ")));
         if (p->groups->len > SDP_MAX_MEDIAS)
@@ -130,6 +132,23 @@ static const char *effective(const char *media, const char *session)
     return media ? media : session;
 }
 
+/* RFC 9335 4: at session level, or in every m-line with media; one of data channels, which may be
+ * the tagged one, need not tell. */
+static bool has_cryptex(const struct parser *p)
+{
+    const GPtrArray *medias = p->description->medias;
+    bool some = false;
+    for (guint i = 0; i < medias->len; i++) {
+        const struct sdp_media *media = g_ptr_array_index(medias, i);
+        if (media->rejected || media->kind == SDP_APPLICATION)
+            continue;
+        if (!p->transports[i].cryptex && !p->session.cryptex)
+            return false;
+        some = true;
+    }
+    return some;
+}
+
 static void take_transport(struct parser *p, int tagged)
 {
     struct sdp_description *d = p->description;
@@ -140,6 +159,7 @@ static void take_transport(struct parser *p, int tagged)
     d->ice_pwd = g_strdup(effective(media->pwd, p->session.pwd));
     d->trickle = media->trickle || p->session.trickle;
     d->end_of_candidates = media->end_of_candidates || p->session.end_of_candidates;
+    d->cryptex = has_cryptex(p);
     d->setup = media->setup != SDP_SETUP_NONE ? media->setup : p->session.setup;
     d->fingerprint_hash = g_strdup(dtls->hash);
     if (dtls->fingerprint)

@@ -10,9 +10,23 @@ struct sdp_transport {
     char *ufrag, *pwd, *hash;
     GByteArray *fingerprint;
     enum sdp_setup setup;
-    bool trickle, end_of_candidates;
+    bool trickle, end_of_candidates, cryptex;
     GArray *candidates; /* struct sdp_candidate */
 };
+
+/* a=rid lines of one m-line. */
+struct sdp_rids {
+    struct {
+        char id[SDP_MAX_RID + 1];
+        enum sdp_direction direction;
+    } list[4 * SDP_MAX_RIDS];
+    guint n;
+};
+bool sdp_rids_read_rid(struct sdp_rids *rids, const char *value, guint line, GError **error);
+bool sdp_rids_read_simulcast(struct sdp_media *media, const char *value, guint line,
+                             GError **error);
+/* At the end of the section. */
+void sdp_rids_finish(const struct sdp_rids *rids, struct sdp_media *media);
 
 void sdp_transport_init(struct sdp_transport *transport);
 void sdp_transport_finish(struct sdp_transport *transport);

@@ -18,13 +18,20 @@ static void add_format(GstSDPMedia *section, const char *key, const char *format
     G_GNUC_PRINTF(3, 4);
 static void add_format(GstSDPMedia *section, const char *key, const char *format, ...)
 {
+    char value[160]; /* most are short: no allocation */
     va_list args;
-    g_autofree char *value = NULL;
 
     va_start(args, format);
-    value = g_strdup_vprintf(format, args);
+    int length = g_vsnprintf(value, sizeof(value), format, args);
     va_end(args);
-    add(section, key, value);
+    if (length < (int)sizeof(value)) {
+        add(section, key, value);
+        return;
+    }
+    va_start(args, format);
+    g_autofree char *longer = g_strdup_vprintf(format, args);
+    va_end(args);
+    add(section, key, longer);
 }
 
 static const char *setup_name(enum sdp_setup setup)
@@ -35,10 +42,15 @@ static const char *setup_name(enum sdp_setup setup)
 
 static char *fingerprint_text(const struct sdp_description *d)
 {
-    GString *text = g_string_new(d->fingerprint_hash);
+    static const char digits[] = "0123456789ABCDEF";
+    GString *text = g_string_sized_new(16 + 3 * d->fingerprint->len);
 
-    for (guint i = 0; i < d->fingerprint->len; i++)
-        g_string_append_printf(text, "%c%02X", i == 0 ? ' ' : ':', d->fingerprint->data[i]);
+    g_string_append(text, d->fingerprint_hash);
+    for (guint i = 0; i < d->fingerprint->len; i++) {
+        g_string_append_c(text, i == 0 ? ' ' : ':');
+        g_string_append_c(text, digits[d->fingerprint->data[i] >> 4]);
+        g_string_append_c(text, digits[d->fingerprint->data[i] & 15]);
+    }
     return g_string_free(text, FALSE);
 }
 
@@ -89,19 +101,43 @@ static void print_candidates(GstSDPMedia *section, const struct sdp_description 
         const char *related = strcmp(c->type, "host") == 0      ? ""
                               : strchr(c->address, ':') != NULL ? " raddr :: rport 9"
                                                                 : " raddr 0.0.0.0 rport 9";
-        if (c->udp)
-            add_format(section, "candidate", "%s %u udp %u %s %u typ %s%s", c->foundation,
-                       c->component, c->priority, c->address, c->port, c->type, related);
+        if (c->udp || *c->tcp_type)
+            add_format(section, "candidate", "%s %u %s %u %s %u typ %s%s%s%s", c->foundation,
+                       c->component, c->udp ? "udp" : "tcp", c->priority, c->address, c->port,
+                       c->type, related, *c->tcp_type ? " tcptype " : "", c->tcp_type);
     }
     if (d->end_of_candidates)
         add(section, "end-of-candidates", NULL);
 }
 
-static void print_codec(GstSDPMedia *section, const struct sdp_codec *codec)
+/* RFC 4588 8.6; its packets are asked for by the feedback of what they repeat. */
+static void print_rtx(GstSDPMedia *section, const struct sdp_codec *codec)
+{
+    add_format(section, "rtpmap", "%u rtx/%u", codec->rtx_pt, codec->clock_rate);
+    add_format(section, "fmtp", "%u apt=%u", codec->rtx_pt, codec->pt);
+}
+
+/* What all codecs have is said once, for all (RFC 4585 4.2). */
+static struct sdp_codec common_feedback(const struct sdp_media *media)
+{
+    bool some = media->codecs->len > 0;
+    struct sdp_codec all = {.transport_cc = some, .goog_remb = some};
+
+    for (guint i = 0; i < media->codecs->len; i++) {
+        const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, i);
+        all.transport_cc &= codec->transport_cc;
+        all.goog_remb &= codec->goog_remb;
+    }
+    return all;
+}
+
+static void print_codec(GstSDPMedia *section, const struct sdp_codec *codec,
+                        const struct sdp_codec *all)
 {
     static const char *const names[] = {"nack", "nack pli", "ccm fir", "transport-cc", "goog-remb"};
-    const bool wanted[] = {codec->nack, codec->nack_pli, codec->ccm_fir, codec->transport_cc,
-                           codec->goog_remb};
+    const bool wanted[] = {codec->nack, codec->nack_pli, codec->ccm_fir,
+                           codec->transport_cc && !all->transport_cc,
+                           codec->goog_remb && !all->goog_remb};
 
     if (codec->channels > 1)
         add_format(section, "rtpmap", "%u %s/%u/%u", codec->pt, codec->name, codec->clock_rate,
@@ -113,6 +149,65 @@ static void print_codec(GstSDPMedia *section, const struct sdp_codec *codec)
             add_format(section, "rtcp-fb", "%u %s", codec->pt, names[i]);
     if (codec->fmtp)
         add_format(section, "fmtp", "%u %s", codec->pt, codec->fmtp);
+    if (codec->rtx_pt)
+        print_rtx(section, codec);
+}
+
+static void print_codecs(GstSDPMedia *section, const struct sdp_media *media)
+{
+    struct sdp_codec all = common_feedback(media);
+
+    for (guint i = 0; i < media->codecs->len; i++)
+        print_codec(section, &g_array_index(media->codecs, struct sdp_codec, i), &all);
+    if (all.transport_cc)
+        add(section, "rtcp-fb", "* transport-cc");
+    if (all.goog_remb)
+        add(section, "rtcp-fb", "* goog-remb");
+}
+
+static guint32 rtx_ssrc(const struct sdp_media *media, guint i)
+{
+    return media->rtx_ssrcs && i < media->rtx_ssrcs->len
+               ? g_array_index(media->rtx_ssrcs, guint32, i)
+               : 0;
+}
+
+static void print_ssrcs(GstSDPMedia *section, const struct sdp_media *media)
+{
+    const char *cname = media->cname ? media->cname : "";
+
+    for (guint i = 0; i < media->ssrcs->len; i++) {
+        guint32 ssrc = g_array_index(media->ssrcs, guint32, i), rtx = rtx_ssrc(media, i);
+        if (rtx) /* RFC 5576 4.2 */
+            add_format(section, "ssrc-group", "FID %u %u", ssrc, rtx);
+        add_format(section, "ssrc", "%u cname:%s", ssrc, cname);
+        if (rtx)
+            add_format(section, "ssrc", "%u cname:%s", rtx, cname);
+    }
+}
+
+static void print_rids(GstSDPMedia *section, GString *simulcast, const char *direction,
+                       const struct sdp_rid *rids, guint n)
+{
+    for (guint i = 0; i < n; i++) {
+        add_format(section, "rid", "%s %s", rids[i].id, direction); /* RFC 8851 10 */
+        if (i > 0)
+            g_string_append(simulcast, ";");
+        else
+            g_string_append_printf(simulcast, "%s%s ", simulcast->len > 0 ? " " : "", direction);
+        g_string_append_printf(simulcast, "%s%s", rids[i].paused ? "~" : "", rids[i].id);
+    }
+}
+
+/* RFC 8853 5.1 */
+static void print_simulcast(GstSDPMedia *section, const struct sdp_media *media)
+{
+    if (media->n_rids_send + media->n_rids_recv == 0)
+        return;
+    g_autoptr(GString) simulcast = g_string_new(NULL);
+    print_rids(section, simulcast, "send", media->rids_send, media->n_rids_send);
+    print_rids(section, simulcast, "recv", media->rids_recv, media->n_rids_recv);
+    add(section, "simulcast", simulcast->str);
 }
 
 static void print_rtp(GstSDPMedia *section, const struct sdp_media *media)
@@ -129,14 +224,20 @@ static void print_rtp(GstSDPMedia *section, const struct sdp_media *media)
             add_format(section, "extmap", "%u/%s %s", e->id, sdp_direction_name(e->direction),
                        e->uri);
     }
-    for (guint i = 0; i < media->codecs->len; i++)
-        print_codec(section, &g_array_index(media->codecs, struct sdp_codec, i));
+    print_codecs(section, media);
     if (media->msid_stream)
         add_format(section, "msid", "%s%s%s", media->msid_stream, media->msid_track ? " " : "",
                    media->msid_track ? media->msid_track : "");
-    for (guint i = 0; i < media->ssrcs->len; i++)
-        add_format(section, "ssrc", "%u cname:%s", g_array_index(media->ssrcs, guint32, i),
-                   media->cname ? media->cname : "");
+    print_ssrcs(section, media);
+    print_simulcast(section, media);
+}
+
+static void add_pt(GstSDPMedia *section, guint8 pt)
+{
+    char text[4];
+
+    g_snprintf(text, sizeof(text), "%u", pt);
+    gst_sdp_media_add_format(section, text);
 }
 
 static void print_formats(GstSDPMedia *section, const struct sdp_media *media)
@@ -145,9 +246,10 @@ static void print_formats(GstSDPMedia *section, const struct sdp_media *media)
 
     if (rtp && media->codecs->len > 0) {
         for (guint i = 0; i < media->codecs->len; i++) {
-            char pt[4];
-            g_snprintf(pt, sizeof(pt), "%u", g_array_index(media->codecs, struct sdp_codec, i).pt);
-            gst_sdp_media_add_format(section, pt);
+            const struct sdp_codec *codec = &g_array_index(media->codecs, struct sdp_codec, i);
+            add_pt(section, codec->pt);
+            if (codec->rtx_pt)
+                add_pt(section, codec->rtx_pt);
         }
         return;
     }
@@ -176,6 +278,8 @@ static void print_media(GstSDPMessage *message, const struct sdp_description *d,
         add(section, sdp_direction_name(media->direction), NULL);
     if (!media->rejected)
         print_transport(section, d);
+    if (!media->rejected && !application && d->cryptex)
+        add(section, "cryptex", NULL);
     if (application && media->sctp_port > 0) {
         add_format(section, "sctp-port", "%u", media->sctp_port);
         add_format(section, "max-message-size", "%u", media->max_message_size);
@@ -221,6 +325,8 @@ char *sdp_print(const struct sdp_description *d)
         gst_sdp_message_add_attribute(message, "ice-options", "trickle");
     if (d->bundle)
         print_group(message, d);
+    if (d->extmap_mixed)
+        gst_sdp_message_add_attribute(message, "extmap-allow-mixed", "");
     gst_sdp_message_add_attribute(message, "msid-semantic", " WMS *");
     for (guint i = 0; i < d->medias->len; i++) {
         const struct sdp_media *media = g_ptr_array_index(d->medias, i);

@@ -9,6 +9,7 @@
 static void media_clear(struct sdp_template_media *media)
 {
     g_strfreev(media->codecs);
+    g_strfreev(media->formats);
 }
 
 struct sdp_template *sdp_template_new(void)
@@ -32,7 +33,7 @@ void sdp_template_free(struct sdp_template *sdp_template)
 static bool knows_one(const struct sdp_template_media *media)
 {
     for (gsize i = 0; i < sdp_n_known_codecs; i++)
-        if (sdp_known_codecs[i].kind == media->kind &&
+        if (sdp_known_codecs[i].kind == media->kind && strcmp(sdp_known_codecs[i].name, "red") &&
             sdp_template_media_codec(media, sdp_known_codecs[i].name, NULL))
             return true;
     return false;
@@ -116,4 +117,31 @@ bool sdp_template_media_codec(const struct sdp_template_media *media, const char
     if (ret_rank)
         *ret_rank = rank;
     return true;
+}
+
+const char *sdp_template_media_fmtp(const struct sdp_template_media *media, const char *name,
+                                    guint index)
+{
+    gsize length = strlen(name);
+
+    for (char **format = media->formats; format && *format; format++)
+        if (strcspn(*format, ";") == length && g_ascii_strncasecmp(*format, name, length) == 0 &&
+            index-- == 0)
+            return *format + length;
+    return NULL;
+}
+
+bool sdp_template_media_format(const struct sdp_template_media *media,
+                               const struct sdp_codec *codec, const char **ret_fmtp)
+{
+    struct sdp_codec meant = *codec;
+    guint n = 0;
+
+    for (; (meant.fmtp = (char *)sdp_template_media_fmtp(media, codec->name, n)); n++)
+        if (sdp_codec_format(media->kind, &meant) == codec->format) {
+            *ret_fmtp = meant.fmtp;
+            return true;
+        }
+    *ret_fmtp = NULL;
+    return n == 0;
 }

@@ -46,6 +46,16 @@ bool sdp_is_mid(const char *text)
     return strlen(text) <= SDP_MAX_MID && is_token(text);
 }
 
+bool sdp_is_rid(const char *text)
+{
+    size_t length = strlen(text);
+
+    for (const char *p = text; *p; p++)
+        if (!g_ascii_isalnum(*p) && *p != '-' && *p != '_')
+            return false;
+    return length > 0 && length <= SDP_MAX_RID; /* RFC 8285 4.2: one-byte elements */
+}
+
 bool sdp_fail_line(GError **error, guint line, const char *format, ...)
 {
     va_list args;

@@ -17,6 +17,8 @@
 #define SDP_MAX_SSRCS 16
 #define SDP_MAX_CANDIDATES 64
 #define SDP_MAX_MID 16 /* RFC 8843: short */
+#define SDP_MAX_RID 16
+#define SDP_MAX_RIDS 4 /* of one m-line */
 
 /* SDP_OTHER: an m-line that only a rejection can answer (another type or another protocol). */
 enum sdp_kind { SDP_AUDIO, SDP_VIDEO, SDP_APPLICATION, SDP_OTHER };
@@ -37,6 +39,12 @@ struct sdp_codec {
     const char *format; /* canonical interchangeable-format key, g_intern'ed: two codecs with the
                          * same key carry the same payload, e.g. "audio/opus/48000/2",
                          * "video/H264/90000;packetization-mode=1;profile=42e0" */
+    guint8 rtx_pt;      /* of its retransmissions (RFC 4588); 0 = none */
+};
+
+struct sdp_rid { /* one encoding of a simulcast (RFC 8851, RFC 8853) */
+    char id[SDP_MAX_RID + 1];
+    bool paused;
 };
 
 struct sdp_extmap {
@@ -50,6 +58,7 @@ struct sdp_candidate {
     guint component, port;
     guint32 priority;
     bool udp;
+    char tcp_type[8]; /* of one over TCP (RFC 6544 4.5): "active", "passive", "so"; else "" */
 };
 
 struct sdp_media {
@@ -60,6 +69,12 @@ struct sdp_media {
     GArray *codecs;  /* struct sdp_codec, in order of preference */
     GArray *extmaps; /* struct sdp_extmap */
     GArray *ssrcs; /* guint32, from a=ssrc (the first is the media's own, FID partners left out) */
+    GArray *rtx_ssrcs; /* guint32, by place in `ssrcs`: its FID partner, 0 = none; may be shorter,
+                        * NULL = none at all */
+    /* a=simulcast as the author wrote it about itself: those that an a=rid explains. A list of
+     * alternatives counts by its first. */
+    struct sdp_rid rids_send[SDP_MAX_RIDS], rids_recv[SDP_MAX_RIDS];
+    guint n_rids_send, n_rids_recv;
     char *cname, *msid_stream, *msid_track;
     bool rtcp_mux, rtcp_rsize;
     guint sctp_port; /* SDP_APPLICATION */
@@ -76,6 +91,8 @@ struct sdp_description {
     GByteArray *fingerprint;
     enum sdp_setup setup;
     bool bundle;        /* every m-line that is not rejected is in one BUNDLE group */
+    bool cryptex;       /* header extensions may come ciphered (RFC 9335) */
+    bool extmap_mixed;  /* both forms of header extensions in one stream (RFC 8285 6) */
     GPtrArray *medias;  /* struct sdp_media, owned, in m-line order */
     GArray *candidates; /* struct sdp_candidate of the bundled transport */
     /* The bundled m-lines still have ICE credentials of their own (Firefox's first offer); those
@@ -109,6 +126,11 @@ struct sdp_template_media {
     enum sdp_kind kind;
     enum sdp_direction direction;
     char **codecs; /* names in order of preference, NULL-terminated; NULL = all that we know */
+    /* "H264;packetization-mode=1;profile-level-id=42e01f", NULL-terminated or NULL: a codec that
+     * is among them is meant in these forms alone, with these parameters of a receiver. */
+    char **formats;
+    bool simulcast; /* video that we receive: as up to three encodings, rids "l", "m", "h", or the
+                     * rids that the peer offers */
 };
 struct sdp_template {
     GArray *medias; /* struct sdp_template_media */
@@ -131,6 +153,14 @@ struct sdp_local {
     const char *cname;      /* ours, random per leg: never the far side's (A7) */
     enum sdp_setup role;    /* ours in the DTLS association there is: active, passive; none yet */
     guint max_message_size; /* of data channels, octets; 0 = they are refused here */
+    /* What is offered, and answered where it was offered; all of it needs the relay's doing. */
+    bool rtx;          /* retransmissions as streams of their own (RFC 4588) */
+    bool transport_cc; /* transport-wide congestion control, REMB for who has nothing better */
+    bool simulcast;    /* encodings told apart by rid (RFC 8853), where a template wants them */
+    bool red;          /* redundant opus (RFC 2198) */
+    bool dependency;   /* dependency descriptor of the AV1 RTP specification, of video with AV1 */
+    bool orientation;  /* coordination of video orientation (3GPP TS 26.114) */
+    bool cryptex;      /* header extensions are ciphered, too (RFC 9335) */
 };
 
 /* Data channels are one m-line at most (RFC 8843 9.2: one transport, one association); unwanted, it
@@ -167,12 +197,20 @@ struct sdp_negotiated_media {
     const char *mid; /* borrowed from `local` */
     enum sdp_kind kind;
     enum sdp_direction direction; /* ours */
+    /* Of both: rtx_pt, transport_cc and goog_remb only where both sides have them, and goog_remb
+     * only where there is no transport_cc. */
     GArray *recv_codecs; /* struct sdp_codec (borrowed strings): payload types the peer sends us */
     GArray *send_codecs; /* payload types we send to the peer, in the peer's order of preference */
-    guint8 mid_extmap, audio_level_extmap; /* 0 = not negotiated */
-    GArray *remote_ssrcs;                  /* guint32 announced by the peer (may be empty) */
-    guint32 local_ssrc;
+    /* Header extensions, 0 = not negotiated. */
+    guint8 mid_extmap, audio_level_extmap, rid_extmap, repaired_rid_extmap, transport_cc_extmap,
+        abs_send_time_extmap, orientation_extmap, dependency_extmap, allocation_extmap;
+    GArray *remote_ssrcs;     /* guint32 announced by the peer (may be empty) */
+    GArray *remote_rtx_ssrcs; /* by place: its FID partner, 0 = none; may be shorter or NULL */
+    struct sdp_rid rids[SDP_MAX_RIDS]; /* what the peer sends, in its order */
+    guint n_rids;
+    guint32 local_ssrc, local_rtx_ssrc; /* 0 = none */
     bool rtcp_rsize;
+    bool cryptex; /* the same for all of a session */
 };
 /* Array of struct sdp_negotiated_media, transfer full (g_array_unref); pointers into both. */
 GArray *sdp_negotiate(const struct sdp_description *local, const struct sdp_description *remote);

@@ -4,6 +4,7 @@
 #include "pipelines/template-parts.h"
 
 #include "base/problem.h"
+#include "pipelines/sdp-codec.h"
 
 #include <string.h>
 
@@ -34,6 +35,7 @@ static void free_parameter(void *data)
     g_free(parameter->name);
     g_free(parameter->text);
     g_strfreev(parameter->words);
+    g_strfreev(parameter->targets);
     g_free(parameter);
 }
 
@@ -45,9 +47,15 @@ static void free_line(void *data)
     g_free(line);
 }
 
-void pipeline_template_free(struct pipeline_template *t)
+struct pipeline_template *pipeline_template_ref(struct pipeline_template *t)
 {
-    if (!t)
+    g_atomic_ref_count_inc(&t->references);
+    return t;
+}
+
+void pipeline_template_unref(struct pipeline_template *t)
+{
+    if (!t || !g_atomic_ref_count_dec(&t->references))
         return;
     g_free(t->file);
     g_ptr_array_unref(t->parameters);
@@ -76,6 +84,17 @@ struct template_parameter *template_parameter_find(const struct pipeline_templat
             return parameter;
     }
     return NULL;
+}
+
+struct template_parameter *template_placeholder(const struct pipeline_template *t, const char *at,
+                                                gsize length, bool *ret_port)
+{
+    const char *dot = memchr(at, '.', length);
+    gsize name = dot ? (gsize)(dot - at) : length, part = length - name;
+    struct template_parameter *p = template_parameter_find(t, at, name);
+    *ret_port = part == 5 && memcmp(dot, ".port", 5) == 0;
+    bool host = part == 5 && memcmp(dot, ".host", 5) == 0;
+    return p && (p->type == TEMPLATE_ADDRESS ? host || *ret_port : !dot) ? p : NULL;
 }
 
 /* --- parameters ------------------------------------------------------------------------------- */
@@ -137,6 +156,9 @@ static bool read_default(const struct reading *reading, struct template_paramete
         p->text = g_strdup(text);
         break;
     case TEMPLATE_TEXT:
+    case TEMPLATE_URI:
+    case TEMPLATE_FILE:
+    case TEMPLATE_ADDRESS:
         good = template_text_is_safe(text, p->length_max);
         p->text = g_strdup(text);
         break;
@@ -171,6 +193,13 @@ static bool read_bounds(const struct reading *reading, struct template_parameter
     case TEMPLATE_CHOICE:
         return text ? read_words(reading, p, text, error)
                     : fail(reading, error, "%s needs its words as a|b", p->name);
+    case TEMPLATE_URI:
+    case TEMPLATE_FILE:
+    case TEMPLATE_ADDRESS:
+        p->length_max = MEDIA_PLACE_MAX;
+        return !text || fail(reading, error,
+                             "a uri, file or address has nothing behind its "
+                             "default");
     case TEMPLATE_TEXT:
         break;
     }
@@ -182,32 +211,112 @@ static bool read_bounds(const struct reading *reading, struct template_parameter
     return true;
 }
 
+/* What stands behind "->". */
+static bool read_targets(const struct reading *reading, struct template_parameter *p,
+                         const char *text, GError **error)
+{
+    p->targets = g_strsplit(text, "|", -1);
+    for (char **target = p->targets; *target; target++) {
+        const char *dot = strchr(*target, '.');
+        if (!dot || !is_word(*target, (gsize)(dot - *target), "_-") ||
+            !is_word(dot + 1, strlen(dot + 1), "_-"))
+            return fail(reading, error, "\"%s\" is not a property as ELEMENT.PROPERTY", *target);
+    }
+    return (p->type != TEMPLATE_URI && p->type != TEMPLATE_FILE && p->type != TEMPLATE_ADDRESS) ||
+           fail(reading, error, "%s cannot change while the pipeline runs", p->name);
+}
+
+static struct template_parameter *add_parameter(const struct reading *reading, const char *name,
+                                                GError **error)
+{
+    if (!is_word(name, strlen(name), "_-")) {
+        fail(reading, error, "\"%s\" is not a parameter's name", name);
+    } else if (template_parameter_find(reading->made, name, strlen(name)) ||
+               strcmp(name, TEMPLATE_CPU_THREADS) == 0) {
+        fail(reading, error, "there is a parameter %s already", name);
+    } else if (reading->made->parameters->len == PIPELINE_TEMPLATE_PARAMETERS_MAX) {
+        fail(reading, error, "more than %u parameters", PIPELINE_TEMPLATE_PARAMETERS_MAX);
+    } else {
+        struct template_parameter *p = g_new0(struct template_parameter, 1);
+        g_ptr_array_add(reading->made->parameters, p);
+        p->name = g_strdup(name);
+        return p;
+    }
+    return NULL;
+}
+
 static bool read_parameter(const struct reading *reading, const char *text, GError **error)
 {
-    static const char *const types[] = {"integer", "number", "boolean", "choice", "text", NULL};
+    static const char *const types[] = {"integer", "number", "boolean", "choice", "text",
+                                        "uri",     "file",   "address", NULL};
     g_auto(GStrv) words = NULL;
     g_autoptr(GError) cause = NULL;
     int n = 0, type = 0;
     /* A comment at the end is the shell's, too. */
-    if (!g_shell_parse_argv(text, &n, &words, &cause) || n < 3 || n > 4)
-        return fail(reading, error, "a parameter is: parameter NAME TYPE DEFAULT BOUNDS");
+    bool read = g_shell_parse_argv(text, &n, &words, &cause);
+    bool changes = read && n >= 5 && strcmp(words[n - 2], "->") == 0;
+    n -= changes ? 2 : 0;
+    if (!read || n < 3 || n > 4)
+        return fail(reading, error,
+                    "a parameter is: parameter NAME TYPE DEFAULT BOUNDS -> ELEMENT.PROPERTY");
     while (types[type] && strcmp(types[type], words[1]) != 0)
         type++;
-    if (!is_word(words[0], strlen(words[0]), "_-"))
-        return fail(reading, error, "\"%s\" is not a parameter's name", words[0]);
     if (!types[type])
         return fail(reading, error,
-                    "\"%s\" is not a type: integer, number, boolean, choice or text", words[1]);
-    if (template_parameter_find(reading->made, words[0], strlen(words[0])) ||
-        strcmp(words[0], TEMPLATE_CPU_THREADS) == 0)
-        return fail(reading, error, "there is a parameter %s already", words[0]);
-    if (reading->made->parameters->len == PIPELINE_TEMPLATE_PARAMETERS_MAX)
-        return fail(reading, error, "more than %u parameters", PIPELINE_TEMPLATE_PARAMETERS_MAX);
-    struct template_parameter *p = g_new0(struct template_parameter, 1);
-    g_ptr_array_add(reading->made->parameters, p);
-    p->name = g_strdup(words[0]);
+                    "\"%s\" is not a type: integer, number, boolean, choice, text, uri, file or "
+                    "address",
+                    words[1]);
+    struct template_parameter *p = add_parameter(reading, words[0], error);
+    if (!p)
+        return false;
     p->type = (enum template_type)type;
-    return read_bounds(reading, p, words[3], error) && read_default(reading, p, words[2], error);
+    return read_bounds(reading, p, n > 3 ? words[3] : NULL, error) &&
+           read_default(reading, p, words[2], error) &&
+           (!changes || read_targets(reading, p, words[n + 1], error));
+}
+
+/* A choice among codecs, made by what comes. */
+static bool read_input(const struct reading *reading, const char *text, GError **error)
+{
+    g_auto(GStrv) words = NULL;
+    int n = 0;
+    bool read = g_shell_parse_argv(text, &n, &words, NULL);
+    if (!read || n != 3 || (strcmp(words[1], "audio") != 0 && strcmp(words[1], "video") != 0))
+        return fail(reading, error, "an input is: input NAME audio|video CODEC|CODEC|none");
+    bool repeated = g_str_has_suffix(words[0], "*");
+    if (repeated && reading->made->repeated)
+        return fail(reading, error, "there is a repeated input already, %s*",
+                    reading->made->repeated->name);
+    if (repeated)
+        words[0][strlen(words[0]) - 1] = '\0';
+    guint others = 0;
+    for (guint i = 0; i < reading->made->parameters->len; i++)
+        others +=
+            ((struct template_parameter *)g_ptr_array_index(reading->made->parameters, i))->input;
+    if (others == PIPELINE_INPUTS_MAX)
+        return fail(reading, error, "more than %u inputs", PIPELINE_INPUTS_MAX);
+    if (strlen(words[0]) > SDP_MAX_MID)
+        return fail(reading, error, "an input's name has at most %u letters", SDP_MAX_MID);
+    struct template_parameter *p = add_parameter(reading, words[0], error);
+    if (!p)
+        return false;
+    p->type = TEMPLATE_CHOICE;
+    p->input = true;
+    p->video = strcmp(words[1], "video") == 0;
+    p->repeated = repeated;
+    if (repeated)
+        reading->made->repeated = p;
+    if (!read_words(reading, p, words[2], error))
+        return false;
+    for (char **word = p->words; *word; word++) {
+        bool last =
+            !word[1] && word > p->words && !repeated && strcmp(*word, TEMPLATE_NO_INPUT) == 0;
+        if (!last && !sdp_known_codec_find(p->video ? SDP_VIDEO : SDP_AUDIO, *word))
+            return fail(reading, error, "\"%s\" is no %s codec of the media centre", *word,
+                        words[1]);
+    }
+    p->text = g_strdup(p->words[0]);
+    return true;
 }
 
 /* --- lines of the pipeline -------------------------------------------------------------------- */
@@ -234,9 +343,32 @@ static bool read_condition(const struct reading *reading, struct template_line *
     return true;
 }
 
+static bool read_repeat(const struct reading *reading, const char *text, GError **error)
+{
+    struct pipeline_template *t = reading->made;
+    text += strspn(text, " \t");
+    gsize length = strcspn(text, " \t");
+    if (text[length + strspn(text + length, " \t")] == '#' || text[length] == '\0') {
+        if (g_str_has_prefix(text, "${") && length > 3 && text[length - 1] == '}')
+            t->repeats_when = template_parameter_find(t, text + 2, length - 3);
+        t->repeats = length == 4 && strncmp(text, "true", 4) == 0;
+        if (t->repeats || (length == 5 && strncmp(text, "false", 5) == 0) ||
+            (t->repeats_when && t->repeats_when->type == TEMPLATE_BOOLEAN))
+            return true;
+    }
+    return fail(reading, error, "repeat takes true, false or ${…} of a boolean declared above it");
+}
+
+static bool is_filter(const char *text)
+{
+    text += strlen("filter");
+    text += strspn(text, " \t");
+    return *text == '\0' || *text == '#';
+}
+
 /* Quotes may go over lines, as gst-launch has it. */
-static bool read_placeholders(const struct reading *reading, const char *text, char *quote,
-                              GError **error)
+static bool read_placeholders(const struct reading *reading, const char *text, bool each,
+                              char *quote, GError **error)
 {
     for (const char *at = text; *at; at++) {
         if (*at == '\\' && at[1])
@@ -246,15 +378,22 @@ static bool read_placeholders(const struct reading *reading, const char *text, c
         if (at[0] != '$' || at[1] != '{')
             continue;
         gsize length = strcspn(at + 2, "}");
-        const struct template_parameter *p = template_parameter_find(reading->made, at + 2, length);
+        bool port;
+        const struct template_parameter *p =
+            template_placeholder(reading->made, at + 2, length, &port);
         bool builtin = length == strlen(TEMPLATE_CPU_THREADS) &&
                        strncmp(at + 2, TEMPLATE_CPU_THREADS, length) == 0;
         if (at[2 + length] != '}' || (!p && !builtin))
-            return fail(reading, error, "there is no parameter %.*s; declare it above",
+            return fail(reading, error,
+                        "there is no parameter %.*s; declare it above "
+                        "(of an address there are .host and .port)",
                         (int)MIN(length, PIPELINE_TEMPLATE_NAME_MAX), at + 2);
+        if (p && p->repeated && !each)
+            return fail(reading, error, "${%s} stands in lines that begin with \"each %s:\"",
+                        p->name, p->name);
         char after = at[2 + length + 1];
         /* Inside of quotes, or glued to something, its own quotes would end there. */
-        if (p && p->type == TEMPLATE_TEXT &&
+        if (p && (template_type_is_text(p->type) || p->type == TEMPLATE_ADDRESS) &&
             (*quote || at == text || at[-1] != '=' || (after && !g_ascii_isspace(after))))
             return fail(reading, error,
                         "the text ${%s} must be a property's whole value: name=${%s}", p->name,
@@ -270,6 +409,24 @@ static bool starts_with_word(const char *text, const char *word)
     return strncmp(text, word, length) == 0 && (text[length] == ' ' || text[length] == '\t');
 }
 
+/* each NAME: … */
+static bool read_each(const struct reading *reading, struct template_line *line, const char **at,
+                      GError **error)
+{
+    const char *text = *at + strlen("each");
+    text += strspn(text, " \t");
+    const struct template_parameter *p = reading->made->repeated;
+    gsize length = strcspn(text, ":");
+    if (text[length] != ':' || !p || strlen(p->name) != length ||
+        strncmp(p->name, text, length) != 0)
+        return fail(reading, error,
+                    "it is: each NAME: …, with NAME of an input NAME* declared above it");
+    line->each = true;
+    text += length + 1;
+    *at = text + strspn(text, " \t");
+    return true;
+}
+
 static bool read_line(struct reading *reading, const char *text, char *quote, GError **error)
 {
     text += strspn(text, " \t");
@@ -277,9 +434,19 @@ static bool read_line(struct reading *reading, const char *text, char *quote, GE
         return true;
     if (starts_with_word(text, "parameter"))
         return read_parameter(reading, text + strlen("parameter"), error);
+    if (!*quote && starts_with_word(text, "input"))
+        return read_input(reading, text + strlen("input"), error);
+    if (!*quote && starts_with_word(text, "repeat"))
+        return read_repeat(reading, text + strlen("repeat"), error);
+    if (!*quote && g_str_has_prefix(text, "filter") && is_filter(text)) {
+        reading->made->filters = true;
+        return true;
+    }
     struct template_line *line = g_new0(struct template_line, 1);
     g_ptr_array_add(reading->made->lines, line);
     line->number = reading->line;
+    if (!*quote && starts_with_word(text, "each") && !read_each(reading, line, &text, error))
+        return false;
     if (starts_with_word(text, "when")) {
         text += strlen("when");
         if (*quote)
@@ -287,11 +454,24 @@ static bool read_line(struct reading *reading, const char *text, char *quote, GE
         if (!read_condition(reading, line, &text, error))
             return false;
     }
+    if (line->when && line->when->repeated && !line->each)
+        return fail(reading, error,
+                    "a condition on %s stands in lines that begin with \"each %s:\"",
+                    line->when->name, line->when->name);
     line->text = g_strdup(text);
-    if (!read_placeholders(reading, text, quote, error))
+    if (!read_placeholders(reading, text, line->each, quote, error))
         return false;
     /* Left out, it would leave the others in another state of quotation. */
-    return !line->when || !*quote || fail(reading, error, "the line leaves a quote open");
+    return (!line->when && !line->each) || !*quote ||
+           fail(reading, error, "the line leaves a quote open");
+}
+
+static bool has_lines(const struct pipeline_template *t, bool each)
+{
+    for (guint i = 0; i < t->lines->len; i++)
+        if (((const struct template_line *)g_ptr_array_index(t->lines, i))->each == each)
+            return true;
+    return false;
 }
 
 struct pipeline_template *pipeline_template_parse(const char *file, const char *text,
@@ -299,6 +479,7 @@ struct pipeline_template *pipeline_template_parse(const char *file, const char *
 {
     struct pipeline_template *t = g_new0(struct pipeline_template, 1);
     struct reading reading = {.made = t, .line = 1};
+    g_atomic_ref_count_init(&t->references);
     t->file = g_strdup(file);
     t->parameters = g_ptr_array_new_with_free_func(free_parameter);
     t->lines = g_ptr_array_new_with_free_func(free_line);
@@ -319,9 +500,13 @@ struct pipeline_template *pipeline_template_parse(const char *file, const char *
             done = fail(&reading, error, "a quote is never closed");
         if (done && t->lines->len == 0)
             done = fail(&reading, error, "there is no pipeline in it");
+        if (done && t->repeated && !has_lines(t, true))
+            done = fail(&reading, error, "no line begins with \"each %s:\"", t->repeated->name);
+        if (done && t->repeated && !has_lines(t, false))
+            done = fail(&reading, error, "all lines belong to single inputs: nothing joins them");
     }
     if (!done)
-        g_clear_pointer(&t, pipeline_template_free);
+        g_clear_pointer(&t, pipeline_template_unref);
     return t;
 }
 

@@ -7,6 +7,10 @@
  * real time is played at its pace; what is late is still handed on, because a missing packet would
  * hurt more than a late one, and the encoder is told by QoS events to leave frames out.
  *
+ * RTP timestamps follow the clock on which the packets are due, also over a pause, a seek and the
+ * begin of a repetition, where the payloader's own would stand still or go back; sequence numbers
+ * have no gap there.
+ *
  * Threads: as each function says. */
 #include "pipelines/sdp.h"
 
@@ -50,7 +54,13 @@ bool wmcf_sink_medium(GstElement *sink, struct wmcf_sink_medium *ret);
 /* The encoder upstream makes a key frame soon. Any thread, only sets a flag. */
 void wmcf_sink_request_key_frame(GstElement *sink);
 
+/* Nothing will ever come: the source has no such stream. Any thread. */
+void wmcf_sink_set_absent(GstElement *sink);
+bool wmcf_sink_is_absent(GstElement *sink);
+
 struct wmcf_sink_stats {
     guint64 packets, octets, late, key_frame_requests;
+    gint64 position; /* stream time of the last packet, ns; -1 = none */
+    bool ended;      /* the last that came was the end of the stream */
 };
 void wmcf_sink_stats(GstElement *sink, struct wmcf_sink_stats *ret); /* any thread */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define LOG_SIZE (256 * 1024)
+#define LOAD_TRIES 10
 
 static int call(enum bpf_cmd command, union bpf_attr *attr)
 {
@@ -98,6 +99,16 @@ static char *last_line(char *log)
     return said;
 }
 
+/* The verifier stops with EAGAIN where a signal is pending, which says nothing of the program. */
+static int load(union bpf_attr *attr)
+{
+    int fd, tries = 0;
+    do {
+        fd = call(BPF_PROG_LOAD, attr);
+    } while (fd < 0 && errno == EAGAIN && ++tries < LOAD_TRIES);
+    return fd;
+}
+
 int bpf_program_new(const char *name, const struct bpf_insn *instructions, uint32_t n,
                     GError **error)
 {
@@ -108,7 +119,7 @@ int bpf_program_new(const char *name, const struct bpf_insn *instructions, uint3
         .license = address("Apache-2.0"), /* no helper that is called asks for another */
     };
     g_strlcpy(attr.prog_name, name, sizeof attr.prog_name);
-    int fd = call(BPF_PROG_LOAD, &attr);
+    int fd = load(&attr);
     if (fd >= 0)
         return fd;
     int why = errno;
@@ -121,7 +132,7 @@ int bpf_program_new(const char *name, const struct bpf_insn *instructions, uint3
     attr.log_buf = address(log);
     attr.log_size = LOG_SIZE;
     attr.log_level = 1;
-    fd = call(BPF_PROG_LOAD, &attr);
+    fd = load(&attr);
     if (fd >= 0)
         return fd;
     char *said = last_line(log);

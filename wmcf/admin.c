@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The administrator's socket. One request and one reply per connection, so there is no state to
  * keep and nothing to time out but the reading of one short line. The socket's permissions are the
- * access control: owner and group. */
+ * access control: owner and group; what a capture brings (packet-capture.h) goes behind the reply,
+ * and only to root and our own user. */
 #define LOG_CATEGORY "admin"
 #include "wmcf/admin.h"
 
@@ -11,10 +12,15 @@
 #include "wmcf/audit.h"
 #include "wmcf/controller.h"
 #include "wmcf/enforcement.h"
+#include "wmcf/media-path.h"
+#include "wmcf/packet-capture.h"
+#include "wmcf/pipeline-termination.h"
 
 #include <gio/gio.h>
+#include <gio/gunixconnection.h>
 #include <gio/gunixsocketaddress.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REQUEST_MAX 4096
@@ -24,6 +30,7 @@
 struct admin {
     struct wmcf *wmcf;
     GSocketService *service;
+    struct packet_captures *captures;
     char *path;
     guint connections;
 };
@@ -75,13 +82,16 @@ static json_t *workers_json(const struct wmcf *wmcf)
         struct relay_worker_stats s;
         relay_worker_stats(wmcf->relay, i, &s);
         json_array_append_new(
-            array, json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "worker", (int)i,
-                             "legs", (int)s.legs, "packetsIn", (json_int_t)s.packets_in,
-                             "packetsOut", (json_int_t)s.packets_out, "unknownSourceDropped",
-                             (json_int_t)s.unknown_source_dropped, "malformed",
-                             (json_int_t)s.malformed, "stunRejected", (json_int_t)s.stun_rejected,
-                             "receiveBatches", (json_int_t)s.receive_batches, "sendCalls",
-                             (json_int_t)s.send_calls, "sendDropped", (json_int_t)s.send_dropped));
+            array,
+            json_pack("{s:i, s:i, s:f, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+                      "worker", (int)i, "legs", (int)s.legs, "busy", s.busy / 1e3, "mirrors",
+                      (int)s.mirrors, "ringDropped", (json_int_t)s.ring_dropped, "packetsIn",
+                      (json_int_t)s.packets_in, "packetsOut", (json_int_t)s.packets_out,
+                      "unknownSourceDropped", (json_int_t)s.unknown_source_dropped, "malformed",
+                      (json_int_t)s.malformed, "stunRejected", (json_int_t)s.stun_rejected,
+                      "dtlsDropped", (json_int_t)s.dtls_dropped, "receiveBatches",
+                      (json_int_t)s.receive_batches, "sendCalls", (json_int_t)s.send_calls,
+                      "sendDropped", (json_int_t)s.send_dropped));
     }
     return array;
 }
@@ -98,6 +108,13 @@ static json_t *links_json(const struct wmcf *wmcf)
     return array;
 }
 
+static double cpu_seconds(void)
+{
+    struct timespec used = {0};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
 static void command_status(struct conversation *c, const json_t *request)
 {
     const struct wmcf *wmcf = c->admin->wmcf;
@@ -106,6 +123,7 @@ static void command_status(struct conversation *c, const json_t *request)
     json_object_set_new(status, "version", json_string(WMCF_VERSION));
     json_object_set_new(status, "uptimeSeconds",
                         json_real((g_get_monotonic_time() - wmcf->started) / 1e6));
+    json_object_set_new(status, "cpuSeconds", json_real(cpu_seconds()));
     json_object_set_new(status, "contexts", json_integer(g_hash_table_size(wmcf->contexts)));
     json_object_set_new(status, "terminations", json_integer(wmcf->n_terminations));
     json_object_set_new(status, "pipelines", json_integer(pl_legs_count()));
@@ -152,6 +170,15 @@ static struct termination *find_termination(const struct wmcf *wmcf, const char 
     return NULL;
 }
 
+static struct termination *wanted_termination(struct conversation *c, const json_t *request)
+{
+    const char *id = json_string_value(json_object_get(request, "id"));
+    struct termination *t = id ? find_termination(c->admin->wmcf, id) : NULL;
+    if (!t)
+        refuse(c, "there is no such termination; \"wmcfctl contexts\" lists them");
+    return t;
+}
+
 static void on_explained(json_t *terminations, void *user)
 {
     reply(user, json_pack("{s:b, s:O}", "ok", 1, "termination", json_array_get(terminations, 0)));
@@ -160,15 +187,156 @@ static void on_explained(json_t *terminations, void *user)
 
 static void command_termination(struct conversation *c, const json_t *request)
 {
-    const char *id = json_string_value(json_object_get(request, "id"));
-    struct termination *t = id ? find_termination(c->admin->wmcf, id) : NULL;
-    if (!t) {
-        refuse(c, "there is no such termination; \"wmcfctl contexts\" lists them");
+    struct termination *t = wanted_termination(c, request);
+    if (!t)
         return;
-    }
     g_autoptr(GPtrArray) one = g_ptr_array_new();
     g_ptr_array_add(one, t);
     audit_terminations(one, AUDIT_STATE | AUDIT_STATISTICS | AUDIT_DETAIL, on_explained, c);
+}
+
+static void command_dot(struct conversation *c, const json_t *request)
+{
+    const struct termination *t = wanted_termination(c, request);
+    if (!t)
+        return;
+    g_autofree char *dot = t->pipeline ? pipeline_termination_dot(t->pipeline)
+                           : t->path   ? media_path_dot(t->path)
+                                       : NULL;
+    if (dot)
+        reply(c, json_pack("{s:b, s:s}", "ok", 1, "dot", dot));
+    else
+        refuse(c, "the termination has no running pipeline");
+}
+
+static void command_keyframe(struct conversation *c, const json_t *request)
+{
+    struct termination *t = wanted_termination(c, request);
+    guint asked = 0;
+    for (guint i = 0; t && i < t->medias->len; i++) {
+        const struct termination_media *media = g_ptr_array_index(t->medias, i);
+        if (media->kind != SDP_VIDEO || !*media->mid)
+            continue;
+        const char *mid = media->mid;
+        const struct termination *from =
+            t->pipeline ? pipeline_termination_source(t, mid, &mid) : t;
+        relay_leg_request_key_frame(from->relay_leg, mid);
+        asked++;
+    }
+    if (asked)
+        reply(c, json_pack("{s:b, s:i}", "ok", 1, "medias", (int)asked));
+    else if (t)
+        refuse(c, "the termination has no picture");
+}
+
+/* Of one termination, or of all of a context. */
+static GPtrArray *captured_terminations(struct conversation *c, const char *id)
+{
+    const struct wmcf *wmcf = c->admin->wmcf;
+    const struct context *context = g_hash_table_lookup(wmcf->contexts, id);
+    struct termination *t = context ? NULL : find_termination(wmcf, id);
+    GPtrArray *list = g_ptr_array_new();
+    for (guint i = 0; context && i < context->order->len; i++)
+        g_ptr_array_add(list, g_ptr_array_index(context->order, i));
+    if (t)
+        g_ptr_array_add(list, t);
+    return list;
+}
+
+/* Who may read along with calls is told by the kernel; the group that may open the socket is not
+ * enough. NULL: not allowed. Transfer full. */
+static char *capturer(struct conversation *c, GError **error)
+{
+    g_autoptr(GCredentials) peer =
+        g_socket_get_credentials(g_socket_connection_get_socket(c->connection), error);
+    if (!peer)
+        return NULL;
+    uid_t uid = g_credentials_get_unix_user(peer, NULL);
+    pid_t pid = g_credentials_get_unix_pid(peer, NULL);
+    if (uid == 0 || uid == geteuid())
+        return g_strdup_printf("uid %u, process %d", uid, pid);
+    log_warning(NULL, "uid %u, process %d was refused a capture", uid, pid);
+    problem_set(error, PROBLEM_NOT_AUTHORIZED,
+                "only root and the user of wmcf may capture packets");
+    return NULL;
+}
+
+static void on_capture_done(void *user)
+{
+    conversation_end(user);
+}
+
+static guint64 number_of(const json_t *request, const char *key)
+{
+    json_int_t value = json_integer_value(json_object_get(request, key));
+    return value > 0 ? (guint64)value : 0;
+}
+
+static void command_pcap(struct conversation *c, const json_t *request)
+{
+    const char *id = json_string_value(json_object_get(request, "id"));
+    g_autoptr(GPtrArray) terminations = captured_terminations(c, id ? id : "");
+    g_autoptr(GError) error = NULL;
+    g_autofree char *who = capturer(c, &error);
+    struct packet_capture_wanted wanted = {
+        .terminations = terminations,
+        .mid = json_string_value(json_object_get(request, "mid")),
+        .seconds = number_of(request, "seconds"),
+        .octets = number_of(request, "octets"),
+        .snap = number_of(request, "snap"),
+        .to = c->connection,
+        .who = who,
+        .done = on_capture_done,
+        .user = c,
+    };
+    if (!who) {
+        refuse(c, error->message);
+        return;
+    }
+    if (terminations->len == 0) {
+        refuse(c, "there is no such termination or context; \"wmcfctl contexts\" lists them");
+        return;
+    }
+    GSocket *socket = g_socket_connection_get_socket(c->connection);
+    g_socket_set_timeout(socket, 0);
+    if (packet_capture_begin(c->admin->captures, &wanted, &error))
+        return;
+    g_socket_set_timeout(socket, READ_TIMEOUT_S);
+    refuse(c, error->message);
+}
+
+static void command_log(struct conversation *c, const json_t *request)
+{
+    const char *level = json_string_value(json_object_get(request, "id"));
+    g_autoptr(GError) error = NULL;
+    if (!log_set_level_text(level ? level : "", &error)) {
+        refuse(c, error->message);
+        return;
+    }
+    log_info(NULL, "log level %s until the next start", level);
+    reply(c, json_pack("{s:b}", "ok", 1));
+}
+
+static void command_drain(struct conversation *c, const json_t *request)
+{
+    if (c->admin->wmcf->state == SERVICE_DRAINING) {
+        refuse(c, "it is draining already");
+        return;
+    }
+    service_state_drain(c->admin->wmcf, 0, NULL, NULL);
+    reply(c, json_pack("{s:b}", "ok", 1));
+}
+
+static void command_undrain(struct conversation *c, const json_t *request)
+{
+    struct wmcf *wmcf = c->admin->wmcf;
+    if (wmcf->state != SERVICE_DRAINING || service_state_ends(wmcf)) {
+        refuse(c, wmcf->state == SERVICE_DRAINING ? "it drains in order to end"
+                                                  : "it is not draining");
+        return;
+    }
+    service_state_undrain(wmcf);
+    reply(c, json_pack("{s:b}", "ok", 1));
 }
 
 static const struct {
@@ -176,7 +344,13 @@ static const struct {
     command_fn run;
 } commands[] = {
     {"contexts", command_contexts},
+    {"dot", command_dot},
+    {"drain", command_drain},
+    {"keyframe", command_keyframe},
+    {"log", command_log},
     {"status", command_status},
+    {"pcap", command_pcap},
+    {"undrain", command_undrain},
     {"termination", command_termination},
 };
 
@@ -274,6 +448,7 @@ struct admin *admin_new(struct wmcf *wmcf, const char *path, GError **error)
     admin->wmcf = wmcf;
     admin->path = g_strdup(path);
     admin->service = g_steal_pointer(&service);
+    admin->captures = packet_captures_new(wmcf);
     g_signal_connect(admin->service, "incoming", G_CALLBACK(on_incoming), admin);
     g_socket_service_start(admin->service);
     return admin;
@@ -285,9 +460,11 @@ void admin_free(struct admin *admin)
         return;
     g_socket_service_stop(admin->service);
     g_socket_listener_close(G_SOCKET_LISTENER(admin->service));
+    packet_captures_end(admin->captures);
     /* Conversations that are under way end with the process; they hold only this struct. */
     while (admin->connections)
         g_main_context_iteration(NULL, TRUE);
+    packet_captures_free(admin->captures);
     g_object_unref(admin->service);
     unlink(admin->path);
     g_free(admin->path);

@@ -4,10 +4,15 @@
  * termination that goes meanwhile keeps the state it had when it was asked about. */
 #include "wmcf/audit.h"
 
+#include "wmcf/ice-traversal.h"
+#include "wmcf/media-path.h"
+
 #include "base/loop.h"
 #include "wmcf/data-relay.h"
 #include "wmcf/pipeline-templates.h"
 #include "wmcf/pipeline-termination.h"
+#include "wmcf/rtc-stats.h"
+#include "wmcf/topology.h"
 
 #include <arpa/inet.h>
 
@@ -74,6 +79,7 @@ static json_t *state_json(struct termination *t, unsigned what)
         json_object_set_new(object, "offerPending", json_true());
     if (t->app_data)
         json_object_set(object, "appData", t->app_data);
+    media_path_add_json(t, object);
     if (what & AUDIT_DETAIL) {
         json_object_set_new(object, "contextId", json_string(t->context->id));
         json_object_set_new(object, "ageSeconds", json_real((loop_now() - t->created) / 1e6));
@@ -86,7 +92,9 @@ static json_t *state_json(struct termination *t, unsigned what)
         return object;
     }
     json_t *ice = json_pack("{s:b, s:s}", "connected", t->ice_connected, "mode",
-                            t->ice_full ? "full" : "lite");
+                            t->traversal  ? "traversal"
+                            : t->ice_full ? "full"
+                                          : "lite");
     if (t->ice_local.ss_family)
         json_object_set_new(ice, "local", audit_address(&t->ice_local));
     if (t->ice_remote.ss_family)
@@ -241,6 +249,7 @@ static void on_stats(const struct relay_leg_stats *stats, void *user)
                                              find_flow(entry->flows, stats->medias[i].mid), what));
         add_data_stats(entry->flows, medias);
         json_object_set_new(entry->object, "statistics", medias);
+        json_object_set_new(entry->object, "rtcStats", rtc_stats_json(stats));
         set_int(entry->object, "unattributedDiscarded",
                 entry->unattributed + stats->unknown_ssrc_dropped + stats->moved_ssrc_dropped +
                     stats->rtcp_gated);
@@ -252,6 +261,7 @@ static void on_stats(const struct relay_leg_stats *stats, void *user)
             set_int(transport, "unvalidatedDropped", stats->unvalidated_dropped);
             set_int(transport, "unknownSsrcDropped", stats->unknown_ssrc_dropped);
             set_int(transport, "movedSsrcDropped", stats->moved_ssrc_dropped);
+            set_int(transport, "cryptexDropped", stats->cryptex_dropped);
             set_int(transport, "gatedRtcp", stats->rtcp_gated);
             set_int(transport, "kernelUnattributed", entry->unattributed);
             set_int(transport, "srtpFailed", stats->srtp_failed);
@@ -301,6 +311,8 @@ json_t *audit_context(const struct context *context)
     json_t *object = json_pack("{s:s, s:s, s:f, s:o}", "contextId", context->id, "topology",
                                topology_names[context->topology], "ageSeconds",
                                (loop_now() - context->created) / 1e6, "terminationIds", ids);
+    if (context->mesh)
+        mesh_add_json(context->mesh, object);
     if (context->app_data)
         json_object_set(object, "appData", context->app_data);
     return object;
@@ -313,13 +325,18 @@ json_t *audit_capabilities(const struct wmcf *wmcf)
     g_auto(GStrv) names = pipeline_template_names((const char *const *)folders);
     for (char **name = names; *name; name++)
         json_array_append_new(templates, json_string(*name));
+    json_t *modes = json_pack("[s,s]", "lite", "full");
+    if (ice_traversal_possible(wmcf))
+        json_array_append_new(modes, json_string("traversal"));
     return json_pack(
-        "{s:o, s:[s,s,s], s:{s:[s], s:[s,s,s,s]}, s:[s,s], s:[s], s:[s,s], s:{s:I, s:I, s:I, s:I}}",
+        "{s:o, s:[s,s,s], s:{s:[s], s:[s,s,s,s]}, s:o, s:[s,s], s:[s,s], s:{s:I, s:I, s:I, s:I, "
+        "s:I}}",
         "pipelineTemplates", templates, "mediaTypes", "audio", "video", "application", "codecs",
-        "audio", "opus", "video", "VP8", "VP9", "H264", "AV1", "iceModes", "lite", "full",
-        "mediaPaths", "relay", "topologies", "explicit", "mesh", "limits", "terminations",
+        "audio", "opus", "video", "VP8", "VP9", "H264", "AV1", "iceModes", modes, "mediaPaths",
+        "relay", "pipeline", "topologies", "explicit", "mesh", "limits", "terminations",
         (json_int_t)conf_int(wmcf->conf, "limits", "terminations"), "terminationsPerContext",
         (json_int_t)conf_int(wmcf->conf, "limits", "terminations_per_context"), "maxSlots",
         (json_int_t)conf_int(wmcf->conf, "limits", "max_slots"), "pipelines",
-        (json_int_t)conf_int(wmcf->conf, "limits", "pipelines"));
+        (json_int_t)conf_int(wmcf->conf, "limits", "pipelines"), "pipelineMembers",
+        (json_int_t)conf_int(wmcf->conf, "limits", "pipeline_members"));
 }

@@ -12,7 +12,7 @@
 const char *const topology_names[] = {"explicit", "mesh", NULL};
 
 struct context *context_new(struct wmcf *wmcf, const char *owner, enum topology topology,
-                            GError **error)
+                            const struct mesh_options *mesh, GError **error)
 {
     guint limit = conf_int(wmcf->conf, "limits", "contexts");
     if (g_hash_table_size(wmcf->contexts) >= limit) {
@@ -30,6 +30,8 @@ struct context *context_new(struct wmcf *wmcf, const char *owner, enum topology 
     context->terminations = g_hash_table_new(g_str_hash, g_str_equal);
     context->order = g_ptr_array_new();
     context->created = loop_now();
+    if (topology == TOPOLOGY_MESH)
+        context->mesh = mesh_new(context, mesh);
     g_hash_table_insert(wmcf->contexts, context->id, context);
     struct log_ids ids = {.context = context->id};
     log_info(&ids, "context opened for %s", owner);
@@ -44,7 +46,7 @@ void context_free(struct context *context)
     struct log_ids ids = {.context = context->id};
     guint n = context->order->len;
     /* A mesh would connect the rest anew at each departure; there is no rest here. */
-    context->topology = TOPOLOGY_EXPLICIT;
+    mesh_free(g_steal_pointer(&context->mesh));
     while (context->order->len)
         termination_release(g_ptr_array_index(context->order, context->order->len - 1));
     log_info(&ids, "context closed with %u terminations after %.1f s", n,

@@ -7,6 +7,9 @@
 enum topology { TOPOLOGY_EXPLICIT, TOPOLOGY_MESH };
 extern const char *const topology_names[]; /* NULL-terminated, by enum topology */
 
+struct mesh;         /* mesh.h */
+struct mesh_options; /* topology.h */
+
 struct context {
     struct wmcf *wmcf;
     char *id;
@@ -14,6 +17,7 @@ struct context {
     char *instance; /* instanceId of the link that last touched it: its events go there */
     guint64 group;  /* the relay's group */
     enum topology topology;
+    struct mesh *mesh;        /* NULL = explicit */
     GHashTable *terminations; /* terminationId → struct termination, owned */
     GPtrArray *order;         /* struct termination in order of joining, borrowed */
     json_t *app_data;         /* of the `add` that opened it; opaque, NULL = none */
@@ -21,9 +25,10 @@ struct context {
     guint64 events_sent;      /* `sequence` of notify */
 };
 
-/* RESOURCES_UNAVAILABLE at the limit. Owned by the table of the wmcf. */
+/* RESOURCES_UNAVAILABLE at the limit. `mesh`: what is said of one, or NULL. Owned by the table of
+ * the wmcf. */
 struct context *context_new(struct wmcf *wmcf, const char *owner, enum topology topology,
-                            GError **error);
+                            const struct mesh_options *mesh, GError **error);
 /* Releases every termination and frees the context. */
 void context_free(struct context *context);
 /* CONTEXT_NOT_FOUND when there is none or it belongs to another WSF. Borrowed. */

@@ -132,6 +132,9 @@ static void set_window(struct data_relay *relay)
         backlog += backlog_of(end);
     relay->window = backlog < room ? (guint32)(room - backlog) : 0;
     pl_leg_set_window(relay->termination->leg, relay->window);
+    /* That many octets have gone is told, that many short messages have is not. */
+    if (relay->window < relay->limits.window / 2)
+        loop_timer_start(relay->throttle, THROTTLE_MS);
 }
 
 static void on_throttle(void *user)
@@ -333,11 +336,6 @@ void data_relay_opened(void *user, guint channel, const struct pl_channel *what)
         close_pair(end, "its m-line is rejected");
 }
 
-void data_relay_ready(void *user, guint channel)
-{
-    /* What was sent before waits in the leg, and goes by itself. */
-}
-
 static bool keep(struct end *end, GBytes *octets, bool text)
 {
     gsize length = g_bytes_get_size(octets) + sizeof(struct message); /* empty ones count, too */
@@ -374,6 +372,12 @@ void data_relay_drained(void *user, guint channel)
     struct end *end = find_end(t, channel);
     if (t->context && end && end->twin)
         set_window(end->twin->relay);
+}
+
+/* What was sent before waited in the leg, and goes by itself. */
+void data_relay_ready(void *user, guint channel)
+{
+    data_relay_drained(user, channel);
 }
 
 void data_relay_closed(void *user, guint channel, const char *reason)

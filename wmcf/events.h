@@ -21,6 +21,7 @@
     X(POLICING_DISCARD, "policingDiscard")                                                         \
     X(QOS_REPORT, "qosReport")                                                                     \
     X(ACTIVE_SPEAKER, "activeSpeaker")                                                             \
+    X(SOURCE_CHANGED, "sourceChanged")                                                             \
     X(END_OF_STREAM, "endOfStream")                                                                \
     X(RESOURCE_FAILURE, "resourceFailure")
 enum event {

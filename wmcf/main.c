@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: start, signals, end. SIGTERM drains: no new contexts, the end when the last has gone
  * or after the deadline; a second one ends at once, as SIGINT does. SIGHUP reads the TLS
- * certificate again. */
+ * certificate and the templates of pipelines again. */
 #define LOG_CATEGORY "main"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/program.h"
 #include "base/sd-notify.h"
+#include "wmcf/pipeline-check.h"
+#include "wmcf/pipeline-print.h"
+#include "wmcf/pipeline-templates.h"
 #include "wmcf/termination.h"
 #include "wmcf/wmcf.h"
 
 #include <glib-unix.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct conf_key keys[] = {
@@ -22,13 +26,35 @@ static const struct conf_key keys[] = {
 
 static int drain_deadline = 30; /* s */
 
+static gboolean check_pipelines;
+static char *print_pipeline, **print_values;
+
 static const GOptionEntry options[] = {
+    {"check-pipelines", 0, 0, G_OPTION_ARG_NONE, &check_pipelines,
+     "Play every pipeline template for a moment, tell of each, and exit", NULL},
+    {"print-pipeline", 0, 0, G_OPTION_ARG_STRING, &print_pipeline,
+     "Print a template, with values, as a command of gst-launch-1.0, and exit", "NAME"},
+    {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_STRING_ARRAY, &print_values, NULL,
+     "[PARAMETER=VALUE…]"},
     {"drain-deadline", 0, 0, G_OPTION_ARG_INT, &drain_deadline,
      "Seconds that calls may go on after SIGTERM (default 30)", "SECONDS"},
     {NULL},
 };
 
 static const struct program_fsm fsms[] = {{"termination", termination_print_fsm}, {NULL}};
+
+static bool do_verb(const struct conf *conf, int *ret_status)
+{
+    if (print_values && !print_pipeline) {
+        fprintf(stderr, "wmcf: \"%s\" is not understood; see --help\n", print_values[0]);
+        *ret_status = EXIT_FAILURE;
+    } else if (print_pipeline) {
+        *ret_status = pipeline_print(conf, print_pipeline, (const char *const *)print_values);
+    } else if (check_pipelines) {
+        *ret_status = pipeline_check_all(conf);
+    }
+    return print_values || print_pipeline || check_pipelines;
+}
 
 static const struct program program = {
     .name = "wmcf",
@@ -39,6 +65,8 @@ static const struct program program = {
     .n_keys = G_N_ELEMENTS(keys),
     .options = options,
     .fsms = fsms,
+    .check = pipeline_templates_check_conf,
+    .verb = do_verb,
 };
 
 static struct wmcf *the_wmcf;

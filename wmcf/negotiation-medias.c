@@ -6,7 +6,9 @@
 #include "wmcf/negotiation.h"
 
 #include "wmcf/audit.h"
+#include "wmcf/media-path.h"
 #include "wmcf/pipeline-termination.h"
+#include "wmcf/topology.h"
 
 struct termination_media *termination_media(struct termination *t, const char *mid)
 {
@@ -24,6 +26,7 @@ void termination_media_free(struct termination_media *media)
     if (!media)
         return;
     qos_flow_free(media->flow);
+    json_decref(media->source_told);
     g_free(media);
 }
 
@@ -130,9 +133,24 @@ static guint copy_codecs(const GArray *codecs, struct relay_codec *out)
             .format = codec->format,
             .nack = codec->nack,
             .pli = codec->nack_pli,
+            .fir = codec->ccm_fir,
+            .rtx_pt = codec->rtx_pt,
+            .transport_cc = codec->transport_cc,
+            .remb = codec->goog_remb,
         };
     }
     return n;
+}
+
+static void copy_ssrcs(const struct sdp_negotiated_media *m, struct relay_media *media)
+{
+    for (guint s = 0; m->remote_ssrcs && s < m->remote_ssrcs->len && s < RELAY_SSRCS_MAX; s++) {
+        if (m->remote_rtx_ssrcs && s < m->remote_rtx_ssrcs->len)
+            media->remote_rtx_ssrcs[s] = g_array_index(m->remote_rtx_ssrcs, guint32, s);
+        media->remote_ssrcs[media->n_remote_ssrcs++] = g_array_index(m->remote_ssrcs, guint32, s);
+    }
+    media->local_ssrc = m->local_ssrc;
+    media->local_rtx_ssrc = m->local_rtx_ssrc;
 }
 
 static void describe(struct relay_media *media, const struct sdp_negotiated_media *m,
@@ -144,29 +162,22 @@ static void describe(struct relay_media *media, const struct sdp_negotiated_medi
     media->send = m->direction & SDP_SENDONLY;
     media->mid_extmap = m->mid_extmap;
     media->audio_level_extmap = m->audio_level_extmap;
+    media->rid_extmap = m->rid_extmap;
+    media->repaired_rid_extmap = m->repaired_rid_extmap;
+    media->transport_cc_extmap = m->transport_cc_extmap;
+    media->abs_send_time_extmap = m->abs_send_time_extmap;
+    media->orientation_extmap = m->orientation_extmap;
+    media->dependency_extmap = m->dependency_extmap;
+    media->allocation_extmap = m->allocation_extmap;
     media->n_recv_codecs = copy_codecs(m->recv_codecs, media->recv_codecs);
     media->n_send_codecs = copy_codecs(m->send_codecs, media->send_codecs);
-    for (guint s = 0; m->remote_ssrcs && s < m->remote_ssrcs->len && s < RELAY_SSRCS_MAX; s++)
-        media->remote_ssrcs[media->n_remote_ssrcs++] = g_array_index(m->remote_ssrcs, guint32, s);
-    media->local_ssrc = m->local_ssrc;
+    copy_ssrcs(m, media);
+    for (guint r = 0; r < m->n_rids && r < RELAY_ENCODINGS_MAX; r++)
+        g_strlcpy(media->rids[media->n_rids++], m->rids[r].id, sizeof media->rids[0]);
     media->rtcp_rsize = m->rtcp_rsize;
+    media->cryptex = m->cryptex;
     media->slot[QOS_UPLINK] = qos_flow_slot(own->flow, QOS_UPLINK);
     media->slot[QOS_DOWNLINK] = qos_flow_slot(own->flow, QOS_DOWNLINK);
-}
-
-/* Routes may have been said before the relay knew one of their ends. The relay does nothing for one
- * that is there. */
-static void repeat_routes(struct termination *t)
-{
-    struct context *context = t->context;
-    for (guint i = 0; i < context->order->len; i++) {
-        struct termination *to = g_ptr_array_index(context->order, i);
-        for (guint m = 0; m < to->medias->len; m++) {
-            const struct termination_media *media = g_ptr_array_index(to->medias, m);
-            if (media->source && media->kind != SDP_APPLICATION && (to == t || media->source == t))
-                relay_route(media->source->relay_leg, media->source_mid, to->relay_leg, media->mid);
-        }
-    }
 }
 
 static void configure_data(struct termination *t, const struct termination_media *data)
@@ -195,7 +206,8 @@ void negotiation_configure_relay(struct termination *t)
     }
     relay_leg_set_medias(t->relay_leg, medias, n);
     configure_data(t, data);
-    repeat_routes(t);
+    media_path_update(t);
+    termination_repeat_routes(t);
     while (t->retired->len)
         relay_leg_stats(t->relay_leg, on_retired,
                         g_ptr_array_steal_index_fast(t->retired, t->retired->len - 1));
@@ -226,17 +238,24 @@ static json_t *codec_names(const GArray *codecs)
     return array;
 }
 
-static json_t *media_json(const struct termination_media *own, enum sdp_direction direction,
+/* A result may tell a source before its turn has come in an event; who leaves in between must be
+ * told nevertheless. */
+static void add_source(struct termination_media *own, json_t *media)
+{
+    json_t *source = topology_source_json(own);
+    own->source_told_else |= !json_equal(source, own->source_told) && (source || own->source_told);
+    if (source)
+        json_object_set_new(media, "source", source);
+}
+
+static json_t *media_json(struct termination_media *own, enum sdp_direction direction,
                           const GArray *codecs)
 {
     json_t *media =
         json_pack("{s:s, s:s, s:s, s:o}", "mid", own->mid, "mediaType", sdp_kind_name(own->kind),
                   "direction", sdp_direction_name(direction), "codecs", codec_names(codecs));
     policy_add_json(own->flow, true, media);
-    if (own->source)
-        json_object_set_new(
-            media, "source",
-            json_pack("{s:s, s:s}", "terminationId", own->source->id, "mid", own->source_mid));
+    add_source(own, media);
     return media;
 }
 
@@ -248,7 +267,7 @@ json_t *termination_medias_json(const struct termination *t)
     g_autoptr(GArray) negotiated = t->pending_local ? NULL : termination_negotiated(t);
     const struct sdp_description *offer = t->pending_local ? t->pending_local : t->local;
     for (guint i = 0; i < t->medias->len; i++) {
-        const struct termination_media *own = g_ptr_array_index(t->medias, i);
+        struct termination_media *own = g_ptr_array_index(t->medias, i);
         if (negotiated && i < negotiated->len) {
             const struct sdp_negotiated_media *m =
                 &g_array_index(negotiated, struct sdp_negotiated_media, i);

@@ -5,11 +5,21 @@
 #define LOG_CATEGORY "negotiation"
 #include "wmcf/negotiation.h"
 
+#include "wmcf/ice-traversal.h"
+
 #include "wsf-link/json-read.h"
 
 #include <arpa/inet.h>
 
 /* --- our side --------------------------------------------------------------------------------- */
+
+/* Those that were gathered; borrowed as the others are. */
+static void take_gathered(const struct termination *t, struct local_candidates *c)
+{
+    const GArray *gathered = ice_traversal_candidates(t);
+    for (c->n = 0; c->n < MIN(gathered->len, SDP_MAX_CANDIDATES); c->n++)
+        c->list[c->n] = g_array_index(gathered, struct sdp_candidate, c->n);
+}
 
 /* RFC 8445 5.1.2: host candidates; IPv6 before IPv4 (RFC 8421), then in the order of the sockets.
  */
@@ -50,7 +60,10 @@ static void make_candidates(const struct termination *t, struct local_candidates
 
 struct sdp_local negotiation_local(const struct termination *t, struct local_candidates *candidates)
 {
-    make_candidates(t, candidates);
+    if (t->traversal)
+        take_gathered(t, candidates);
+    else
+        make_candidates(t, candidates);
     return (struct sdp_local){
         .ice_ufrag = t->ice_ufrag,
         .ice_pwd = t->ice_pwd,
@@ -68,6 +81,13 @@ struct sdp_local negotiation_local(const struct termination *t, struct local_can
         .max_message_size = t->context->topology == TOPOLOGY_EXPLICIT
                                 ? conf_int(t->wmcf->conf, "limits", "data_message")
                                 : 0,
+        .rtx = conf_bool(t->wmcf->conf, "media", "rtx"),
+        .transport_cc = conf_bool(t->wmcf->conf, "media", "congestion_control"),
+        .simulcast = conf_bool(t->wmcf->conf, "media", "simulcast"),
+        .red = conf_bool(t->wmcf->conf, "media", "red"),
+        .orientation = conf_bool(t->wmcf->conf, "media", "video_orientation"),
+        .cryptex = conf_bool(t->wmcf->conf, "media", "cryptex"),
+        .dependency = conf_bool(t->wmcf->conf, "media", "dependency_descriptor"),
     };
 }
 
@@ -143,7 +163,10 @@ static gsize take_early(struct termination *t, struct relay_candidate *out, gsiz
             i++;
             continue;
         }
-        n += n < max && to_relay(&early->candidate, &out[n]);
+        if (t->traversal)
+            ice_traversal_add_candidate(t, &early->candidate);
+        else
+            n += n < max && to_relay(&early->candidate, &out[n]);
         g_array_remove_index(t->early_candidates, i);
     }
     return n;
@@ -153,6 +176,11 @@ void negotiation_connect_ice(struct termination *t, bool we_offered)
 {
     struct relay_candidate candidates[2 * SDP_MAX_CANDIDATES];
     gsize n = 0;
+    if (t->traversal) {
+        ice_traversal_connect(t, we_offered || t->remote->ice_lite);
+        take_early(t, NULL, 0);
+        return;
+    }
     for (guint i = 0; i < t->remote->candidates->len; i++)
         n += to_relay(&g_array_index(t->remote->candidates, struct sdp_candidate, i),
                       &candidates[n]);
@@ -255,5 +283,8 @@ void termination_trickle(struct termination *t, struct trickled *trickled)
         g_array_remove_range(t->early_candidates, 0, t->early_candidates->len - SDP_MAX_CANDIDATES);
     if (!t->remote)
         return;
-    relay_leg_add_candidates(t->relay_leg, candidates, n, trickled->end);
+    if (!t->traversal)
+        relay_leg_add_candidates(t->relay_leg, candidates, n, trickled->end);
+    else if (trickled->end)
+        ice_traversal_complete(t);
 }

@@ -194,9 +194,11 @@ static void take_restart(struct negotiation *n)
     if (n->step == STEP_OFFER && n->restart) {
         g_strlcpy(t->next_ufrag, n->ufrag, sizeof t->next_ufrag);
         g_strlcpy(t->next_pwd, n->pwd, sizeof t->next_pwd);
-        relay_leg_prepare_ice(t->relay_leg, t->next_ufrag, t->next_pwd);
+        if (!t->traversal) /* which has but one pair at a time: the answer brings them into force */
+            relay_leg_prepare_ice(t->relay_leg, t->next_ufrag, t->next_pwd);
     } else if (n->step == STEP_ROLLBACK && t->next_ufrag[0]) {
-        relay_leg_cancel_ice(t->relay_leg);
+        if (!t->traversal)
+            relay_leg_cancel_ice(t->relay_leg);
     } else if (n->step == STEP_ACCEPT && t->next_ufrag[0]) {
         memcpy(t->ice_ufrag, t->next_ufrag, sizeof t->ice_ufrag);
         memcpy(t->ice_pwd, t->next_pwd, sizeof t->ice_pwd);
@@ -204,7 +206,8 @@ static void take_restart(struct negotiation *n)
     } else if (n->step == STEP_ANSWER && n->restart) {
         memcpy(t->ice_ufrag, n->ufrag, sizeof t->ice_ufrag);
         memcpy(t->ice_pwd, n->pwd, sizeof t->ice_pwd);
-        relay_leg_prepare_ice(t->relay_leg, t->ice_ufrag, t->ice_pwd);
+        if (!t->traversal)
+            relay_leg_prepare_ice(t->relay_leg, t->ice_ufrag, t->ice_pwd);
     }
     if (n->step != STEP_OFFER)
         t->next_ufrag[0] = t->next_pwd[0] = '\0';
@@ -288,7 +291,6 @@ bool negotiation_commit(struct negotiation *n, GError **error)
         return false;
     termination_begin_connecting(t, n->restart);
     t->joined = true;
-    if (t->context->topology == TOPOLOGY_MESH)
-        mesh_update(t->context);
+    mesh_update(t->context);
     return true;
 }

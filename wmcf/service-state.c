@@ -102,6 +102,11 @@ void service_state_undrain(struct wmcf *wmcf)
         set_state(wmcf, SERVICE_IN_SERVICE, "the drain was called off");
 }
 
+bool service_state_ends(const struct wmcf *wmcf)
+{
+    return wmcf->state == SERVICE_DRAINING && drain.done;
+}
+
 void service_state_context_ended(struct wmcf *wmcf)
 {
     if (wmcf->state == SERVICE_DRAINING && g_hash_table_size(wmcf->contexts) == 0 && drain.done)

@@ -5,10 +5,15 @@
 #include "base/problem.h"
 #include "wsf-link/json-read.h"
 
-static char **read_codecs(const json_t *media, const char *base, GError **error)
+#define CODEC_MAX 32
+#define FORMAT_MAX 80
+
+/* codecs or formats, texts of at most so many characters; NULL: there are none. */
+static char **read_texts(const json_t *media, const char *base, const char *member, size_t most,
+                         GError **error)
 {
     const json_t *array = NULL;
-    if (!json_read_array(media, base, "codecs", JSON_OPTIONAL, SDP_MAX_CODECS, &array, error) ||
+    if (!json_read_array(media, base, member, JSON_OPTIONAL, SDP_MAX_CODECS, &array, error) ||
         !array || json_array_size(array) == 0)
         return NULL;
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -17,10 +22,10 @@ static char **read_codecs(const json_t *media, const char *base, GError **error)
     json_array_foreach(array, i, item)
     {
         const char *name = json_string_value(item);
-        if (!name || !*name || json_string_length(item) > 32) {
-            g_autofree char *pointer = g_strdup_printf("%s/codecs/%zu", base, i);
+        if (!name || !*name || json_string_length(item) > most) {
+            g_autofree char *pointer = g_strdup_printf("%s/%s/%zu", base, member, i);
             problem_set_param(error, PROBLEM_INVALID_MESSAGE, pointer,
-                              "a codec is a name of 1 to 32 characters");
+                              "%s has texts of 1 to %zu characters", member, most);
             return NULL;
         }
         g_ptr_array_add(names, g_strdup(name));
@@ -45,16 +50,14 @@ static bool read_media(const json_t *item, const char *base, struct sdp_template
     }
     if (!json_read_string(item, base, "mid", JSON_OPTIONAL, SDP_MAX_MID, &mid, error) ||
         !json_read_choice(item, base, "mediaType", JSON_REQUIRED, kinds, &kind, error) ||
-        !json_read_choice(item, base, "direction", JSON_OPTIONAL, directions, &direction, error))
+        !json_read_choice(item, base, "direction", JSON_OPTIONAL, directions, &direction, error) ||
+        !json_read_boolean(item, base, "simulcast", JSON_OPTIONAL, &media->simulcast, error))
         return false;
-    if (json_object_get(item, "simulcast")) {
-        problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, base,
-                          "simulcast layers are not offered by this release; leave them out");
-        return false;
-    }
     GError *failed = NULL;
-    char **codecs = read_codecs(item, base, &failed);
+    char **codecs = read_texts(item, base, "codecs", CODEC_MAX, &failed);
+    char **formats = failed ? NULL : read_texts(item, base, "formats", FORMAT_MAX, &failed);
     if (failed) {
+        g_strfreev(codecs);
         g_propagate_error(error, failed);
         return false;
     }
@@ -63,6 +66,7 @@ static bool read_media(const json_t *item, const char *base, struct sdp_template
     media->kind = kind;
     media->direction = direction_values[direction];
     media->codecs = codecs;
+    media->formats = formats;
     return true;
 }
 

@@ -12,8 +12,11 @@
 #include "base/metrics.h"
 #include "wmcf/audit.h"
 #include "wmcf/data-relay.h"
+#include "wmcf/ice-traversal.h"
+#include "wmcf/media-path.h"
 #include "wmcf/negotiation.h"
 #include "wmcf/pipeline-termination.h"
+#include "wmcf/quality-report.h"
 #include "wmcf/topology.h"
 
 static const char *const state_names[] = {
@@ -72,8 +75,14 @@ static void watch_for_hanging(struct termination *t)
         loop_timer_stop(t->hanging_timer);
 }
 
+bool termination_is_gone(const struct termination *t)
+{
+    return t->state == TERMINATION_DISCONNECTED || t->state == TERMINATION_FAILED;
+}
+
 static void set_state(struct termination *t, enum termination_state state, const char *reason)
 {
+    bool was_gone = termination_is_gone(t);
     if (t->state == state)
         return;
     g_return_if_fail(transitions[t->state] & (1u << state));
@@ -91,6 +100,9 @@ static void set_state(struct termination *t, enum termination_state state, const
     if (state == TERMINATION_CONNECTED && !t->connected_at)
         t->connected_at = loop_now();
     watch_for_hanging(t);
+    quality_report_follow(t);
+    if (t->mesh_member && termination_is_gone(t) != was_gone)
+        mesh_update(t->context);
 }
 
 void termination_fail(struct termination *t, enum event event, const char *sentence)
@@ -186,14 +198,21 @@ static void on_media_inactivity(void *user, const char *mid)
     event_notify(user, EVENT_MEDIA_INACTIVITY, mid, NULL);
 }
 
+static void on_activity(void *user, const char *mid, const struct relay_activity *activity)
+{
+    mesh_activity(user, mid, activity);
+}
+
 static void on_released(void *user)
 {
     struct termination *t = user;
     g_hash_table_remove(t->wmcf->releasing, t);
     pipeline_termination_free(t->pipeline);
+    ice_traversal_end(t);
     g_ptr_array_unref(t->medias);
     g_ptr_array_unref(t->retired);
     qos_transport_free(t->transport);
+    quality_report_free(t->report);
     g_free(t->id);
     g_free(t->failure);
     g_free(t);
@@ -208,6 +227,7 @@ static const struct relay_leg_ops relay_ops = {
     .media_gated = on_media_gated,
     .policing_discard = on_policing_discard,
     .media_inactivity = on_media_inactivity,
+    .activity = on_activity,
     .released = on_released,
 };
 
@@ -302,7 +322,7 @@ static void on_mesh_timer(void *user)
 /* --- life ----------------------------------------------------------------------------------------
  */
 
-static struct termination *make(struct context *context, bool ice_full,
+static struct termination *make(struct context *context, enum ice_mode ice_mode,
                                 const struct relay_local_config *local, GError **error)
 {
     struct wmcf *wmcf = context->wmcf;
@@ -315,8 +335,10 @@ static struct termination *make(struct context *context, bool ice_full,
                     limit);
         return NULL;
     }
-    /* A pipeline has no network that the kernel could look at. */
-    struct qos_transport *transport = qos_transport_new(local ? NULL : wmcf->qos, error);
+    /* A pipeline has no network that the kernel could look at, and of TURN and TCP it sees no RTP.
+     */
+    bool looked_at = !local && ice_mode != ICE_MODE_TRAVERSAL;
+    struct qos_transport *transport = qos_transport_new(looked_at ? wmcf->qos : NULL, error);
     if (!transport)
         return NULL;
     struct termination *t = g_new0(struct termination, 1);
@@ -325,7 +347,7 @@ static struct termination *make(struct context *context, bool ice_full,
     t->id = g_strdup_printf("t-%04x-%" G_GUINT64_FORMAT, wmcf->restart_counter & 0xffff,
                             ++wmcf->next_termination);
     t->created = loop_now();
-    t->ice_full = ice_full;
+    t->ice_full = ice_mode != ICE_MODE_LITE;
     t->medias = g_ptr_array_new_with_free_func((GDestroyNotify)termination_media_free);
     t->retired = g_ptr_array_new_with_free_func((GDestroyNotify)termination_media_free);
     /* RFC 8839 wants 24 and 128 bits: 48 here, since the ufrag finds the leg among all others. */
@@ -340,15 +362,17 @@ static struct termination *make(struct context *context, bool ice_full,
         .name = t->id,
         .local_ufrag = t->ice_ufrag,
         .local_pwd = t->ice_pwd,
-        .ice_full = ice_full,
+        .ice_full = ice_mode == ICE_MODE_FULL,
         .cname = t->cname,
         .ops = &relay_ops,
         .user = t,
         .transport = transport,
         .local = local,
     };
-    t->relay_leg = relay_leg_new(wmcf->relay, &config, error);
+    if (ice_mode != ICE_MODE_TRAVERSAL || ice_traversal_begin(t, &config.tunnel, error))
+        t->relay_leg = relay_leg_new(wmcf->relay, &config, error);
     if (!t->relay_leg) {
+        ice_traversal_end(t);
         g_ptr_array_unref(t->medias);
         g_ptr_array_unref(t->retired);
         qos_transport_free(t->transport);
@@ -374,15 +398,15 @@ static struct termination *make(struct context *context, bool ice_full,
     return t;
 }
 
-struct termination *termination_new(struct context *context, bool ice_full, GError **error)
+struct termination *termination_new(struct context *context, enum ice_mode ice_mode, GError **error)
 {
-    return make(context, ice_full, NULL, error);
+    return make(context, ice_mode, NULL, error);
 }
 
 struct termination *termination_new_local(struct context *context,
                                           const struct relay_local_config *local, GError **error)
 {
-    return make(context, false, local, error);
+    return make(context, ICE_MODE_LITE, local, error);
 }
 
 static void disconnect_subscribers(struct termination *t)
@@ -403,6 +427,9 @@ void termination_release(struct termination *t)
     struct context *context = t->context;
     if (!context)
         return;
+    ice_traversal_abandon(t);
+    mesh_forget(t);
+    media_path_free(g_steal_pointer(&t->path));
     disconnect_subscribers(t);
     data_relay_free(g_steal_pointer(&t->data));
     set_state(t, TERMINATION_RELEASED, "subtracted");
@@ -425,8 +452,7 @@ void termination_release(struct termination *t)
         pipeline_termination_close(t->pipeline);
     else
         relay_leg_release(g_steal_pointer(&t->relay_leg));
-    if (context->topology == TOPOLOGY_MESH)
-        mesh_update(context);
+    mesh_update(context);
 }
 
 /* --- policy and routes ---------------------------------------------------------------------------
@@ -434,8 +460,14 @@ void termination_release(struct termination *t)
 
 static void ask_key_frame(struct termination *t, const char *mid)
 {
-    if (t && t->context)
-        relay_leg_request_key_frame(t->relay_leg, mid);
+    if (t && t->context && t->pipeline)
+        t = pipeline_termination_source(t, mid, &mid);
+    if (!t || !t->context)
+        return;
+    relay_leg_request_key_frame(t->relay_leg, mid);
+    struct relay_leg *giver = media_path_leg(t, mid);
+    if (giver && giver != t->relay_leg)
+        relay_leg_request_key_frame(giver, mid);
 }
 
 static bool opens(enum qos_flow_status before, enum qos_flow_status after, enum qos_flow_status one)
@@ -468,6 +500,15 @@ void termination_apply_policies(struct termination *t, const struct policy_set *
         apply_policy(t, g_ptr_array_index(t->medias, i));
 }
 
+void termination_route(struct termination *source, const char *source_mid, struct termination *to,
+                       const char *to_mid)
+{
+    if (source && source->pipeline)
+        source = pipeline_termination_source(source, source_mid, &source_mid);
+    relay_route(source ? media_path_leg(source, source_mid) : NULL, source_mid, to->relay_leg,
+                to_mid);
+}
+
 void termination_connect_media(struct termination *to, struct termination_media *to_media,
                                struct termination *source, const char *source_mid)
 {
@@ -479,7 +520,21 @@ void termination_connect_media(struct termination *to, struct termination_media 
         data_relay_update(to->context);
         return;
     }
-    relay_route(source ? source->relay_leg : NULL, source_mid, to->relay_leg, to_media->mid);
+    termination_route(source, source_mid, to, to_media->mid);
+}
+
+/* Routes may have been said before the relay knew one of their ends. */
+void termination_repeat_routes(struct termination *t)
+{
+    struct context *context = t->context;
+    for (guint i = 0; i < context->order->len; i++) {
+        struct termination *to = g_ptr_array_index(context->order, i);
+        for (guint m = 0; m < to->medias->len; m++) {
+            const struct termination_media *media = g_ptr_array_index(to->medias, m);
+            if (media->source && media->kind != SDP_APPLICATION && (to == t || media->source == t))
+                termination_route(media->source, media->source_mid, to, media->mid);
+        }
+    }
 }
 
 /* The negotiation tells when the endpoint's side is known. */

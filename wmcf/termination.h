@@ -32,9 +32,17 @@ struct termination_media {
     struct qos_flow *flow;
     struct termination *source; /* who feeds what we send here; borrowed, cleared when it leaves */
     char source_mid[SDP_MAX_MID + 1];
+    json_t *source_told;   /* of a mesh: the source that sourceChanged told last; NULL = none */
+    bool source_told_else; /* another one has been told since, in a result */
 };
 
-struct data_relay; /* data-relay.h */
+struct data_relay;     /* data-relay.h */
+struct mesh_member;    /* mesh.h */
+struct quality_report; /* quality-report.h */
+struct ice_traversal;  /* ice-traversal.h */
+struct media_path;     /* media-path.h */
+
+enum ice_mode { ICE_MODE_LITE, ICE_MODE_FULL, ICE_MODE_TRAVERSAL };
 
 struct termination {
     struct context *context; /* NULL once released */
@@ -46,7 +54,9 @@ struct termination {
     struct relay_leg *relay_leg;
     struct qos_transport *transport;       /* goes after the worker has let go */
     struct pipeline_termination *pipeline; /* NULL of a peer connection (pipeline-termination.h) */
+    struct media_path *path;               /* NULL = straight */
     struct data_relay *data;               /* NULL = no data channels so far */
+    struct quality_report *report;         /* NULL = never asked for */
     bool leg_started;
     bool joined; /* its first answer is applied: takes part in a mesh */
 
@@ -54,6 +64,7 @@ struct termination {
     char next_ufrag[9], next_pwd[25]; /* of our outstanding offer when it restarts ICE, or empty */
     enum sdp_setup dtls_role;         /* ours: active, passive; none before the first answer */
     GArray *early_candidates;         /* struct trickled_candidate; NULL = none ever */
+    struct ice_traversal *traversal;  /* NULL = the relay does its ICE */
     bool ice_full; /* checks by itself: as `add` said, or because the endpoint is lite */
     char cname[17];
     guint64 sdp_session_id, sdp_version;
@@ -71,11 +82,13 @@ struct termination {
     gint64 created, connected_at; /* monotonic µs */
     gint64 negotiation_asked;     /* last negotiationNeeded of a mesh */
     struct loop_timer *hanging_timer, *mesh_timer;
+    struct mesh_member *mesh_member; /* NULL: it has not joined a mesh */
 };
 
 /* Makes both legs and puts the termination into the context. Transfer none (the context owns).
- * `ice_full`: it sends connectivity checks of its own (iceMode "full"). */
-struct termination *termination_new(struct context *context, bool ice_full, GError **error);
+ * One with ICE_MODE_TRAVERSAL can be negotiated when its candidates are gathered. */
+struct termination *termination_new(struct context *context, enum ice_mode ice_mode,
+                                    GError **error);
 /* The same for a pipeline: a relay leg without a network, and no other. */
 struct termination *termination_new_local(struct context *context,
                                           const struct relay_local_config *local, GError **error);
@@ -112,6 +125,9 @@ void trickled_clear(struct trickled *trickled);
 /* Takes them: to the relay, or aside until their description comes. */
 void termination_trickle(struct termination *termination, struct trickled *trickled);
 
+/* Nothing comes from it, and may never again: its path is lost, or it has failed. */
+bool termination_is_gone(const struct termination *termination);
+
 /* State changes that the negotiation decides. */
 void termination_begin_connecting(struct termination *termination, bool restarted);
 void termination_set_negotiating(struct termination *termination, bool outstanding);
@@ -125,6 +141,12 @@ void termination_fail(struct termination *termination, enum event event, const c
 void termination_apply_policies(struct termination *termination, const struct policy_set *set);
 
 /* --- routes ----------------------------------------------------------------------------------- */
+/* Tells the relay of a route; NULL `source` ends it. */
+void termination_route(struct termination *source, const char *source_mid, struct termination *to,
+                       const char *to_mid);
+/* Tells the relay once more of all that lead from and to it: it does nothing for one that is there.
+ */
+void termination_repeat_routes(struct termination *termination);
 /* `source` NULL disconnects. */
 void termination_connect_media(struct termination *to, struct termination_media *to_media,
                                struct termination *source, const char *source_mid);

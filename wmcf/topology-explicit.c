@@ -4,6 +4,7 @@
 #include "wmcf/topology.h"
 
 #include "base/problem.h"
+#include "wmcf/pipeline-termination.h"
 #include "wsf-link/json-read.h"
 
 #define ROUTES_MAX 1024
@@ -37,11 +38,6 @@ GArray *routes_read(struct context *context, const json_t *message, GError **err
     g_autoptr(GArray) routes = g_array_new(FALSE, TRUE, sizeof(struct route));
     if (!json_read_array(message, "", "routes", JSON_OPTIONAL, ROUTES_MAX, &array, error))
         return NULL;
-    if (array && context->topology != TOPOLOGY_EXPLICIT) {
-        problem_set_param(error, PROBLEM_INVALID_STATE, "/routes",
-                          "the context is a mesh, which routes by itself");
-        return NULL;
-    }
     size_t i;
     json_t *item;
     json_array_foreach(array, i, item)
@@ -58,17 +54,25 @@ GArray *routes_read(struct context *context, const json_t *message, GError **err
                       error) ||
             !read_end(context, item, base, "to", JSON_REQUIRED, &route.to, &route.to_media, error))
             return NULL;
+        if (context->mesh &&
+            (route.to_media->kind > SDP_VIDEO ||
+             mesh_selects(context->mesh, route.to_media->kind)) &&
+            !route.to->pipeline) {
+            problem_set_param(error, PROBLEM_INVALID_STATE, base,
+                              "the context is a mesh, which routes %s by itself",
+                              sdp_kind_name(route.to_media->kind));
+            return NULL;
+        }
         if (from_media && from_media->kind != route.to_media->kind) {
             problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
                               "a route joins two media of one type, not %s to %s",
                               sdp_kind_name(from_media->kind), sdp_kind_name(route.to_media->kind));
             return NULL;
         }
-        if (route.to->pipeline) {
-            problem_set_param(error, PROBLEM_INVALID_MESSAGE, base,
-                              "the pipeline of %s gives media and takes none", route.to->id);
+        if (route.to->pipeline && from_media &&
+            !pipeline_termination_takes(route.to->pipeline, route.to_media->mid, route.from,
+                                        from_media->mid, base, error))
             return NULL;
-        }
         if (from_media)
             g_strlcpy(route.from_mid, from_media->mid, sizeof route.from_mid);
         g_array_append_val(routes, route);

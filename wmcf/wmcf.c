@@ -12,8 +12,13 @@
 #include "wmcf/context.h"
 #include "wmcf/controller.h"
 #include "wmcf/enforcement.h"
+#include "wmcf/media-metrics.h"
+#include "wmcf/ice-traversal.h"
+#include "wmcf/pipeline-share.h"
 #include "wmcf/pipeline-templates.h"
+#include "wmcf/quality-report.h"
 #include "wmcf/termination.h"
+#include "wmcf/topology.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -29,6 +34,8 @@ static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **err
         .advertise = conf_list(conf, "media", "advertise"),
         .port = conf_int(conf, "media", "port"),
         .workers = conf_int(conf, "media", "workers"),
+        .spread_legs = conf_int(conf, "media", "spread_legs"),
+        .ring_buffer = conf_int(conf, "media", "ring_buffer"),
         .legs_max = conf_int(conf, "limits", "terminations"),
         .socket_buffer = conf_int(conf, "media", "socket_buffer"),
         .video_buffer_ms = conf_int(conf, "media", "video_buffer"),
@@ -38,8 +45,16 @@ static struct relay *make_relay(struct conf *conf, struct qos *qos, GError **err
         .inactivity_ms = 1000 * conf_int(conf, "media", "inactivity"),
         .pli_interval_ms = conf_int(conf, "media", "key_frame_interval"),
         .nack_buffer_packets = conf_int(conf, "media", "buffer_packets"),
+        .buffer_mib = conf_int(conf, "media", "buffer_memory"),
+        .bitrate_start = conf_int(conf, "media", "bitrate_start"),
+        .bitrate_min = conf_int(conf, "media", "bitrate_min"),
+        .bitrate_max = conf_int(conf, "media", "bitrate_max"),
+        .send_history = conf_int(conf, "media", "send_history"),
+        .pacing_ms = conf_int(conf, "media", "pacing_queue"),
+        .pause_after_ms = conf_int(conf, "media", "pause_after"),
         .streams_max = conf_int(conf, "limits", "ssrcs_per_leg"),
         .stun_rate_unknown = conf_int(conf, "media", "stun_rate_unknown"),
+        .dtls_rate = conf_int(conf, "media", "dtls_rate"),
         .own_port = conf_int(conf, "media", "full_port"),
         .own_ports = conf_int(conf, "limits", "full_ports"),
         .ice_pairs_max = conf_int(conf, "limits", "ice_pairs"),
@@ -92,8 +107,7 @@ static void page_readyz(const char *path, struct http_reply *reply, void *user)
 
 static void collect(void *user)
 {
-    static struct metric *contexts, *terminations, *pipelines, *resources, *packets, *octets,
-        *dropped;
+    static struct metric *contexts, *terminations, *pipelines, *resources, *meshes;
     const struct wmcf *wmcf = user;
     if (!contexts) {
         contexts = metric_register(METRIC_GAUGE, "contexts", NULL, "Contexts that exist.", NULL);
@@ -104,43 +118,17 @@ static void collect(void *user)
                             "webrtcbin pipelines: running, or waiting for the reaper.", "state");
         resources = metric_register(METRIC_GAUGE, "media_resources", NULL,
                                     "Pipelines of media resources, until they are gone.", NULL);
-        packets =
-            metric_register(METRIC_COUNTER, "media_packets", NULL,
-                            "Packets on the media ports since the start.", "worker,direction");
-        octets = metric_register(METRIC_COUNTER, "media_octets", "bytes",
-                                 "Octets on the media ports since the start.", "worker,direction");
-        dropped = metric_register(METRIC_COUNTER, "media_dropped", NULL,
-                                  "Datagrams dropped before a leg was known, by reason.",
-                                  "worker,reason");
+        meshes = metric_register(METRIC_GAUGE, "meshes", NULL,
+                                 "Contexts of topology mesh that somebody has joined.", NULL);
     }
     metric_set(contexts, g_hash_table_size(wmcf->contexts), NULL);
     metric_set(terminations, wmcf->n_terminations, NULL);
     metric_set(pipelines, pl_legs_count(), (const char *const[]){"running"});
     metric_set(pipelines, pl_reaper_pending(), (const char *const[]){"reaping"});
     metric_set(resources, media_resources_count(), NULL);
+    metric_set(meshes, mesh_count(), NULL);
     enforcement_collect(wmcf);
-    for (guint i = 0; i < relay_workers(wmcf->relay); i++) {
-        struct relay_worker_stats s;
-        char worker[12];
-        relay_worker_stats(wmcf->relay, i, &s);
-        g_snprintf(worker, sizeof worker, "%u", i);
-        const struct {
-            struct metric *metric;
-            const char *label;
-            guint64 value;
-        } rows[] = {
-            {packets, "in", s.packets_in},
-            {packets, "out", s.packets_out},
-            {octets, "in", s.octets_in},
-            {octets, "out", s.octets_out},
-            {dropped, "unknown_source", s.unknown_source_dropped},
-            {dropped, "malformed", s.malformed},
-            {dropped, "stun_rejected", s.stun_rejected},
-            {dropped, "send", s.send_dropped},
-        };
-        for (size_t r = 0; r < G_N_ELEMENTS(rows); r++)
-            metric_set(rows[r].metric, rows[r].value, (const char *const[]){worker, rows[r].label});
-    }
+    media_metrics_collect(wmcf->relay);
 }
 
 static struct http_server *make_http(struct wmcf *wmcf)
@@ -238,11 +226,14 @@ struct wmcf *wmcf_new(struct conf *conf, GError **error)
     wmcf->contexts = g_hash_table_new(g_str_hash, g_str_equal);
     wmcf->controllers = g_hash_table_new(g_str_hash, g_str_equal);
     wmcf->releasing = g_hash_table_new(NULL, NULL);
+    wmcf->shares = g_hash_table_new(g_str_hash, g_str_equal);
     wmcf->http = make_http(wmcf);
+    wmcf->reports = quality_reports_new(conf_int(conf, "media", "qos_report_interval"));
     service_state_start(wmcf);
-    pipeline_templates_try(conf);
+    wmcf->templates = pipeline_templates_new(conf);
     const char *socket_path = conf_string(conf, "admin", "socket");
-    if (!(wmcf->qos = enforcement_new(conf, error)) ||
+    if (!(wmcf->ice_servers = ice_servers_new(conf, error)) ||
+        !(wmcf->qos = enforcement_new(conf, error)) ||
         !(wmcf->relay = make_relay(conf, wmcf->qos, error)) ||
         !(wmcf->links = link_service_new(conf_string(conf, "control", "trace_file"), error)) ||
         (socket_path && *socket_path && !(wmcf->admin = admin_new(wmcf, socket_path, error))) ||
@@ -283,6 +274,19 @@ void wmcf_reload(struct wmcf *wmcf)
         log_info(NULL, "TLS certificates and keys read again");
     else
         log_error(NULL, "TLS certificates and keys: %s", error->message);
+    pipeline_templates_reload(wmcf->templates);
+}
+
+/* One of a WSF; those of shared pipelines go with their last member. */
+static struct context *next_context(const struct wmcf *wmcf)
+{
+    GHashTableIter iter;
+    struct context *context;
+    g_hash_table_iter_init(&iter, wmcf->contexts);
+    while (g_hash_table_iter_next(&iter, NULL, (void **)&context))
+        if (strcmp(context->owner, PIPELINE_SHARE_OWNER) != 0)
+            return context;
+    return NULL;
 }
 
 void wmcf_free(struct wmcf *wmcf)
@@ -299,25 +303,26 @@ void wmcf_free(struct wmcf *wmcf)
         controller_free(value);
     g_hash_table_remove_all(wmcf->controllers);
     link_service_free(wmcf->links);
-    for (;;) { /* context_free() changes the table */
-        g_hash_table_iter_init(&iter, wmcf->contexts);
-        if (!g_hash_table_iter_next(&iter, NULL, &value))
-            break;
+    while ((value = next_context(wmcf))) /* context_free() changes the table */
         context_free(value);
-    }
     wait_for_releases(wmcf, RELEASE_US);
     if (g_hash_table_size(wmcf->releasing)) {
         /* Their threads still look at what would be freed here. */
         log_error(NULL, "%u pipelines do not stop; ending without them", media_resources_count());
         _exit(EXIT_SUCCESS);
     }
+    pipeline_templates_free(wmcf->templates);
     http_server_free(wmcf->http);
     relay_free(wmcf->relay);
+    traversal_finish();
+    ice_servers_free(wmcf->ice_servers);
     qos_free(wmcf->qos);
+    quality_reports_free(wmcf->reports);
     loop_timer_free(wmcf->load_timer);
     loop_timer_free(wmcf->drain_timer);
     g_hash_table_unref(wmcf->controllers);
     g_hash_table_unref(wmcf->contexts);
     g_hash_table_unref(wmcf->releasing);
+    g_hash_table_unref(wmcf->shares);
     g_free(wmcf);
 }

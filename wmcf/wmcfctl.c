@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wmcfctl: a look inside a running wmcf over its unix socket. It fetches JSON and says it in words;
  * with -j it prints the JSON as it came. Exit status: 0 done, 1 refused, 2 not reachable. */
+#include "wmcf/wmcfctl-pcap.h"
+
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
 #include <jansson.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DEFAULT_SOCKET "/run/wmcf/wmcf.sock"
 #define REPLY_MAX (64u << 20)
@@ -15,12 +18,20 @@
 static struct {
     char *socket;
     gboolean json, version;
+    struct wmcfctl_pcap_options pcap;
 } options;
 
 static const GOptionEntry entries[] = {
     {"socket", 's', 0, G_OPTION_ARG_FILENAME, &options.socket,
      "Socket of the wmcf (default $WMCF_SOCKET or " DEFAULT_SOCKET ")", "PATH"},
     {"json", 'j', 0, G_OPTION_ARG_NONE, &options.json, "Print JSON", NULL},
+    {"output", 'o', 0, G_OPTION_ARG_FILENAME, &options.pcap.output,
+     "pcap: into a new file, in place of the standard output", "FILE"},
+    {"seconds", 0, 0, G_OPTION_ARG_INT64, &options.pcap.seconds, "pcap: for so long", "N"},
+    {"bytes", 0, 0, G_OPTION_ARG_INT64, &options.pcap.octets, "pcap: so many octets at most", "N"},
+    {"mid", 0, 0, G_OPTION_ARG_STRING, &options.pcap.mid, "pcap: of one medium, and RTCP", "MID"},
+    {"snap", 0, 0, G_OPTION_ARG_INT64, &options.pcap.snap, "pcap: the front of each packet",
+     "OCTETS"},
     {"version", 'V', 0, G_OPTION_ARG_NONE, &options.version, "Print the version and exit", NULL},
     {NULL},
 };
@@ -130,11 +141,27 @@ static void print_status(const json_t *reply)
                number_at(item, "packetsOut"));
         long long unknown = number_at(item, "unknownSourceDropped");
         long long broken = number_at(item, "malformed"), stun = number_at(item, "stunRejected");
-        if (unknown || broken || stun)
-            printf("; dropped: %lld from unknown sources, %lld malformed, %lld STUN", unknown,
-                   broken, stun);
+        long long mirrors = number_at(item, "mirrors"), behind = number_at(item, "ringDropped");
+        if (mirrors)
+            printf(", %lld streams from other workers", mirrors);
+        if (behind)
+            printf("; %lld packets lost to workers that were behind", behind);
+        long long dtls = number_at(item, "dtlsDropped");
+        if (unknown || broken || stun || dtls)
+            printf("; dropped: %lld from unknown sources, %lld malformed, %lld STUN, %lld DTLS",
+                   unknown, broken, stun, dtls);
         printf("\n");
     }
+}
+
+static void print_dot(const json_t *reply)
+{
+    printf("%s", text_at(reply, "dot"));
+}
+
+static void print_done(const json_t *reply)
+{
+    printf("done\n");
 }
 
 static void print_contexts(const json_t *reply)
@@ -276,12 +303,50 @@ static void print_downlink(const json_t *media, const json_t *negotiated)
         printf("                         %lld marked\n", number_at(down, "marked"));
 }
 
+/* Of rtcStats; NULL when there is none. `mid` NULL: of the leg. */
+static const json_t *rtc_stats_of(const json_t *t, const char *type, const char *mid)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(json_object_get(t, "rtcStats"), i, one)
+    {
+        if (strcmp(text_at(one, "type"), type) == 0 &&
+            (!mid || strcmp(text_at(one, "mid"), mid) == 0))
+            return one;
+    }
+    return NULL;
+}
+
+/* Which of several a picture is, and why it is no better one. */
+static void print_layer(const json_t *sent)
+{
+    const char *reason = text_at(sent, "qualityLimitationReason");
+    bool limited = *reason && strcmp(reason, "none") != 0;
+    if (!*text_at(sent, "rid") && !number_at(sent, "frameWidth") && !limited)
+        return;
+    printf("                         ");
+    if (*text_at(sent, "rid"))
+        printf("encoding %s", text_at(sent, "rid"));
+    else
+        printf("picture");
+    if (number_at(sent, "frameWidth"))
+        printf(", %lld x %lld", number_at(sent, "frameWidth"), number_at(sent, "frameHeight"));
+    if (limited)
+        printf(strcmp(reason, "bandwidth") == 0 ? "; the way carries no more"
+                                                : "; no more was asked for");
+    printf("\n");
+}
+
 static void print_pipeline(const json_t *p)
 {
     printf("  pipeline of template %s, %s", text_at(p, "template"), text_at(p, "state"));
     if (json_object_get(p, "startSeconds"))
         printf("; its first packets came after %.0f ms", 1000 * real_at(p, "startSeconds"));
     printf("; %lld key frames asked of it\n", number_at(p, "keyFrameRequests"));
+    if (json_object_get(p, "duration"))
+        printf("  at %.1f s of %.1f s%s%s\n", real_at(p, "position"), real_at(p, "duration"),
+               true_at(p, "paused") ? ", paused" : "",
+               true_at(p, "seekable") ? "" : ", cannot be sought");
     if (number_at(p, "late"))
         printf("  %lld packets came late: the machine or the encoder is too slow\n",
                number_at(p, "late"));
@@ -311,6 +376,10 @@ static void print_termination(const json_t *reply)
     const json_t *transport = json_object_get(t, "transport");
     if (!json_object_get(t, "pipeline"))
         printf("  policies held by %s\n", text_at(json_object_get(t, "enforcement"), "level"));
+    const json_t *pair = rtc_stats_of(t, "candidate-pair", NULL);
+    if (json_object_get(pair, "availableOutgoingBitrate"))
+        printf("  the way to the endpoint carries %.0f kbit/s\n",
+               real_at(pair, "availableOutgoingBitrate") / 1000);
     if (number_at(t, "unattributedDiscarded"))
         printf("  dropped %lld packets that belong to no medium, or control packets while every "
                "gate was closed\n",
@@ -318,6 +387,9 @@ static void print_termination(const json_t *reply)
     if (number_at(transport, "unvalidatedDropped"))
         printf("  dropped %lld packets from addresses that ICE has not validated\n",
                number_at(transport, "unvalidatedDropped"));
+    if (number_at(transport, "cryptexDropped"))
+        printf("  dropped %lld packets with ciphered header extensions that were not negotiated\n",
+               number_at(transport, "cryptexDropped"));
     if (number_at(transport, "srtpFailed"))
         printf("  dropped %lld packets that SRTP could not authenticate\n",
                number_at(transport, "srtpFailed"));
@@ -341,22 +413,33 @@ static void print_termination(const json_t *reply)
                 continue;
             }
             print_uplink(statistics, strcmp(text_at(media, "mediaType"), "video") == 0);
-            if (!json_object_get(t, "pipeline"))
-                print_downlink(statistics, media);
+            if (json_object_get(t, "pipeline"))
+                continue;
+            print_downlink(statistics, media);
+            print_layer(rtc_stats_of(t, "outbound-rtp", text_at(media, "mid")));
         }
     }
 }
 
 /* --- talking ------------------------------------------------------------------------------- */
 
+static void print_top(const json_t *reply);
+
 static const struct {
     const char *name, *argument, *help;
     void (*print)(const json_t *reply);
 } commands[] = {
     {"contexts", NULL, "contexts and their terminations", print_contexts},
+    {"dot", "ID", "the graph of a running pipeline, for graphviz", print_dot},
+    {"drain", NULL, "take no new contexts; undrain calls it off", print_done},
+    {"keyframe", "ID", "ask a termination's sender for a key frame of each picture", print_done},
+    {"log", "[CATEGORY:]LEVEL", "another log level until the next start", print_done},
+    {"pcap", "ID", "decrypted packets of a termination or a context, as pcapng", print_done},
     {"status", NULL, "state, load, links, workers", print_status},
     {"termination", "ID", "one termination in words: ICE, DTLS, SRTP, media, gate",
      print_termination},
+    {"top", NULL, "what it does in a second, again and again (once into a pipe)", print_top},
+    {"undrain", NULL, "take new contexts again", print_done},
 };
 
 static json_t *ask(const char *path, const json_t *request, GError **error)
@@ -388,11 +471,60 @@ static json_t *ask(const char *path, const json_t *request, GError **error)
     return reply;
 }
 
+static const char *socket_path(void)
+{
+    const char *path = options.socket ? options.socket : g_getenv("WMCF_SOCKET");
+    return path ? path : DEFAULT_SOCKET;
+}
+
+/* Rates are what two looks differ by. */
+static void print_rates(const json_t *before, const json_t *now)
+{
+    double seconds = real_at(now, "uptimeSeconds") - real_at(before, "uptimeSeconds");
+    if (seconds <= 0)
+        return; /* another process meanwhile */
+    printf("%s, load %lld %%: %lld contexts, %lld terminations, %lld media resources; %.0f %% of a "
+           "core\n",
+           text_at(now, "serviceState"), number_at(now, "load"), number_at(now, "contexts"),
+           number_at(now, "terminations"), number_at(now, "mediaResources"),
+           100 * (real_at(now, "cpuSeconds") - real_at(before, "cpuSeconds")) / seconds);
+    size_t i;
+    const json_t *worker;
+    json_array_foreach(json_object_get(now, "workers"), i, worker)
+    {
+        const json_t *was = json_array_get(json_object_get(before, "workers"), i);
+        printf("  worker %-3lld %5lld legs %9.0f packets/s in %9.0f out %6lld dropped\n",
+               number_at(worker, "worker"), number_at(worker, "legs"),
+               (double)(number_at(worker, "packetsIn") - number_at(was, "packetsIn")) / seconds,
+               (double)(number_at(worker, "packetsOut") - number_at(was, "packetsOut")) / seconds,
+               number_at(worker, "sendDropped") - number_at(was, "sendDropped"));
+    }
+    fflush(stdout);
+}
+
+static void print_top(const json_t *reply)
+{
+    json_auto_t *request = json_pack("{s:s}", "command", "status");
+    json_t *before = json_incref((json_t *)reply);
+    do {
+        g_autoptr(GError) error = NULL;
+        g_usleep(G_USEC_PER_SEC);
+        json_t *now = ask(socket_path(), request, &error);
+        if (now)
+            print_rates(before, now);
+        else
+            fprintf(stderr, "wmcfctl: no answer: %s\n", error->message);
+        json_decref(before);
+        before = now;
+    } while (before && isatty(STDOUT_FILENO));
+    json_decref(before);
+}
+
 static char *summary(void)
 {
     GString *text = g_string_new("Looks inside a running wmcf.\n\nCommands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++)
-        g_string_append_printf(text, "  %-12s %-4s %s\n", commands[i].name,
+        g_string_append_printf(text, "  %-11s %-16s %s\n", commands[i].name,
                                commands[i].argument ? commands[i].argument : "", commands[i].help);
     return g_string_free(text, FALSE);
 }
@@ -421,12 +553,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s", help);
         return 1;
     }
-    json_auto_t *request = json_pack("{s:s}", "command", argv[1]);
+    json_auto_t *request =
+        json_pack("{s:s}", "command", strcmp(argv[1], "top") == 0 ? "status" : argv[1]);
     if (wanted == 3)
         json_object_set_new(request, "id", json_string(argv[2]));
-    const char *path = options.socket ? options.socket : g_getenv("WMCF_SOCKET");
-    if (!path)
-        path = DEFAULT_SOCKET;
+    const char *path = socket_path();
+    if (strcmp(argv[1], "pcap") == 0)
+        return wmcfctl_pcap(path, argv[2], &options.pcap);
     json_auto_t *reply = ask(path, request, &error);
     if (!reply) {
         fprintf(stderr, "wmcfctl: no answer on %s: %s. Is wmcf running, and may you open it?\n",

@@ -287,6 +287,9 @@ struct ws_poll *ws_poll_new(void)
     poll->source = g_source_new(&poll_funcs, sizeof(struct poll_source));
     g_source_set_name(poll->source, "websocket");
     ((struct poll_source *)poll->source)->poll = poll;
+    /* It never does: GLib would take the descriptor out of the poll and back for each dispatch, and
+     * wake itself up by either. */
+    g_source_set_can_recurse(poll->source, TRUE);
     poll->tag = g_source_add_unix_fd(poll->source, poll->epoll, G_IO_IN);
     g_source_attach(poll->source, NULL);
     return poll;

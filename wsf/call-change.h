@@ -57,9 +57,10 @@ struct call_change {
     struct change_memory near_before, far_before;
     bool far_changed, near_changed; /* an answer has been applied there */
     bool restart_ice;
-    struct leg *former;               /* CHANGE_RESOURCE: the far side that is replaced */
-    char *called;                     /* … the new resourceId */
-    guint policy;                     /* … the row that permits it */
+    bool optional;      /* CHANGE_NETWORK: nothing is wrong when it comes to nothing */
+    struct leg *former; /* CHANGE_RESOURCE: the far side that is replaced */
+    char *called;       /* … the new resourceId */
+    guint policy;       /* … the row that permits it */
     struct link_transaction *request; /* … and the initiator's, until the offer is its response */
     bool near_void;    /* the initiator was lost: its offer does not exist any more */
     json_t *user_data; /* for the far side, then of the far side for the near one */

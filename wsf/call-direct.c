@@ -164,7 +164,7 @@ bool direct_is_possible(const struct wsf *wsf, const struct link_transaction *se
         if (!link_transaction_supports(setup, needed[i]))
             return false;
     if (route->kind != ROUTE_USER || caller->kind != ENDPOINT_CLIENT ||
-        !policy_direct_media(wsf->policy, policy))
+        !policy_direct_media(wsf->policy, policy) || policy_record(wsf->policy, policy))
         return false;
     for (guint i = 0; i < route->endpoints->len; i++)
         if (!is_able(g_ptr_array_index(route->endpoints, i)))

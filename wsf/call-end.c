@@ -6,6 +6,9 @@
 #include "wsf/call.h"
 
 #include "base/metrics.h"
+#include "wsf/recording.h"
+#include "wsf/room.h"
+#include "wsf/transcoding.h"
 
 enum disc_cause call_cause_of(const GError *error)
 {
@@ -107,6 +110,7 @@ static void terminate_leg(struct wsf *wsf, struct leg *leg, enum disc_cause caus
     leg->end_error = error ? g_error_copy(error) : NULL;
     leg_offer_done(leg);
     leg_set_state(wsf->sessions, leg, SESSION_TERMINATED, disc_cause_name(cause));
+    recording_leg_over(wsf, leg);
 }
 
 /* A msetup whose response still waited is refused by it: then there is no session to end for the
@@ -139,8 +143,13 @@ void call_end(struct wsf *wsf, struct session *session, enum disc_cause cause, c
             terminate_leg(wsf, leg, cause, error,
                           leg != by && !(leg->caller && session->setup_refused), user_data);
     }
-    if (session->context_id)
+    if (session->stay) {
+        room_leave(wsf, session);
+    } else if (session->context_id) {
         wmcf_pool_release(wsf->pool, session->wmcf, session->context_id);
+        context_pipelines_forget(wsf->pipelines, session->wmcf, session->context_id);
+        transcoding_forget(wsf->transcoding, session->wmcf, session->context_id);
+    }
     write_record(session, cause, error, by);
     struct reaping *reaping = g_new(struct reaping, 1);
     *reaping = (struct reaping){wsf, session};

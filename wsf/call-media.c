@@ -6,13 +6,16 @@
 #include "wsf/call-direct.h"
 #include "wsf/call-quality.h"
 #include "wsf/call-resource.h"
+#include "wsf/call-transcode.h"
 #include "wsf/call.h"
+#include "wsf/room.h"
 
 #include <string.h>
 
 static const char *const events[] = {"iceConnected",    "iceFailed",  "consentExpired",
                                      "dtlsConnected",   "dtlsFailed", "hangingTermination",
                                      "resourceFailure", "mediaGated", "policingDiscard"};
+static const char *const room_events[] = {"negotiationNeeded", "sourceChanged", "activeSpeaker"};
 
 /* --- steps ---------------------------------------------------------------------------------------
  */
@@ -94,7 +97,8 @@ void media_release(struct wsf *wsf, struct leg *leg)
 
 const struct leg_media *leg_media_by_name(const char *name)
 {
-    static const struct leg_media *const ways[] = {&media_anchored, &media_direct, &media_resource};
+    static const struct leg_media *const ways[] = {&media_anchored, &media_direct, &media_resource,
+                                                   &media_room};
     for (size_t i = 0; i < G_N_ELEMENTS(ways); i++)
         if (strcmp(ways[i]->name, name) == 0)
             return ways[i];
@@ -104,18 +108,34 @@ const struct leg_media *leg_media_by_name(const char *name)
 /* --- requests to the media centre ----------------------------------------------------------------
  */
 
-/* What a late `add` has made is released: nobody else knows of it. */
+static void on_orphan_gone(const struct link_response *response, void *user)
+{
+}
+
+static void release_orphan(const struct media_step *step, const char *context_id,
+                           const char *termination_id)
+{
+    wmcf_pool_request(
+        step->wsf->pool, step->wmcf, "subtract",
+        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
+        on_orphan_gone, NULL);
+}
+
+/* What a late `add` has made is released: nobody else knows of it. In a room the context is the
+ * others'. */
 static void release_late(const struct media_step *step, const struct link_response *response)
 {
     const struct session *session = session_table_find(step->wsf->sessions, step->session_id);
     const char *context_id = json_string_value(json_object_get(response->message, "contextId"));
-    if ((!session || session->phase == CALL_ENDED) && step->new_context && response->success &&
-        context_id)
+    const char *termination_id =
+        json_string_value(json_object_get(response->message, "terminationId"));
+    if ((session && session->phase != CALL_ENDED) || !response->success || !context_id)
+        return;
+    if (step->new_context)
         wmcf_pool_release(step->wsf->pool, step->wmcf, context_id);
-}
-
-static void on_orphan_gone(const struct link_response *response, void *user)
-{
+    else if (step->is_add && termination_id &&
+             session_table_context(step->wsf->sessions, step->wmcf, context_id))
+        release_orphan(step, context_id, termination_id);
 }
 
 static void read_added(struct media_step *step, const struct link_response *response)
@@ -132,11 +152,12 @@ static void read_added(struct media_step *step, const struct link_response *resp
     if (leg && termination_id && !leg->termination_id)
         leg->termination_id = g_strdup(termination_id);
     if (!leg && termination_id && context_id) /* another leg is in its place meanwhile */
-        wmcf_pool_request(
-            step->wsf->pool, step->wmcf, "subtract",
-            json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
-            on_orphan_gone, NULL);
+        release_orphan(step, context_id, termination_id);
     session_changed(session);
+    if (session->stay && session->context_id)
+        room_opened(session);
+    if (leg)
+        room_note_medias(leg, json_object_get(response->message, "medias"));
 }
 
 void media_step_added(struct media_step *step, const struct link_response *response)
@@ -279,16 +300,32 @@ static void send_description(struct media_step *step, json_t *members,
     }
     const struct endpoint *endpoint = registrar_endpoint(step->wsf->registrar, leg->endpoint);
     json_t *wanted_events = json_array();
+    step->is_add = true;
     step->new_context = leg->session->context_id == NULL;
-    if (step->new_context) {
+    if (step->new_context && leg->session->stay) {
+        room_put_context(leg->session, members);
+    } else if (step->new_context) {
         json_object_set_new(members, "topology", json_string("explicit"));
         json_object_set_new(members, "appData", json_pack("{s:s}", "session", leg->session->id));
     }
     /* A server may be ICE-lite itself, and two lite ends never connect (RFC 8445 2.5). */
     if (endpoint && endpoint_is_server(endpoint))
         json_object_set_new(members, "iceMode", json_string("full"));
+    else if (strcmp(conf_string(step->wsf->conf, "ice", "mode"), "traversal") == 0)
+        json_object_set_new(members, "iceMode", json_string("traversal"));
+    json_t *path = quality_media_path(step->wsf, leg);
+    if (path) {
+        json_object_set_new(members, "mediaPath", json_string("pipeline"));
+        json_object_set_new(members, "pipeline", path);
+    }
     for (size_t i = 0; i < G_N_ELEMENTS(events); i++)
         json_array_append_new(wanted_events, json_string(events[i]));
+    if (quality_wants_reports(step->wsf, leg))
+        json_array_append_new(wanted_events, json_string("qosReport"));
+    if (call_transcode_skills(step->wsf, leg->session))
+        json_array_append_new(wanted_events, json_string("firstMedia"));
+    for (size_t i = 0; leg->session->stay && i < G_N_ELEMENTS(room_events); i++)
+        json_array_append_new(wanted_events, json_string(room_events[i]));
     json_object_set_new(members, "events", wanted_events);
     send_with_policy(step, "add", members, quality_at_start(step->wsf, leg, medias));
 }
@@ -303,7 +340,9 @@ static void anchored_offer(struct media_step *step, const struct media_offer *of
     offer_template_auto *wanted = offer_template_copy(offer->wanted);
     if (endpoint && !endpoint_supports(endpoint, DATACHANNEL))
         offer_template_drop(wanted, MEDIA_APPLICATION);
-    json_object_set_new(members, "offerTemplate", offer_template_json(wanted));
+    json_t *template = offer_template_json(wanted);
+    room_put_simulcast(step->leg, template);
+    json_object_set_new(members, "offerTemplate", template);
     if (offer->restart_ice)
         json_object_set_new(members, "restartIce", json_true());
     step->sdp_member = "sdpOffer";
@@ -335,8 +374,17 @@ static void anchored_rollback(struct media_step *step)
     send_step(step, "modify", members);
 }
 
+static void finish_later(void *data)
+{
+    media_step_finish(data, NULL, NULL);
+}
+
 static void anchored_set(struct media_step *step, json_t *routes, json_t *policy)
 {
+    if (!routes && !policy) { /* a mesh has no routes to be set */
+        loop_post("media", finish_later, step);
+        return;
+    }
     json_t *members = address_of(step->leg);
     if (routes)
         json_object_set_new(members, "routes", routes);
@@ -383,6 +431,13 @@ const struct leg_media media_anchored = {
 /* --- routes and gates ----------------------------------------------------------------------------
  */
 
+static bool goes_as_it_is(const struct wsf *wsf, const struct leg *from,
+                          const struct offer_media *sent, const struct offer_media *taken)
+{
+    return (sent->direction & MEDIA_SENDONLY) && (taken->direction & MEDIA_RECVONLY) &&
+           !transcode_target(sent, taken, call_transcode_skills(wsf, from->session));
+}
+
 static void add_route(json_t *routes, const struct leg *from, const struct leg *to, const char *mid)
 {
     json_array_append_new(routes, json_pack("{s:{s:s, s:s}, s:{s:s, s:s}}", "from", "terminationId",
@@ -391,17 +446,19 @@ static void add_route(json_t *routes, const struct leg *from, const struct leg *
 }
 
 /* A route that a direction has closed meanwhile may stay: nothing passes on it. */
-json_t *media_routes(const struct leg *a, const struct leg *b)
+json_t *media_routes(const struct wsf *wsf, const struct leg *a, const struct leg *b)
 {
+    if (a->session->stay)
+        return NULL;
     json_t *routes = json_array();
     for (guint i = 0; i < a->negotiated->medias->len; i++) {
         const struct offer_media *of_a = g_ptr_array_index(a->negotiated->medias, i);
         const struct offer_media *of_b = offer_template_media(b->negotiated, of_a->mid);
         if (!of_b || of_a->rejected || of_b->rejected)
             continue;
-        if ((of_a->direction & MEDIA_SENDONLY) && (of_b->direction & MEDIA_RECVONLY))
+        if (goes_as_it_is(wsf, a, of_a, of_b))
             add_route(routes, a, b, of_a->mid);
-        if ((of_b->direction & MEDIA_SENDONLY) && (of_a->direction & MEDIA_RECVONLY))
+        if (goes_as_it_is(wsf, b, of_b, of_a))
             add_route(routes, b, a, of_a->mid);
     }
     return routes;

@@ -29,7 +29,7 @@ struct media_step {
     /* private */
     char *session_id, *wmcf;
     guint leg_index, leg_serial;
-    bool new_context;
+    bool new_context, is_add;
     const char *sdp_member;
     /* Of a request with a policy, to ask again: elsewhere, or without what cannot be held. */
     const char *method;
@@ -96,8 +96,9 @@ void media_step_added(struct media_step *step, const struct link_response *respo
 /* For the ways: calls done() with the outcome and frees the step. From the loop. */
 void media_step_finish(struct media_step *step, const char *sdp, const GError *error);
 
-/* The routes between two legs for what is in force on both. Transfer full. */
-json_t *media_routes(const struct leg *a, const struct leg *b);
+/* The routes between two legs for what is in force on both, but for what is converted in between;
+ * NULL in a room, whose context knows them by itself. Transfer full. */
+json_t *media_routes(const struct wsf *wsf, const struct leg *a, const struct leg *b);
 /* The gates and limits of a leg once both sides are connected, by the policy of its call, to take
  * the place of those in force (call-quality.c). Transfer full. */
 json_t *media_policy(const struct wsf *wsf, const struct leg *leg);

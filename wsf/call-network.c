@@ -5,6 +5,7 @@
  * the endpoint and the media centre can be reached. */
 #define LOG_CATEGORY "network"
 #include "wsf/call-change.h"
+#include "wsf/room.h"
 
 #define RETRY_AFTER G_USEC_PER_SEC /* when the endpoint has offered at the same moment */
 
@@ -24,10 +25,15 @@ static void begin(struct wsf *wsf, struct leg *leg)
     struct call_change *change = change_new(leg->session, CHANGE_NETWORK, leg);
     struct log_ids ids = session_ids(leg->session);
     change->restart_ice = leg->need == LEG_NEEDS_RESTART;
+    change->optional = leg->need == LEG_NEEDS_NOTHING;
     change->near_wanted = offer_template_copy(leg->told);
+    if (leg->session->stay)
+        room_add_slots(leg, change->near_wanted);
     leg->need = LEG_NEEDS_NOTHING;
     log_info(&ids, "the network offers %s to %s",
-             change->restart_ice ? "an ICE restart" : "what the call has",
+             change->restart_ice ? "an ICE restart"
+             : change->optional  ? "more m-lines of its room"
+                                 : "what the call has",
              identity_log(leg->webrtc_id));
     if (leg->unheard)
         media_rollback(change_step_new(wsf, change, leg, on_rolled_back));
@@ -56,7 +62,7 @@ void change_next(struct wsf *wsf, struct session *session)
     struct leg *const legs[] = {session->caller, session->winner};
     for (size_t i = 0; i < G_N_ELEMENTS(legs); i++) {
         struct leg *leg = legs[i];
-        if (leg->need == LEG_NEEDS_NOTHING)
+        if (leg->need == LEG_NEEDS_NOTHING && !(leg->caller && room_lacks_slots(leg)))
             continue;
         if (leg->media->passes_descriptions) {
             /* Without a media centre the network has no description of its own to offer. */
@@ -78,11 +84,16 @@ bool change_network_failed(struct wsf *wsf, struct call_change *change, const GE
     struct leg *leg = change->near;
     struct session *session = leg->session;
     bool glare = problem_code(error) == PROBLEM_OFFER_GLARE;
+    if (!glare && change->optional) {
+        room_give_up_slots(leg);
+        return false;
+    }
     if (!glare && is_reachable(wsf, leg)) {
         call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
         return true;
     }
-    leg->need = change->restart_ice ? LEG_NEEDS_RESTART : MAX(leg->need, LEG_NEEDS_OFFER);
+    if (!change->optional)
+        leg->need = change->restart_ice ? LEG_NEEDS_RESTART : MAX(leg->need, LEG_NEEDS_OFFER);
     session_changed(session);
     if (glare) {
         session->retry_deadline = loop_now() + RETRY_AFTER;

@@ -33,6 +33,12 @@ json_t *quality_at_start(const struct wsf *wsf, const struct leg *leg,
     return quality_closed(policy);
 }
 
+json_t *quality_media_path(const struct wsf *wsf, const struct leg *leg)
+{
+    const struct policy_leg asked = policy_leg_of(wsf, leg);
+    return leg->resource ? NULL : policy_media_path(wsf->policy, &asked);
+}
+
 bool quality_is_optional(const struct wsf *wsf, const struct leg *leg,
                          const struct offer_template *medias)
 {
@@ -54,11 +60,22 @@ json_t *media_policy(const struct wsf *wsf, const struct leg *leg)
 /* --- what the endpoint hears ---------------------------------------------------------------------
  */
 
-static void tell(struct wsf *wsf, struct leg *leg, json_t *qos)
+static bool understands(const struct wsf *wsf, const struct leg *leg)
 {
     const struct endpoint *endpoint = registrar_endpoint(wsf->registrar, leg->endpoint);
     /* How a network treats its users' packets is not another network's business. */
-    if (endpoint && !endpoint_is_wsf(endpoint) && endpoint_supports(endpoint, QOS_REPORT))
+    return endpoint && !endpoint_is_wsf(endpoint) && endpoint_supports(endpoint, QOS_REPORT);
+}
+
+bool quality_wants_reports(const struct wsf *wsf, const struct leg *leg)
+{
+    return !leg->resource && understands(wsf, leg) &&
+           conf_bool(wsf->conf, "media", "quality_reports");
+}
+
+static void tell(struct wsf *wsf, struct leg *leg, json_t *qos)
+{
+    if (understands(wsf, leg))
         leg_send_update(wsf, leg, json_pack("{s:O}", "qos", qos));
     json_decref(qos);
 }
@@ -134,6 +151,15 @@ static void policed(struct wsf *wsf, struct leg *leg, const struct offer_media *
                    MAX(packets, 1), "direction", uplink ? "uplink" : "downlink"));
 }
 
+static void tell_measured(struct wsf *wsf, struct leg *leg)
+{
+    json_t *news = quality_take_measured(leg->quality);
+    if (news && leg_is_established(leg))
+        tell(wsf, leg, news);
+    else
+        json_decref(news);
+}
+
 void quality_event(struct wsf *wsf, struct leg *leg, const char *event, const char *mid,
                    const json_t *details)
 {
@@ -143,7 +169,10 @@ void quality_event(struct wsf *wsf, struct leg *leg, const char *event, const ch
         mid && leg->negotiated ? offer_template_media(leg->negotiated, mid) : NULL;
     if (!media || !leg->session->gates_asked)
         return;
-    if (strcmp(event, "mediaGated") == 0)
+    if (strcmp(event, "qosReport") == 0) {
+        quality_measured(leg->quality, mid, details);
+        quality_soon(leg->quality, tell_measured, wsf, leg);
+    } else if (strcmp(event, "mediaGated") == 0)
         gated(wsf, leg, media, uplink);
     else
         policed(wsf, leg, media, uplink, details);
@@ -176,6 +205,8 @@ static void on_reapplied(struct media_step *step)
 /* True when the leg is asked for another policy than the one in force. */
 static bool follow(struct wsf *wsf, struct leg *leg)
 {
+    if (!leg->termination_id) /* a room's side */
+        return false;
     json_t *policy = media_policy(wsf, leg);
     if (json_equal(policy, quality_policy(leg->quality))) {
         json_decref(policy);

@@ -11,12 +11,17 @@
  * when the policy has neither of these. Transfer full. */
 json_t *quality_at_start(const struct wsf *wsf, const struct leg *leg,
                          const struct offer_template *medias);
+/* What the endpoint sends goes through this (`pipeline` of mediaPath); NULL = straight. Transfer
+ * full. */
+json_t *quality_media_path(const struct wsf *wsf, const struct leg *leg);
 /* Whether the leg may go on without policing and marking. */
 bool quality_is_optional(const struct wsf *wsf, const struct leg *leg,
                          const struct offer_template *medias);
 /* This mediaPolicy is in force at the leg's termination. Stolen. */
 void quality_in_force(struct wsf *wsf, struct leg *leg, json_t *policy);
-/* mediaGated and policingDiscard. */
+/* Whether qosReport is worth asking for at the leg's termination: its endpoint is told of it. */
+bool quality_wants_reports(const struct wsf *wsf, const struct leg *leg);
+/* mediaGated, policingDiscard and qosReport. */
 void quality_event(struct wsf *wsf, struct leg *leg, const char *event, const char *mid,
                    const json_t *details);
 /* The endpoint is back: it hears again what it may have missed. */

@@ -5,12 +5,13 @@
  * there and nowhere else is withdrawn. */
 #define LOG_CATEGORY "call"
 #include "wsf/call.h"
+#include "wsf/room.h"
 
 #include <string.h>
 
 struct look {
     struct wsf *wsf;
-    char *session_id;
+    char *wmcf, *context_id;
 };
 
 static const json_t *find_termination(const json_t *terminations, const char *termination_id)
@@ -35,6 +36,8 @@ static void compare_leg(struct wsf *wsf, struct leg *leg, const json_t *terminat
     const char *state = json_string_value(json_object_get(termination, "state"));
     const json_t *ice = json_object_get(termination, "ice");
     const json_t *dtls = json_object_get(termination, "dtls");
+    const json_t *pipeline = json_object_get(termination, "pipeline");
+    bool ended = g_strcmp0(json_string_value(json_object_get(pipeline, "state")), "ended") == 0;
     bool offering = json_is_true(json_object_get(termination, "offerPending"));
     if (!termination) {
         json_auto_t *details = json_pack("{s:s}", "reason", "the termination is gone");
@@ -47,6 +50,8 @@ static void compare_leg(struct wsf *wsf, struct leg *leg, const json_t *terminat
         notify_event(wsf, leg, "dtlsFailed", details);
     } else if (g_strcmp0(state, "disconnected") == 0) {
         notify_event(wsf, leg, "consentExpired", NULL);
+    } else if (ended) {
+        notify_event(wsf, leg, "endOfStream", NULL);
     } else {
         if (!leg->ice_connected && json_is_true(json_object_get(ice, "connected")))
             notify_event(wsf, leg, "iceConnected", NULL);
@@ -66,22 +71,90 @@ static void compare(struct wsf *wsf, struct session *session, const json_t *term
     }
 }
 
+/* In a room a termination of nobody is one whose `add` has not been heard; everywhere else it goes
+ * with its context. */
+static void release_strangers(struct wsf *wsf, const struct look *look, const GPtrArray *sessions,
+                              const json_t *terminations)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach((json_t *)terminations, i, item)
+    {
+        const char *id = json_string_value(json_object_get(item, "terminationId"));
+        bool known = false;
+        for (guint s = 0; s < sessions->len && !known; s++) {
+            const struct session *session = g_ptr_array_index(sessions, s);
+            known = !session->stay || session_leg_of_termination(session, id);
+        }
+        if (!known && id && !context_pipelines_is_pipeline(item))
+            notify_release_termination(wsf, look->wmcf, look->context_id, id);
+    }
+}
+
+static bool is_legs(const char *termination_id, const void *user)
+{
+    const GPtrArray *sessions = user;
+    for (guint i = 0; i < sessions->len; i++)
+        if (session_leg_of_termination(g_ptr_array_index(sessions, i), termination_id))
+            return true;
+    return false;
+}
+
+static void look_at_room(struct wsf *wsf, struct session *session, const json_t *terminations)
+{
+    struct leg *leg = session->caller;
+    if (session->phase == CALL_ENDED || !session->stay || !leg->termination_id)
+        return;
+    const json_t *termination = find_termination(terminations, leg->termination_id);
+    room_note_medias(leg, json_object_get(termination, "medias"));
+    room_count_slots(wsf, leg);
+}
+
+/* Whose context it is, while somebody is there; NULL: no room's. */
+static struct room *room_of(const GPtrArray *sessions)
+{
+    for (guint i = 0; i < sessions->len; i++) {
+        const struct session *session = g_ptr_array_index(sessions, i);
+        if (session->phase != CALL_ENDED && session->stay)
+            return session->stay->room;
+    }
+    return NULL;
+}
+
 static void on_state(const struct link_response *response, void *user)
 {
     struct look *look = user;
-    struct session *session = session_table_find(look->wsf->sessions, look->session_id);
+    struct wsf *wsf = look->wsf;
+    g_autoptr(GPtrArray) sessions =
+        session_table_in_context(wsf->sessions, look->wmcf, look->context_id);
     const json_t *terminations =
         response->success ? json_object_get(response->message, "terminations") : NULL;
-    if (session && session->phase != CALL_ENDED && json_is_array(terminations))
-        compare(look->wsf, session, terminations);
-    g_free(look->session_id);
+    for (guint i = 0; json_is_array(terminations) && i < sessions->len; i++) {
+        struct session *session = g_ptr_array_index(sessions, i);
+        if (session->phase != CALL_ENDED)
+            compare(wsf, session, terminations);
+        look_at_room(wsf, session, terminations);
+    }
+    struct room *room = response->success ? room_of(sessions) : NULL;
+    if (room)
+        room_mix_note(room, response->message);
+    if (sessions->len > 0)
+        release_strangers(wsf, look, sessions, terminations);
+    if (sessions->len > 0 && json_is_array(terminations))
+        context_pipelines_compare(wsf->pipelines, look->wmcf, look->context_id, terminations,
+                                  is_legs, sessions);
+    room = response->success ? room_of(sessions) : NULL;
+    if (room)
+        room_note_speaker(room, json_object_get(response->message, "activeSpeaker"));
+    g_free(look->wmcf);
+    g_free(look->context_id);
     g_free(look);
 }
 
-void call_reconcile(struct wsf *wsf, struct session *session)
+void call_reconcile(struct wsf *wsf, const char *wmcf, const char *context_id)
 {
     struct look *look = g_new(struct look, 1);
-    *look = (struct look){wsf, g_strdup(session->id)};
-    json_t *members = json_pack("{s:s, s:[s]}", "contextId", session->context_id, "what", "state");
-    wmcf_pool_request(wsf->pool, session->wmcf, "audit", members, on_state, look);
+    *look = (struct look){wsf, g_strdup(wmcf), g_strdup(context_id)};
+    json_t *members = json_pack("{s:s, s:[s]}", "contextId", context_id, "what", "state");
+    wmcf_pool_request(wsf->pool, wmcf, "audit", members, on_state, look);
 }

@@ -5,7 +5,9 @@
 #define LOG_CATEGORY "resource"
 #include "wsf/call-resource.h"
 
+#include "wsf/call-transcode.h"
 #include "wsf/call.h"
+#include "wsf/codec-text.h"
 #include "wsf/routing.h"
 
 #include <string.h>
@@ -42,7 +44,7 @@ static GPtrArray *common_codecs(const json_t *given, const GPtrArray *named)
         const char *codec = json_string_value(json_array_get(given, i));
         bool common = codec && (!named || named->len == 0);
         for (guint n = 0; codec && named && n < named->len && !common; n++)
-            common = g_ascii_strcasecmp(codec, g_ptr_array_index(named, n)) == 0;
+            common = codec_text_fits(codec, g_ptr_array_index(named, n));
         if (common)
             g_ptr_array_add(codecs, g_strdup(codec));
     }
@@ -59,15 +61,28 @@ static const json_t *media_of(const json_t *medias, const char *mid)
     return NULL;
 }
 
+static void convert(const struct offer_media *wanted, const json_t *given, GPtrArray *codecs,
+                    const struct transcode_skills *skills)
+{
+    struct offer_media sent = {.kind = wanted->kind, .direction = MEDIA_SENDONLY};
+    if (codecs->len > 0 || !skills)
+        return;
+    sent.codecs = common_codecs(given, NULL);
+    if (transcode_target(&sent, wanted, skills))
+        g_ptr_array_extend_and_steal(codecs, g_steal_pointer(&sent.codecs));
+    g_clear_pointer(&sent.codecs, g_ptr_array_unref);
+}
+
 /* What is sent to the caller: from the pipeline's view, for it is the winner. */
 static struct offer_template *given_of(const struct offer_template *wanted, const json_t *medias,
-                                       GError **error)
+                                       const struct transcode_skills *skills, GError **error)
 {
     struct offer_template *given = offer_template_copy(wanted);
     for (guint i = given->medias->len; i > 0; i--) {
         struct offer_media *media = g_ptr_array_index(given->medias, i - 1);
         const json_t *told = is_wanted(media) ? media_of(medias, media->mid) : NULL;
         GPtrArray *codecs = common_codecs(json_object_get(told, "codecs"), media->codecs);
+        convert(media, json_object_get(told, "codecs"), codecs, skills);
         if (codecs->len == 0) {
             g_ptr_array_unref(codecs);
             g_ptr_array_remove_index(given->medias, i - 1);
@@ -97,35 +112,16 @@ static void on_added(const struct link_response *response, void *user)
     if (response->success && session && session->phase != CALL_ENDED) {
         struct leg *leg = session_leg(session, step->leg_index);
         struct offer_template *given =
-            given_of(session->wanted, json_object_get(response->message, "medias"), &error);
+            given_of(session->wanted, json_object_get(response->message, "medias"),
+                     call_transcode_spare(step->wsf, session), &error);
         if (given) {
             leg_set_negotiated(leg, NULL, given);
             leg->ice_connected = leg->dtls_connected = true; /* nothing lies between the two */
         }
     }
-    /* What the media centre does not like of it is the operator's fault and not the caller's. */
-    if (!response->success && problem_status(response->error->code) < 500)
-        problem_set(&error, PROBLEM_WMCF_ERROR, "the resource cannot be made: %s",
-                    response->error->message);
+    if (!response->success)
+        pipeline_problem(&error, "the resource", response->error);
     media_step_finish(step, NULL, error ? error : response->error);
-}
-
-/* A value that JSON takes for a number or a boolean is one, anything else is a text. */
-static json_t *parameters_of(const char *const *list)
-{
-    json_t *parameters = json_object();
-    for (; list && *list; list++) {
-        const char *equals = strchr(*list, '=');
-        g_autofree char *name = g_strstrip(g_strndup(*list, (gsize)(equals - *list)));
-        g_autofree char *text = g_strstrip(g_strdup(equals + 1));
-        json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-        if (!json_is_number(value) && !json_is_boolean(value)) {
-            json_decref(value);
-            value = json_string(text);
-        }
-        json_object_set_new(parameters, name, value);
-    }
-    return parameters;
 }
 
 /* The section that a resource's name stands for. Transfer none; NULL: none any more. */
@@ -140,6 +136,12 @@ static const char *section_of(const struct conf *conf, const char *resource)
     return NULL;
 }
 
+bool resource_has_control(const struct conf *conf, const char *resource)
+{
+    const char *section = section_of(conf, resource);
+    return section && conf_bool(conf, section, "control") && !conf_bool(conf, section, "shared");
+}
+
 static json_t *pipeline_of(const struct conf *conf, const char *resource,
                            const struct offer_template *wanted, GError **error)
 {
@@ -150,10 +152,13 @@ static json_t *pipeline_of(const struct conf *conf, const char *resource,
         return NULL;
     }
     const char *template = conf_string(conf, section, "template");
-    return json_pack("{s:s, s:o, s:o}", "template",
-                     template ? template : resource + strlen(MEDIA_PREFIX), "parameters",
-                     parameters_of(conf_list(conf, section, "parameters")), "medias",
-                     wanted_medias(wanted));
+    json_t *pipeline = json_pack(
+        "{s:s, s:o, s:o}", "template", template ? template : resource + strlen(MEDIA_PREFIX),
+        "parameters", pipeline_parameters(conf_list(conf, section, "parameters")), "medias",
+        wanted_medias(wanted));
+    if (conf_bool(conf, section, "shared"))
+        json_object_set_new(pipeline, "share", json_string(resource));
+    return pipeline;
 }
 
 static void finish_later(void *data)
@@ -259,14 +264,8 @@ const struct leg_media media_resource = {
 bool resource_check(const struct conf *conf, GError **error)
 {
     const char *const *sections = conf_instances(conf, "resource*");
-    for (; sections && *sections; sections++) {
-        const char *const *parameters = conf_list(conf, *sections, "parameters");
-        for (; parameters && *parameters; parameters++)
-            if (!strchr(*parameters, '=')) {
-                problem_set(error, PROBLEM_INVALID_MESSAGE,
-                            "[%s] parameters: \"%s\" is not name=value", *sections, *parameters);
-                return false;
-            }
-    }
+    for (; sections && *sections; sections++)
+        if (!pipeline_parameters_check(conf, *sections, "parameters", error))
+            return false;
     return true;
 }

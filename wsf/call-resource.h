@@ -10,3 +10,5 @@ extern const struct leg_media media_resource;
 
 /* Whether what every [resource] section says can be read; *error names the section. */
 bool resource_check(const struct conf *conf, GError **error);
+/* Whether viewers of the resource of this name ("media/film") may halt it and seek in it. */
+bool resource_has_control(const struct conf *conf, const char *resource);

@@ -5,6 +5,8 @@
 #define LOG_CATEGORY "call"
 #include "wsf/call-quality.h"
 #include "wsf/call.h"
+#include "wsf/recording.h"
+#include "wsf/room.h"
 
 static json_t *listed(const char *media_session_id, const char *state, const char *pending)
 {
@@ -100,6 +102,10 @@ void client_resumed(struct wsf *wsf, struct endpoint *endpoint)
         if (!leg_is_live(leg))
             continue;
         quality_tell_again(wsf, leg);
+        room_tell_again(leg);
+        recording_tell_again(wsf, leg);
+        if (leg->room_news)
+            leg_send_update(wsf, leg, json_deep_copy(leg->room_news));
         resume_leg(wsf, leg);
     }
 }

@@ -4,6 +4,7 @@
  * initiator hears of it. */
 #define LOG_CATEGORY "update"
 #include "wsf/call-change.h"
+#include "wsf/call-transcode.h"
 
 static void finish_answered(struct wsf *wsf, struct call_change *change)
 {
@@ -58,9 +59,11 @@ static void on_routes_set(struct media_step *step)
 void change_set_routes(struct wsf *wsf, struct call_change *change)
 {
     struct leg *near = change->near, *far = leg_far(near);
-    bool gates = near->session->gates_asked && change->kind != CHANGE_NETWORK;
+    /* In a room the network's offers bring more media. */
+    bool gates =
+        near->session->gates_asked && (change->kind != CHANGE_NETWORK || near->session->stay);
     change_set_step(change, CHANGE_ROUTES);
-    media_set(change_step_new(wsf, change, near, on_routes_set), media_routes(near, far),
+    media_set(change_step_new(wsf, change, near, on_routes_set), media_routes(wsf, near, far),
               gates ? media_policy(wsf, near) : NULL);
 }
 
@@ -92,10 +95,18 @@ static void on_answer_made(struct media_step *step)
         change_set_routes(wsf, change);
 }
 
+/* What the far side has agreed to, as the initiator can have it. Transfer full. */
+static struct offer_template *agreed_of(const struct wsf *wsf, const struct call_change *change)
+{
+    offer_template_auto *adapted = transcode_adapt(
+        change->wanted, change->far->negotiated, call_transcode_skills(wsf, change->near->session));
+    return offer_template_limit(change->wanted, adapted);
+}
+
 static void answer_near(struct wsf *wsf, struct call_change *change)
 {
     struct leg *near = change->near;
-    offer_template_auto *limit = offer_template_limit(change->wanted, change->far->negotiated);
+    offer_template_auto *limit = agreed_of(wsf, change);
     const struct media_question question = {
         .sdp = near->peer_offer, .limit = limit, .source = change->far->last_answer};
     change_set_step(change, CHANGE_NEAR_ANSWER);
@@ -109,7 +120,7 @@ void change_settle_near(struct wsf *wsf, struct call_change *change)
         answer_near(wsf, change);
         return;
     }
-    offer_template_auto *agreed = offer_template_limit(change->wanted, change->far->negotiated);
+    offer_template_auto *agreed = agreed_of(wsf, change);
     change->near_wanted = offer_template_towards(agreed, change->near->told);
     change_offer(wsf, change, change->near);
 }

@@ -16,6 +16,11 @@ static bool may_leave(const struct wsf *wsf, const struct leg *leg, GError **err
     const struct leg *far = leg_far(leg);
     const struct endpoint *endpoint = registrar_endpoint(wsf->registrar, far->endpoint);
     bool person = far->endpoint && (!endpoint || !endpoint_is_server(endpoint));
+    if (leg->session->stay) {
+        problem_set_param(error, PROBLEM_INVALID_STATE, "/resourceId",
+                          "a room is left by mdisc; set up a session of its own to something else");
+        return false;
+    }
     if (leg->caller && !person && !leg->media->passes_descriptions)
         return true;
     problem_set_param(error, PROBLEM_INVALID_STATE, "/resourceId",
@@ -35,12 +40,12 @@ static bool find_target(const struct wsf *wsf, const struct leg *leg, const char
     if (!policy_permit(wsf->policy, &from, to, ret_policy, error) ||
         !routing_find(wsf, resource_id, caller, ret, error))
         return false;
-    if (ret->kind != ROUTE_USER)
+    if (ret->kind != ROUTE_USER && ret->kind != ROUTE_ROOM)
         return true;
     problem_set_param(
         error, PROBLEM_NOT_AUTHORIZED, "/resourceId",
         "a call can be changed to a media resource only; set up a call of its own to a "
-        "person");
+        "person or a room");
     return false;
 }
 

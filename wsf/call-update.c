@@ -8,6 +8,9 @@
 #include "wsf/call-change.h"
 
 #include "base/metrics.h"
+#include "wsf/call-transcode.h"
+#include "wsf/recording.h"
+#include "wsf/room.h"
 
 const char *change_step_name(enum change_step step)
 {
@@ -165,10 +168,14 @@ static bool yields(const struct wsf *wsf, const struct leg *leg)
 static void ask_far(struct wsf *wsf, struct call_change *change)
 {
     struct leg *far = change->far;
-    change->far_wanted =
-        offer_template_towards(change->wanted, far->told ? far->told : change->wanted);
+    offer_template_auto *wanted = offer_template_copy(change->wanted);
+    if (far->endpoint)
+        transcode_widen(wanted, call_transcode_skills(wsf, far->session));
+    change->far_wanted = offer_template_towards(wanted, far->told ? far->told : wanted);
+    if (change->near->session->stay)
+        room_follow(far, change->wanted);
     bool asks = far->endpoint && (far->media->passes_descriptions ||
-                                  offer_template_asks(change->wanted, far->told, far->negotiated));
+                                  offer_template_asks(wanted, far->told, far->negotiated));
     if (asks)
         change_offer(wsf, change, far);
     else
@@ -257,7 +264,10 @@ void call_update_wish(struct wsf *wsf, struct leg *leg, const char *pre_offer,
     }
     limit_to_endpoint(wsf, leg, wish);
     struct call_change *change = change_new(leg->session, CHANGE_WISH, leg);
-    change->wanted = offer_template_place(wish, leg->told, leg_far(leg)->told);
+    const struct offer_template *of_far = leg_far(leg)->told;
+    change->wanted = offer_template_place(wish, leg->told, of_far ? of_far : leg->told);
+    if (leg->session->stay)
+        room_keep_slots(change->wanted, leg->told);
     change->user_data = user_data ? json_deep_copy(user_data) : NULL;
     leg_set_state(wsf->sessions, leg, SESSION_MODIFYING, "asks for an offer");
     leg_succeed(leg, transaction, NULL);
@@ -290,6 +300,10 @@ void change_finish(struct wsf *wsf, struct session *session)
     settle_state(wsf, change->near, "change over");
     settle_state(wsf, change->far, "change over");
     call_change_free(session);
+    recording_follow(wsf, session);
+    call_transcode_follow(wsf, session);
+    if (session->stay)
+        room_mix_follow(session->stay->room);
     offer_template_auto *wanted = next ? read_offer(wsf, next, sdp, NULL) : NULL;
     g_autoptr(GError) error = NULL;
     if (next && wanted && change_may_begin(next, &error)) {
@@ -390,6 +404,9 @@ static void on_answer_applied(struct media_step *step)
     leg->need = LEG_NEEDS_NOTHING;
     leg->settled = true;
     bool near = leg == change->near;
+    if (!near && change->wanted && call_transcode_skills(wsf, leg->session) &&
+        transcode_narrow(leg->told, change->wanted, leg->negotiated))
+        leg->need = LEG_NEEDS_OFFER; /* it prefers what would have to be converted */
     *(near ? &change->near_changed : &change->far_changed) = true;
     settle_state(wsf, leg, "answered");
     leg_succeed(leg, step->transaction, NULL);

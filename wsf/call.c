@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The course of a call up to the open gates. The callee is offered first, from what the caller can
  * do; only when somebody has answered does the caller get an offer, or the answer to its own,
- * limited to what was chosen, so one negotiation per side is enough and no codec is ever converted.
- * Each step is short and ends in a request; the next one begins with its response. Changes of an
- * answered call are in call-update.c. */
+ * limited to what was chosen, so one negotiation per side is enough; a codec is converted only
+ * where the two have none in common (call-transcode.h). Each step is short and ends in a request;
+ * the next one begins with its response. Changes of an answered call are in call-update.c. */
 #define LOG_CATEGORY "call"
 #include "wsf/call.h"
 
 #include "base/metrics.h"
+#include "wsf/call-transcode.h"
+#include "wsf/recording.h"
+#include "wsf/room.h"
 
 #include <string.h>
 
@@ -28,11 +31,21 @@ static enum disc_cause media_cause(const GError *error)
 
 static void on_branch_offer(struct media_step *step);
 
+/* What a called endpoint is offered: what the caller would like, and what could be converted. */
+static struct offer_template *wanted_of(const struct wsf *wsf, const struct leg *leg)
+{
+    struct offer_template *wanted = offer_template_copy(leg->session->wanted);
+    if (leg->endpoint && leg->session->converts)
+        transcode_widen(wanted, call_transcode_skills(wsf, leg->session));
+    return wanted;
+}
+
 static void offer_branch(struct wsf *wsf, struct leg *leg)
 {
     const struct session *session = leg->session;
+    offer_template_auto *wanted = wanted_of(wsf, leg);
     const struct media_offer offer = {
-        .wanted = session->wanted,
+        .wanted = wanted,
         .source = session->caller->peer_offer ? session->caller->peer_offer : session->pre_offer,
     };
     media_offer(media_step_new(wsf, leg, on_branch_offer), &offer);
@@ -71,7 +84,7 @@ static void on_branch_offer(struct media_step *step)
     } else if (!leg->endpoint) {
         call_answered_by(wsf, leg, NULL); /* a resource: its way has set what it gives */
     } else if (leg_offer(leg, step->sdp, 0, &error)) {
-        leg_set_negotiated(leg, offer_template_copy(session->wanted), NULL);
+        leg_set_negotiated(leg, wanted_of(wsf, leg), NULL);
         leg_send_setup(wsf, leg);
     }
 }
@@ -119,7 +132,10 @@ void call_start(struct wsf *wsf, const struct call_request *request)
         leg->resource = g_strdup(request->resource);
         leg->media = request->resource_media;
         identity_terminating(wsf, leg, NULL, NULL);
+        if (leg->media == &media_room)
+            room_enter(wsf, session);
     }
+    session->converts = call_transcode_spare(wsf, session) != NULL;
     leg_set_state(wsf->sessions, session->caller, SESSION_PROCEEDING, "asked");
     if (request->transaction && request->resource)
         session->setup =
@@ -210,7 +226,7 @@ static void on_caller_answer(struct media_step *step)
     call_candidates_ready(wsf, caller);
     struct media_step *next = media_step_new(wsf, caller, on_caller_routed);
     next->user_data = g_steal_pointer(&step->user_data);
-    media_set(next, media_routes(caller, session->winner), NULL);
+    media_set(next, media_routes(wsf, caller, session->winner), NULL);
 }
 
 static void on_caller_offer(struct media_step *step)
@@ -229,7 +245,8 @@ static void on_caller_offer(struct media_step *step)
 void call_negotiate_caller(struct wsf *wsf, struct session *session, const json_t *user_data)
 {
     struct leg *caller = session->caller;
-    const struct offer_template *chosen = session->winner->negotiated;
+    offer_template_auto *chosen = transcode_adapt(session->wanted, session->winner->negotiated,
+                                                  call_transcode_skills(wsf, session));
     bool own = caller->offer == OFFER_PEERS;
     struct media_step *step = media_step_new(wsf, caller, own ? on_caller_answer : on_caller_offer);
     step->user_data = user_data ? json_deep_copy(user_data) : NULL;
@@ -258,6 +275,9 @@ void call_answered_by(struct wsf *wsf, struct leg *leg, const json_t *user_data)
         session_set_phase(wsf->sessions, session, CALL_ANSWERED, "answered");
     session_set_phase(wsf->sessions, session, CALL_CONNECTING, "answer applied");
     end_losers(wsf, session);
+    if (leg->endpoint && leg->told && call_transcode_skills(wsf, session) &&
+        transcode_narrow(leg->told, session->wanted, leg->negotiated))
+        leg->need = LEG_NEEDS_OFFER; /* it prefers what would have to be converted */
     call_negotiate_caller(wsf, session, user_data);
 }
 
@@ -339,6 +359,10 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
     answer = offer_template_parse(sdp, conf_int(wsf->conf, "call", "sdp_max"), &error);
     if (answer)
         chosen = offer_template_chosen(answer, &error);
+    if (answer && !chosen && !leg->caller) {
+        g_clear_error(&error);
+        transcode_refuse(session->wanted, call_transcode_spare(wsf, session), &error);
+    }
     if (!chosen) {
         leg_fail(leg, transaction, error);
         answer_refused(wsf, leg, error);
@@ -353,7 +377,7 @@ void call_answer(struct wsf *wsf, struct leg *leg, const char *sdp, const json_t
     step->transaction = transaction;
     step->user_data = user_data ? json_deep_copy(user_data) : NULL;
     if (leg->caller) {
-        media_accept(step, sdp, media_routes(leg, session->winner));
+        media_accept(step, sdp, media_routes(wsf, leg, session->winner));
         return;
     }
     session->winner = leg;
@@ -406,13 +430,18 @@ static void on_gate(struct media_step *step)
         return;
     session->active_at = loop_now();
     session_set_phase(step->wsf->sessions, session, CALL_ACTIVE, "gates set");
+    call_transcode_follow(step->wsf, session);
+    if (session->stay)
+        room_mix_follow(session->stay->room);
+    if (session->winner->need != LEG_NEEDS_NOTHING) /* of its first answer */
+        call_network_need(step->wsf, session->winner, LEG_NEEDS_NOTHING);
 }
 
 void call_check_connected(struct wsf *wsf, struct session *session)
 {
     struct leg *caller = session->caller, *winner = session->winner;
     if (session->phase != CALL_CONNECTING || session->gates_asked || !leg_is_established(caller) ||
-        !leg_is_connected(caller) || !leg_is_connected(winner))
+        !leg_is_connected(caller) || !leg_is_connected(winner) || !recording_ready(wsf, session))
         return;
     session->gates_asked = true;
     session->connect_deadline = 0;

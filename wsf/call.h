@@ -211,12 +211,16 @@ void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_r
 extern const struct wmcf_link_ops notify_wmcf_ops;
 /* An event of a leg's termination, as told by its media centre or found out later. */
 void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details);
+/* A termination of one of our contexts that no call knows. */
+void notify_release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
+                                const char *termination_id);
 
 /* --- call-reconcile.c ----------------------------------------------------------------------------
  */
 
-/* Asks the media centre for the state of the call's context and catches up with what was missed. */
-void call_reconcile(struct wsf *wsf, struct session *session);
+/* Asks the media centre for the state of a context of ours and catches up with what its calls have
+ * missed. */
+void call_reconcile(struct wsf *wsf, const char *wmcf, const char *context_id);
 
 static inline struct log_ids session_ids(const struct session *session)
 {

@@ -6,6 +6,7 @@
 #include "wsf/directory.h"
 
 #include "wsf/attributes.h"
+#include "wsf/room.h"
 #include "wsf/routing.h"
 
 #include <string.h>
@@ -50,6 +51,21 @@ static void look_at_resources(struct search *search)
     }
 }
 
+/* The rooms of the configuration, whether somebody is there or not. */
+static void look_at_rooms(struct search *search)
+{
+    const GPtrArray *rules = room_rules_all(room_table_rules(search->wsf->rooms));
+    for (guint i = 0; i < rules->len; i++) {
+        const struct room_rule *rule = g_ptr_array_index(rules, i);
+        for (guint n = 0; n < rule->rooms->len; n++) {
+            g_autofree char *resource_id = g_strconcat(
+                ROOM_PREFIX, g_ptr_array_index(rule->rooms, n), "@", search->wsf->realm, NULL);
+            if (room_rule_permits(rule, &search->asker, true, NULL))
+                consider(search, resource_id, "room", rule->attributes);
+        }
+    }
+}
+
 json_t *directory_find(const struct wsf *wsf, const struct endpoint *asker, const json_t *match,
                        bool *ret_more)
 {
@@ -62,6 +78,7 @@ json_t *directory_find(const struct wsf *wsf, const struct endpoint *asker, cons
         .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
     };
     look_at_resources(&search);
+    look_at_rooms(&search);
     g_autoptr(GPtrArray) all = registrar_all(wsf->registrar);
     for (guint i = 0; i < all->len; i++) {
         const struct endpoint *endpoint = g_ptr_array_index(all, i);

@@ -11,6 +11,7 @@
 #include "wsf/auth-basic.h"
 #include "wsf/call-resource.h"
 #include "wsf/server.h"
+#include "wsf/transcoding.h"
 #include "wsf/wsf.h"
 
 #include <glib-unix.h>
@@ -43,7 +44,7 @@ static bool check(const struct conf *conf, GError **error)
     struct policy *policy = policy_new(conf, error);
     bool valid = policy != NULL;
     policy_free(policy);
-    return valid && resource_check(conf, error);
+    return valid && resource_check(conf, error) && transcoding_check(conf, error);
 }
 
 static bool add_user_verb(const struct conf *conf, int *ret_status);

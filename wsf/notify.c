@@ -4,7 +4,9 @@
  * except a hanging termination, which nobody else would ever release. */
 #define LOG_CATEGORY "notify"
 #include "wsf/call-quality.h"
+#include "wsf/call-transcode.h"
 #include "wsf/call.h"
+#include "wsf/room.h"
 
 #include <string.h>
 
@@ -66,8 +68,19 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
         call_check_connected(wsf, leg->session);
         return;
     }
+    if (json_is_true(json_object_get(details, "bypassed"))) {
+        const char *reason = json_string_value(json_object_get(details, "reason"));
+        log_warning(&ids, "the filter of %s has failed, its media go by: %s",
+                    identity_log(leg->webrtc_id), reason ? reason : "no reason given");
+        return;
+    }
+    if (leg->session->stay && room_event(wsf, leg, event, details))
+        return;
     if (strcmp(event, "endOfStream") == 0) {
-        call_end(wsf, leg->session, DISC_NORMAL, NULL, NULL, NULL);
+        if (leg == leg->session->winner)
+            call_end(wsf, leg->session, DISC_NORMAL, NULL, NULL, NULL);
+        else /* a resource that is to come, or has just been left for another one */
+            call_branch_end(wsf, leg, DISC_NORMAL, NULL, false);
         return;
     }
     for (size_t i = 0; i < G_N_ELEMENTS(failures); i++)
@@ -84,7 +97,7 @@ static void on_termination_released(const struct link_response *response, void *
 }
 
 /* Made by an `add` whose response came too late, or to our former life. */
-static void release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
+void notify_release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
                                 const char *termination_id)
 {
     wmcf_pool_request(
@@ -95,7 +108,8 @@ static void release_termination(struct wsf *wsf, const char *wmcf, const char *c
 
 static bool is_of_quality(const char *event)
 {
-    return strcmp(event, "mediaGated") == 0 || strcmp(event, "policingDiscard") == 0;
+    return strcmp(event, "mediaGated") == 0 || strcmp(event, "policingDiscard") == 0 ||
+           strcmp(event, "qosReport") == 0;
 }
 
 static void on_notify(const char *wmcf, const json_t *message, void *user)
@@ -106,20 +120,28 @@ static void on_notify(const char *wmcf, const json_t *message, void *user)
     const char *event = json_string_value(json_object_get(message, "event"));
     if (!context_id || !termination_id || !event)
         return;
-    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
-    if (!session) {
+    g_autoptr(GPtrArray) sessions = session_table_in_context(wsf->sessions, wmcf, context_id);
+    if (sessions->len == 0) {
         if (strcmp(event, "hangingTermination") == 0)
             wmcf_pool_release(wsf->pool, wmcf, context_id);
         return;
     }
-    struct leg *leg = session_leg_of_termination(session, termination_id);
+    if (context_pipelines_event(wsf->pipelines, wmcf, context_id, termination_id, event,
+                                json_string_value(json_object_get(message, "mid")),
+                                json_object_get(message, "details")))
+        return;
+    struct leg *leg = NULL;
+    for (guint i = 0; !leg && i < sessions->len; i++)
+        leg = session_leg_of_termination(g_ptr_array_index(sessions, i), termination_id);
     if (leg && leg_is_live(leg) && is_of_quality(event))
         quality_event(wsf, leg, event, json_string_value(json_object_get(message, "mid")),
                       json_object_get(message, "details"));
+    else if (leg && leg_is_live(leg) && strcmp(event, "firstMedia") == 0)
+        call_transcode_first_media(wsf, leg, json_string_value(json_object_get(message, "mid")));
     else if (leg && leg_is_live(leg))
         notify_event(wsf, leg, event, json_object_get(message, "details"));
     else if (!leg && strcmp(event, "hangingTermination") == 0)
-        release_termination(wsf, wmcf, context_id, termination_id);
+        notify_release_termination(wsf, wmcf, context_id, termination_id);
 }
 
 static void on_lost(const char *wmcf, const char *why, void *user)
@@ -144,33 +166,35 @@ static void on_lost(const char *wmcf, const char *why, void *user)
 static void on_context_gone(const char *wmcf, const char *context_id, void *user)
 {
     struct wsf *wsf = user;
-    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
+    g_autoptr(GPtrArray) sessions = session_table_in_context(wsf->sessions, wmcf, context_id);
     g_autoptr(GError) error = NULL;
-    if (!session || session->phase == CALL_ENDED)
-        return;
     problem_set(&error, PROBLEM_WMCF_ERROR, "the media centre no longer has the call");
-    call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
+    for (guint i = 0; i < sessions->len; i++)
+        call_end(wsf, g_ptr_array_index(sessions, i), DISC_MEDIA_FAILURE, error, NULL, NULL);
+}
+
+static bool knows_context(const char *wmcf, const char *context_id, void *user)
+{
+    const struct wsf *wsf = user;
+    g_autoptr(GPtrArray) sessions = session_table_in_context(wsf->sessions, wmcf, context_id);
+    for (guint i = 0; i < sessions->len; i++)
+        if (((struct session *)g_ptr_array_index(sessions, i))->phase != CALL_ENDED)
+            return true;
+    return false;
 }
 
 static void on_context_found(const char *wmcf, const char *context_id, void *user)
 {
     struct wsf *wsf = user;
-    struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
-    if (session && session->phase != CALL_ENDED)
-        call_reconcile(wsf, session);
+    if (knows_context(wmcf, context_id, wsf))
+        call_reconcile(wsf, wmcf, context_id);
 }
 
 static void on_reconciled(const char *wmcf, void *user)
 {
     call_network_media_back(user, wmcf);
     quality_follow(user, wmcf); /* the table may be another one than before a restart */
-}
-
-static bool knows_context(const char *wmcf, const char *context_id, void *user)
-{
-    const struct wsf *wsf = user;
-    const struct session *session = session_table_context(wsf->sessions, wmcf, context_id);
-    return session && session->phase != CALL_ENDED;
+    room_table_check_mixers(user, wmcf);
 }
 
 static GPtrArray *contexts_on(const char *wmcf, void *user)

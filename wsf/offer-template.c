@@ -5,10 +5,12 @@
 #include "wsf/offer-template.h"
 
 #include "base/problem.h"
+#include "wsf/codec-text.h"
 
 #include <string.h>
 
 #define CODEC_NAME_MAX 32
+#define FMTP_MAX 128 /* octets that are read of one */
 
 /* Formats that repair or accompany others; the media centre adds its own (RFC 4588, 2198, 5109,
  * 8627, 4733, 3389). */
@@ -65,15 +67,15 @@ void offer_template_free(struct offer_template *offer)
     g_free(offer);
 }
 
-static void add_codec(struct offer_media *media, const char *name)
+static void add_codec(struct offer_media *media, const char *codec)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(auxiliary); i++)
-        if (g_ascii_strcasecmp(name, auxiliary[i]) == 0)
+        if (codec_text_is_named(codec, auxiliary[i]))
             return;
     for (guint i = 0; i < media->codecs->len; i++)
-        if (g_ascii_strcasecmp(name, g_ptr_array_index(media->codecs, i)) == 0)
+        if (g_ascii_strcasecmp(codec, g_ptr_array_index(media->codecs, i)) == 0)
             return;
-    g_ptr_array_add(media->codecs, g_strdup(name));
+    g_ptr_array_add(media->codecs, g_strdup(codec));
 }
 
 /* --- the reader ------------------------------------------------------------------------------- */
@@ -81,6 +83,11 @@ static void add_codec(struct offer_media *media, const char *name)
 struct rtpmap {
     int pt;
     char name[CODEC_NAME_MAX + 1];
+};
+
+struct fmtp {
+    int pt;
+    char text[FMTP_MAX + 1];
 };
 
 struct reader {
@@ -92,6 +99,8 @@ struct reader {
     guint n_formats;
     struct rtpmap maps[OFFER_MAX_CODECS];
     guint n_maps;
+    struct fmtp fmtps[OFFER_MAX_CODECS];
+    guint n_fmtps;
     guint line;
 };
 
@@ -112,6 +121,14 @@ static const char *format_name(const struct reader *reader, int pt)
     return NULL;
 }
 
+static const char *format_fmtp(const struct reader *reader, int pt)
+{
+    for (guint i = 0; i < reader->n_fmtps; i++)
+        if (reader->fmtps[i].pt == pt)
+            return reader->fmtps[i].text;
+    return NULL;
+}
+
 static bool finish_media(struct reader *reader, GError **error)
 {
     struct offer_media *media = reader->media;
@@ -126,8 +143,10 @@ static bool finish_media(struct reader *reader, GError **error)
     if (media->kind != MEDIA_APPLICATION)
         for (guint i = 0; i < reader->n_formats; i++) {
             const char *name = format_name(reader, reader->formats[i]);
-            if (name)
-                add_codec(media, name);
+            g_autofree char *codec =
+                name ? codec_text(name, format_fmtp(reader, reader->formats[i])) : NULL;
+            if (codec)
+                add_codec(media, codec);
         }
     if (!media->mid[0])
         g_snprintf(media->mid, sizeof media->mid, "%u", reader->offer->medias->len - 1);
@@ -161,7 +180,7 @@ static bool read_m_line(struct reader *reader, const char *value, GError **error
     while (kind < G_N_ELEMENTS(kind_names) && n && strcmp(words[0], kind_names[kind]) != 0)
         kind++;
     reader->port_zero = reader->bundle_only = reader->direction_said = false;
-    reader->n_formats = reader->n_maps = 0;
+    reader->n_formats = reader->n_maps = reader->n_fmtps = 0;
     if (n < 4 || !read_port(words[1], &reader->port_zero))
         return fail(reader, error, "an m-line needs media, port, protocol and a format");
     if (n > OFFER_MAX_CODECS + 3)
@@ -203,6 +222,20 @@ static bool read_rtpmap(struct reader *reader, const char *value, GError **error
     return true;
 }
 
+/* a=fmtp:<payload type> <parameters> (RFC 8866 6.15). What it says may be anything: one that makes
+ * no sense here, or comes after too many, says nothing. */
+static void read_fmtp(struct reader *reader, const char *value)
+{
+    char *end = NULL;
+    guint64 pt = g_ascii_strtoull(value, &end, 10);
+    if (!reader->media || end == value || *end != ' ' || pt > 127 ||
+        reader->n_fmtps == OFFER_MAX_CODECS)
+        return;
+    struct fmtp *fmtp = &reader->fmtps[reader->n_fmtps++];
+    fmtp->pt = (int)pt;
+    g_strlcpy(fmtp->text, end + 1, sizeof fmtp->text);
+}
+
 static bool read_mid(struct reader *reader, const char *value, GError **error)
 {
     gsize length = strlen(value);
@@ -212,6 +245,19 @@ static bool read_mid(struct reader *reader, const char *value, GError **error)
         if (!g_ascii_isgraph(value[i]))
             return fail(reader, error, "a=mid has characters that are not allowed");
     g_strlcpy(reader->media->mid, value, sizeof reader->media->mid);
+    return true;
+}
+
+/* b=AS:<kbit/s> (RFC 8866 5.8), b=TIAS:<bit/s> (RFC 3890 6.2); others say nothing here. */
+static bool read_bandwidth(struct reader *reader, const char *value, GError **error)
+{
+    bool tias = g_str_has_prefix(value, "TIAS:");
+    guint64 number;
+    if (!reader->media || (!tias && !g_str_has_prefix(value, "AS:")))
+        return true;
+    if (!g_ascii_string_to_unsigned(strchr(value, ':') + 1, 10, 0, G_MAXINT, &number, NULL))
+        return fail(reader, error, "a bandwidth is a number");
+    reader->media->bandwidth = (guint)(tias ? (number + 999) / 1000 : number);
     return true;
 }
 
@@ -230,6 +276,8 @@ static bool read_attribute(struct reader *reader, const char *value, GError **er
         reader->bundle_only = true;
     else if (g_str_has_prefix(value, "rtpmap:"))
         return read_rtpmap(reader, value + strlen("rtpmap:"), error);
+    else if (g_str_has_prefix(value, "fmtp:"))
+        read_fmtp(reader, value + strlen("fmtp:"));
     else if (g_str_has_prefix(value, "mid:"))
         return read_mid(reader, value + strlen("mid:"), error);
     return true;
@@ -245,6 +293,8 @@ static bool read_line(struct reader *reader, char *line, gsize length, GError **
         return fail(reader, error, "a session description begins with v=0");
     if (line[0] == 'm')
         return read_m_line(reader, line + 2, error);
+    if (line[0] == 'b')
+        return read_bandwidth(reader, line + 2, error);
     if (line[0] == 'a')
         return read_attribute(reader, line + 2, error);
     return true;
@@ -286,6 +336,7 @@ static struct offer_media *media_copy(const struct offer_media *from)
 {
     struct offer_media *media = media_new(from->kind, from->direction);
     g_strlcpy(media->mid, from->mid, sizeof media->mid);
+    media->bandwidth = from->bandwidth;
     for (guint i = 0; i < from->codecs->len; i++)
         add_codec(media, g_ptr_array_index(from->codecs, i));
     return media;
@@ -334,6 +385,38 @@ struct offer_template *offer_template_own(const struct offer_template *offer, GE
         offer, false,
         "the description offers no data channels, and neither audio nor video with a named codec",
         error);
+}
+
+void offer_template_add(struct offer_template *offer, enum media_kind kind,
+                        enum media_direction direction, const GPtrArray *codecs)
+{
+    struct offer_media *media = media_new(kind, direction);
+    for (guint i = 0; i < codecs->len; i++)
+        add_codec(media, g_ptr_array_index(codecs, i));
+    guint number = 0;
+    do
+        g_snprintf(media->mid, sizeof media->mid, "%u", number++);
+    while (offer_template_media(offer, media->mid));
+    g_ptr_array_add(offer->medias, media);
+}
+
+void offer_template_append(struct offer_template *offer, const struct offer_media *media,
+                           enum media_direction direction)
+{
+    struct offer_media *copy = media_copy(media);
+    copy->direction = direction;
+    g_ptr_array_add(offer->medias, copy);
+}
+
+guint offer_template_count(const struct offer_template *offer, enum media_kind kind,
+                           enum media_direction direction)
+{
+    guint n = 0;
+    for (guint i = 0; i < offer->medias->len; i++) {
+        const struct offer_media *media = g_ptr_array_index(offer->medias, i);
+        n += media->kind == kind && !media->rejected && (media->direction & direction) == direction;
+    }
+    return n;
 }
 
 bool offer_template_drop(struct offer_template *offer, enum media_kind kind)
@@ -399,10 +482,10 @@ struct offer_template *offer_template_towards(const struct offer_template *wante
     return offer;
 }
 
-static bool has_codec(const struct offer_media *media, const char *name)
+static bool has_codec(const struct offer_media *media, const char *codec)
 {
     for (guint i = 0; i < media->codecs->len; i++)
-        if (g_ascii_strcasecmp(g_ptr_array_index(media->codecs, i), name) == 0)
+        if (codec_text_fits(g_ptr_array_index(media->codecs, i), codec))
             return true;
     return false;
 }
@@ -517,18 +600,39 @@ const struct offer_media *offer_template_media(const struct offer_template *offe
     return NULL;
 }
 
+static bool lists(const json_t *names, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (g_ascii_strcasecmp(json_string_value(json_array_get(names, i)), name) == 0)
+            return true;
+    return false;
+}
+
+/* `codecs` has each name once, `formats` what is said beyond names. */
+static json_t *media_json(const struct offer_media *media)
+{
+    json_t *codecs = json_array();
+    json_auto_t *formats = json_array();
+    for (guint c = 0; c < media->codecs->len; c++) {
+        const char *codec = g_ptr_array_index(media->codecs, c);
+        g_autofree char *name = codec_text_name(codec);
+        if (!lists(codecs, name))
+            json_array_append_new(codecs, json_string(name));
+        if (codec_text_says_more(codec))
+            json_array_append_new(formats, json_string(codec));
+    }
+    json_t *object = json_pack("{s:s, s:s, s:s, s:o}", "mid", media->mid, "mediaType",
+                               media_kind_name(media->kind), "direction",
+                               media_direction_name(media->direction), "codecs", codecs);
+    if (json_array_size(formats) > 0)
+        json_object_set(object, "formats", formats);
+    return object;
+}
+
 json_t *offer_template_json(const struct offer_template *offer)
 {
     json_t *medias = json_array();
-    for (guint i = 0; i < offer->medias->len; i++) {
-        const struct offer_media *media = g_ptr_array_index(offer->medias, i);
-        json_t *codecs = json_array();
-        for (guint c = 0; c < media->codecs->len; c++)
-            json_array_append_new(codecs, json_string(g_ptr_array_index(media->codecs, c)));
-        json_array_append_new(medias,
-                              json_pack("{s:s, s:s, s:s, s:o}", "mid", media->mid, "mediaType",
-                                        media_kind_name(media->kind), "direction",
-                                        media_direction_name(media->direction), "codecs", codecs));
-    }
+    for (guint i = 0; i < offer->medias->len; i++)
+        json_array_append_new(medias, media_json(g_ptr_array_index(offer->medias, i)));
     return json_pack("{s:o, s:b}", "medias", medias, "bundle", 1);
 }

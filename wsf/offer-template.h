@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What a session description says about media, and nothing else: kinds, directions, codec names,
- * mids. The WSF never makes SDP; it reads what a client offers or answers and asks a media centre
- * for a description by template (protocol B).
+/* What a session description says about media, and nothing else: kinds, directions, codecs
+ * (codec-text.h), mids. The WSF never makes SDP; it reads what a client offers or answers and asks
+ * a media centre for a description by template (protocol B).
  *
  * Threads: any. */
 #include <glib.h>
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #define OFFER_MAX_MEDIAS 64
-#define OFFER_MAX_CODECS 64 /* names of one m-line */
+#define OFFER_MAX_CODECS 64 /* of one m-line */
 #define OFFER_MAX_MID 16
 #define DATACHANNEL "datachannel" /* A3: the endpoint knows m-lines of data channels */
 
@@ -30,7 +30,8 @@ struct offer_media {
     enum media_kind kind;
     enum media_direction direction;
     bool rejected;     /* port 0 without bundle-only */
-    GPtrArray *codecs; /* names without repair and redundancy formats, in order of preference */
+    guint bandwidth;   /* kbit/s that the maker wants to receive (b=AS, b=TIAS), 0: not said */
+    GPtrArray *codecs; /* without repair and redundancy formats, in order of preference */
 };
 
 struct offer_template {
@@ -77,6 +78,15 @@ bool offer_template_asks(const struct offer_template *wanted, const struct offer
 struct offer_template *offer_template_place(const struct offer_template *pre_offer,
                                             const struct offer_template *told,
                                             const struct offer_template *other);
+/* Adds a medium of these codecs (borrowed) with the lowest number that is free as its mid. */
+void offer_template_add(struct offer_template *offer, enum media_kind kind,
+                        enum media_direction direction, const GPtrArray *codecs);
+/* Adds a copy with this direction; its mid is not there yet. */
+void offer_template_append(struct offer_template *offer, const struct offer_media *media,
+                           enum media_direction direction);
+/* Media of a kind with this direction among theirs, refused ones left out. */
+guint offer_template_count(const struct offer_template *offer, enum media_kind kind,
+                           enum media_direction direction);
 /* Takes all media of a kind out, unless they are all there is. True when something has gone. */
 bool offer_template_drop(struct offer_template *offer, enum media_kind kind);
 struct offer_template *offer_template_copy(const struct offer_template *from);

@@ -5,7 +5,9 @@
 #include "wsf/policy.h"
 
 #include "base/problem.h"
+#include "wsf/context-pipeline.h"
 #include "wsf/dscp.h"
+#include "wsf/recording-rules.h"
 
 #include <string.h>
 
@@ -13,17 +15,19 @@
 #define PACKET_MAX 1500
 
 /* Who a row is about: patterns of identities and kinds of endpoints. */
-struct party {
+struct policy_party {
     GPtrArray *patterns; /* GPatternSpec */
     guint kinds;         /* bits of enum endpoint_kind */
 };
 
 struct policy_row {
     char *name; /* of the section, as it stands in the file */
-    struct party from, to;
+    struct policy_party from, to;
     guint media; /* bits of enum media_kind; 0: the call, and all of them */
     enum policy_side side;
     bool permit, direct_media, application, best_effort;
+    char *record; /* the name of a rule, or NULL */
+    json_t *path; /* `pipeline` of mediaPath, or NULL */
     char *flow_status;
     gint64 sdr, mbs, pdr, dvt; /* policing; 0 = not */
     char *tagging;             /* "mark", "copy" or NULL */
@@ -39,20 +43,20 @@ struct policy {
 /* --- parties -------------------------------------------------------------------------------------
  */
 
-static void party_finish(struct party *party)
+static void party_finish(struct policy_party *party)
 {
     g_clear_pointer(&party->patterns, g_ptr_array_unref);
 }
 
-static void add_pattern(struct party *party, const char *text)
+static void add_pattern(struct policy_party *party, const char *text)
 {
     g_autofree char *lower = g_ascii_strdown(text, -1);
     g_ptr_array_add(party->patterns, g_pattern_spec_new(lower));
 }
 
 /* @provider, @operator, @wsf, @client, or the members of [class "name"]. */
-static bool add_class(struct party *party, const struct conf *conf, const char *name, bool kinds,
-                      GError **error)
+static bool add_class(struct policy_party *party, const struct conf *conf, const char *name,
+                      bool kinds, GError **error)
 {
     for (int kind = ENDPOINT_CLIENT; kinds && kind <= ENDPOINT_WSF; kind++) {
         if (strcmp(name, endpoint_kind_name(kind)) == 0) {
@@ -73,7 +77,7 @@ static bool add_class(struct party *party, const struct conf *conf, const char *
     return true;
 }
 
-static bool read_party(struct party *party, const struct conf *conf, const char *section,
+static bool read_party(struct policy_party *party, const struct conf *conf, const char *section,
                        const char *key, GError **error)
 {
     const char *const *list = section ? conf_list(conf, section, key) : NULL;
@@ -83,7 +87,7 @@ static bool read_party(struct party *party, const struct conf *conf, const char 
     for (guint i = 0; list && list[i]; i++) {
         if (*list[i] != '@')
             add_pattern(party, list[i]);
-        else if (!add_class(party, conf, list[i] + 1, strcmp(key, "from") == 0, error)) {
+        else if (!add_class(party, conf, list[i] + 1, strcmp(key, "to") != 0, error)) {
             g_prefix_error(error, "[%s] %s: ", section, key);
             return false;
         }
@@ -91,7 +95,7 @@ static bool read_party(struct party *party, const struct conf *conf, const char 
     return true;
 }
 
-static bool party_fits(const struct party *party, const char *lower, guint kinds)
+static bool party_fits(const struct policy_party *party, const char *lower, guint kinds)
 {
     if (party->kinds & kinds)
         return true;
@@ -99,6 +103,30 @@ static bool party_fits(const struct party *party, const char *lower, guint kinds
         if (g_pattern_spec_match_string(g_ptr_array_index(party->patterns, i), lower))
             return true;
     return false;
+}
+
+void policy_party_free(struct policy_party *party)
+{
+    if (!party)
+        return;
+    party_finish(party);
+    g_free(party);
+}
+
+struct policy_party *policy_party_new(const struct conf *conf, const char *section, const char *key,
+                                      GError **error)
+{
+    struct policy_party *party = g_new0(struct policy_party, 1);
+    if (read_party(party, conf, section, key, error))
+        return party;
+    policy_party_free(party);
+    return NULL;
+}
+
+bool policy_party_fits(const struct policy_party *party, const struct policy_caller *caller)
+{
+    g_autofree char *lower = g_ascii_strdown(caller->identity, -1);
+    return party_fits(party, lower, 1u << caller->kind);
 }
 
 /* --- rows ----------------------------------------------------------------------------------------
@@ -110,6 +138,8 @@ static void row_clear(void *data)
     g_free(row->name);
     g_free(row->flow_status);
     g_free(row->tagging);
+    g_free(row->record);
+    json_decref(row->path);
     party_finish(&row->from);
     party_finish(&row->to);
 }
@@ -198,6 +228,46 @@ static bool read_side(const struct conf *conf, struct policy_row *row, GError **
     return false;
 }
 
+/* A conversation is recorded as a whole. */
+static bool read_record(const struct conf *conf, struct policy_row *row, GError **error)
+{
+    row->record = g_strdup(conf_string(conf, row->name, "record"));
+    if (row->record && (row->media || row->side != POLICY_BOTH)) {
+        problem_set(error, PROBLEM_INVALID_MESSAGE,
+                    "[%s] is about some media of a call and cannot say record; say that in a row "
+                    "without media and side",
+                    row->name);
+        return false;
+    }
+    return recording_rules_check(conf, row->name, error);
+}
+
+/* A leg goes by its filter with all its media. */
+static bool read_path(const struct conf *conf, struct policy_row *row, GError **error)
+{
+    const char *filter = conf_string(conf, row->name, "media_path");
+    const char *const *parameters = conf_list(conf, row->name, "media_path_parameters");
+    if (!filter && parameters && *parameters)
+        problem_set(
+            error, PROBLEM_INVALID_MESSAGE,
+            "[%s] media_path_parameters without media_path: name the filter that they are of",
+            row->name);
+    else if (filter && row->media)
+        problem_set(
+            error, PROBLEM_INVALID_MESSAGE,
+            "[%s] is about some media of a call and cannot say media_path; say that in a row "
+            "without media",
+            row->name);
+    else if (pipeline_parameters_check(conf, row->name, "media_path_parameters", error)) {
+        if (filter)
+            row->path = json_pack("{s:s, s:o, s:s}", "template", filter, "parameters",
+                                  pipeline_parameters(parameters), "onFailure",
+                                  conf_string(conf, row->name, "media_path_failure"));
+        return true;
+    }
+    return false;
+}
+
 static bool add_row(struct policy *policy, const struct conf *conf, const char *section,
                     GError **error)
 {
@@ -219,7 +289,8 @@ static bool add_row(struct policy *policy, const struct conf *conf, const char *
     bool good = !media_error && read_party(&row.from, conf, section, "from", error) &&
                 read_party(&row.to, conf, section, "to", error) &&
                 read_policing(conf, &row, error) && read_marking(conf, &row, error) &&
-                read_side(conf, &row, error);
+                read_side(conf, &row, error) && read_record(conf, &row, error) &&
+                read_path(conf, &row, error);
     if (media_error)
         g_propagate_error(error, media_error);
     g_array_append_val(policy->rows, row);
@@ -383,6 +454,19 @@ json_t *policy_media_json(const struct policy *policy, const struct policy_leg *
     return list;
 }
 
+json_t *policy_media_path(const struct policy *policy, const struct policy_leg *leg)
+{
+    const struct policy_row *row = leg_row(policy, leg, 0);
+    return row->path ? json_deep_copy(row->path) : NULL;
+}
+
+bool policy_has_media_path(const struct policy *policy, const struct policy_caller *from,
+                           const char *to)
+{
+    return get_row(policy, find_side_row(policy, from, to, POLICY_CALLER, 0))->path ||
+           get_row(policy, find_side_row(policy, from, to, POLICY_CALLEE, 0))->path;
+}
+
 bool policy_media_best_effort(const struct policy *policy, const struct policy_leg *leg,
                               const struct offer_template *medias)
 {
@@ -406,6 +490,11 @@ const char *policy_flow_status(const struct policy *policy, guint row)
 bool policy_direct_media(const struct policy *policy, guint row)
 {
     return get_row(policy, row)->direct_media;
+}
+
+const char *policy_record(const struct policy *policy, guint row)
+{
+    return get_row(policy, row)->record;
 }
 
 bool policy_application(const struct policy *policy, guint row)

@@ -55,6 +55,24 @@ json_t *policy_media_json(const struct policy *policy, const struct policy_leg *
 bool policy_media_best_effort(const struct policy *policy, const struct policy_leg *leg,
                               const struct offer_template *medias);
 
+/* `pipeline` of mediaPath "pipeline" for one leg; NULL when what it sends goes straight. Transfer
+ * full. */
+json_t *policy_media_path(const struct policy *policy, const struct policy_leg *leg);
+/* Whether either side of such a call has one. */
+bool policy_has_media_path(const struct policy *policy, const struct policy_caller *from,
+                           const char *to);
+
+/* --- parties of other tables --------------------------------------------------------------------
+ */
+
+/* A list of callers as in `from` of a row. */
+struct policy_party;
+/* Of a key of a section; NULL and INVALID_MESSAGE as policy_new(). Transfer full. */
+struct policy_party *policy_party_new(const struct conf *conf, const char *section, const char *key,
+                                      GError **error);
+void policy_party_free(struct policy_party *party);
+bool policy_party_fits(const struct policy_party *party, const struct policy_caller *caller);
+
 /* --- what a row says ---------------------------------------------------------------------------
  */
 
@@ -62,6 +80,8 @@ bool policy_media_best_effort(const struct policy *policy, const struct policy_l
 const char *policy_flow_status(const struct policy *policy, guint row);
 /* Whether media of the call may pass from client to client without a media centre. */
 bool policy_direct_media(const struct policy *policy, guint row);
+/* The [recording "name"] by which such a call is recorded, or NULL. Borrowed. */
+const char *policy_record(const struct policy *policy, guint row);
 /* Whether application methods are relayed outside of a media session. */
 bool policy_application(const struct policy *policy, guint row);
 const struct policy_limits *policy_limits(const struct policy *policy, guint row);

@@ -4,12 +4,16 @@
  * must be said, and that is worked out here from two lists. */
 #include "wsf/quality.h"
 
+#include "base/loop.h"
+
 #include <string.h>
 
 /* RFC 8837, what a media centre marks by default: there is no word for "as if nothing was said". */
 #define DSCP_AUDIO 46
 #define DSCP_VIDEO 36
 #define DSCP_DATA 10
+
+#define SOON_MS 50 /* in which the reports of one leg come */
 
 #define OPEN "ENABLED"
 #define CLOSED "DISABLED"
@@ -19,6 +23,12 @@ struct quality {
     json_t *asked;     /* NULL: nothing is being asked for */
     json_t *told;      /* mid → flowStatus */
     GHashTable *noted; /* mid → bits of enum quality_note */
+    json_t *measured;  /* mid → details of qosReport; NULL: nothing new */
+    struct loop_timer *soon;
+    bool waits; /* for it */
+    void (*soon_fn)(struct wsf *wsf, struct leg *leg);
+    struct wsf *wsf;
+    struct leg *leg;
 };
 
 struct quality *quality_new(void)
@@ -36,6 +46,8 @@ void quality_free(struct quality *quality)
     json_decref(quality->policy);
     json_decref(quality->asked);
     json_decref(quality->told);
+    json_decref(quality->measured);
+    loop_timer_free(quality->soon);
     g_hash_table_unref(quality->noted);
     g_free(quality);
 }
@@ -205,4 +217,54 @@ bool quality_first(struct quality *quality, const char *mid, enum quality_note n
         return false;
     g_hash_table_insert(quality->noted, g_strdup(mid), GUINT_TO_POINTER(bits | (1u << note)));
     return true;
+}
+
+/* --- what is measured ----------------------------------------------------------------------------
+ */
+
+void quality_measured(struct quality *quality, const char *mid, const json_t *details)
+{
+    static const char *const members[] = {"seconds", "uplink", "downlink"};
+    json_t *measured = json_object();
+    for (gsize i = 0; i < G_N_ELEMENTS(members); i++) {
+        json_t *value = json_object_get(details, members[i]);
+        if (value)
+            json_object_set_new(measured, members[i], json_deep_copy(value));
+    }
+    if (!quality->measured)
+        quality->measured = json_object();
+    json_object_set_new(quality->measured, mid, measured);
+}
+
+json_t *quality_take_measured(struct quality *quality)
+{
+    if (!quality->measured)
+        return NULL;
+    json_auto_t *taken = g_steal_pointer(&quality->measured);
+    json_t *list = json_array();
+    const char *mid;
+    json_t *details;
+    json_object_foreach(taken, mid, details)
+        json_array_append_new(list, json_pack("{s:s, s:O}", "mid", mid, "measured", details));
+    return list;
+}
+
+static void on_soon(void *user)
+{
+    struct quality *quality = user;
+    quality->waits = false;
+    quality->soon_fn(quality->wsf, quality->leg);
+}
+
+void quality_soon(struct quality *quality, void (*fn)(struct wsf *wsf, struct leg *leg),
+                  struct wsf *wsf, struct leg *leg)
+{
+    if (!quality->soon)
+        quality->soon = loop_timer_new("quality", on_soon, quality);
+    quality->soon_fn = fn;
+    quality->wsf = wsf;
+    quality->leg = leg;
+    if (!quality->waits)
+        loop_timer_start(quality->soon, SOON_MS);
+    quality->waits = true;
 }

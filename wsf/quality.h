@@ -42,6 +42,18 @@ json_t *quality_news(struct quality *quality, const struct offer_template *media
 /* It may have missed the latest of what it was told. */
 void quality_forget_told(struct quality *quality);
 
+/* What the media centre has measured of a medium (details of qosReport), until it is taken; of each
+ * the latest. Copied. */
+void quality_measured(struct quality *quality, const char *mid, const json_t *details);
+/* As the list of the member `qos` (A6); NULL when there is nothing new. Transfer full. */
+json_t *quality_take_measured(struct quality *quality);
+struct wsf;
+struct leg;
+/* Calls fn(wsf, leg) once, in a moment, however often it is asked for until then; not after
+ * quality_free(). The reports of a leg come one by one, and go in one message. */
+void quality_soon(struct quality *quality, void (*fn)(struct wsf *wsf, struct leg *leg),
+                  struct wsf *wsf, struct leg *leg);
+
 /* True for the first time that this is asked of a medium since its gates have changed. */
 enum quality_note { QUALITY_GATED_UPLINK, QUALITY_GATED_DOWNLINK, QUALITY_POLICED };
 bool quality_first(struct quality *quality, const char *mid, enum quality_note note);

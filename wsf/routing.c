@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "wsf-link/json-read.h"
+#include "wsf/room.h"
 
 #include <string.h>
 
@@ -44,20 +45,27 @@ char *routing_resource_name(const struct conf *conf, const char *section)
     return g_strdup_printf("media/%.*s", (int)(close - open - 1), open + 1);
 }
 
-static bool find_resource(const struct wsf *wsf, struct route *ret)
+static bool has_section(const struct wsf *wsf, const char *wanted)
 {
-    g_autofree char *wanted = g_strndup(ret->called, strcspn(ret->called, "@"));
     const char *const *sections = conf_instances(wsf->conf, "resource*");
     for (guint i = 0; sections && sections[i]; i++) {
         g_autofree char *name = routing_resource_name(wsf->conf, sections[i]);
-        if (g_strcmp0(name, wanted) != 0)
-            continue;
-        ret->kind = ROUTE_RESOURCE;
-        ret->resource = g_steal_pointer(&wanted);
-        ret->endpoints = g_ptr_array_new();
-        return true;
+        if (g_strcmp0(name, wanted) == 0)
+            return true;
     }
     return false;
+}
+
+static bool find_resource(const struct wsf *wsf, struct route *ret)
+{
+    g_autofree char *wanted = g_strndup(ret->called, strcspn(ret->called, "@"));
+    bool room = room_table_knows(wsf->rooms, wanted);
+    if (!room && !has_section(wsf, wanted))
+        return false;
+    ret->kind = room ? ROUTE_ROOM : ROUTE_RESOURCE;
+    ret->resource = g_steal_pointer(&wanted);
+    ret->endpoints = g_ptr_array_new();
+    return true;
 }
 
 /* One forward inside of the own network: the other WSFs, any of which may have the user. */

@@ -8,14 +8,15 @@
 enum route_kind {
     ROUTE_USER,     /* registered here: every endpoint of the identity rings */
     ROUTE_RESOURCE, /* a local resource: the media centre is the far end */
+    ROUTE_ROOM,     /* a conference: so it is, with everybody who is there */
     ROUTE_SERVER,   /* a content provider or WSF; several of the own realm, who may know the user */
 };
 
 struct route {
     enum route_kind kind;
     char *called;         /* the resourceId, realm in lower case */
-    char *resource;       /* ROUTE_RESOURCE: "media/test" */
-    GPtrArray *endpoints; /* struct endpoint to ring, borrowed; empty for a resource */
+    char *resource;       /* ROUTE_RESOURCE: "media/test", ROUTE_ROOM: "room/hall" */
+    GPtrArray *endpoints; /* struct endpoint to ring, borrowed; empty for these two */
 };
 
 /* RESOURCE_NOT_FOUND when no way leads there, USER_NOT_REGISTERED when nobody would ring,

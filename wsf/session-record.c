@@ -9,6 +9,7 @@
 #include "base/problem.h"
 #include "wsf-link/json-read.h"
 #include "wsf/call.h"
+#include "wsf/room.h"
 #include "wsf/template-record.h"
 
 #include <string.h>
@@ -116,6 +117,7 @@ char *session_record_write(const struct session *session, const struct session_r
     set_template(record, "wanted", session->wanted);
     set_text(record, "wmcf", session->wmcf);
     set_text(record, "contextId", session->context_id);
+    set_text(record, "participantId", session->participant_id);
     set_flag(record, "gatesAsked", session->gates_asked);
     if (session->user_data)
         json_object_set(record, "userData", session->user_data);
@@ -146,6 +148,7 @@ struct leg_draft {
 
 struct draft {
     const char *called, *subject, *asserted, *authority, *preferred, *wmcf, *context_id, *policy;
+    const char *participant_id;
     int phase;
     gint64 winner, hop_limit;
     gint64 no_answer, created, answered, active; /* ms since 1970, 0 = not set */
@@ -319,6 +322,8 @@ static bool read_draft(const json_t *record, struct draft *draft, GError **error
            json_read_string(record, "", "wmcf", JSON_OPTIONAL, 256, &draft->wmcf, error) &&
            json_read_string(record, "", "contextId", JSON_OPTIONAL, 64, &draft->context_id,
                             error) &&
+           json_read_string(record, "", "participantId", JSON_OPTIONAL, 64, &draft->participant_id,
+                            error) &&
            json_read_integer(record, "", "hopLimit", JSON_OPTIONAL, 0, 255, &draft->hop_limit,
                              error) &&
            json_read_integer(record, "", "winner", JSON_OPTIONAL, 1, LEGS_MAX, &draft->winner,
@@ -396,6 +401,7 @@ static void fill(struct session_table *table, struct session *session, struct dr
     session->user_data = draft->user_data ? json_deep_copy(draft->user_data) : NULL;
     session->wanted = g_steal_pointer(&draft->wanted);
     session->wmcf = g_strdup(draft->wmcf);
+    session->participant_id = g_strdup(draft->participant_id);
     session->policy = policy_row_by_name(names->policy, draft->policy);
     session->gates_asked = draft->gates_asked;
     if (draft->context_id)
@@ -425,7 +431,11 @@ static bool check_ids(const struct session_table *table, const struct draft *dra
             if (strcmp(draft->legs[i].media_session_id, draft->legs[j].media_session_id) == 0)
                 return refuse(error, "two legs have one mediaSessionId");
     }
-    if (draft->context_id && session_table_context(table, draft->wmcf, draft->context_id))
+    const struct session *other =
+        draft->context_id ? session_table_context(table, draft->wmcf, draft->context_id) : NULL;
+    bool same_room = other && draft->participant_id && other->participant_id &&
+                     strcmp(other->called, draft->called) == 0;
+    if (other && !same_room)
         return refuse(error, "another call has the context of this one");
     return true;
 }

@@ -14,7 +14,7 @@ struct session_table {
     void *user;
     GHashTable *sessions;   /* id → struct session, owned */
     GHashTable *legs;       /* mediaSessionId → struct leg */
-    GHashTable *contexts;   /* "wmcf\ncontextId" → struct session */
+    GHashTable *contexts;   /* "wmcf\ncontextId" → GPtrArray of struct session */
     GHashTable *endpoints;  /* endpoint number → GPtrArray of struct leg */
     GHashTable *identities; /* webrtcId → count of sessions */
 };
@@ -165,6 +165,7 @@ static void leg_free(struct leg *leg)
     g_free(leg->our_answer);
     g_free(leg->last_answer);
     json_decref(leg->held_candidates);
+    json_decref(leg->room_news);
     g_free(leg->resource);
     g_free(leg->termination_id);
     offer_template_free(leg->told);
@@ -191,6 +192,7 @@ static void session_destroy(struct session *session)
     offer_template_free(session->wanted);
     g_free(session->wmcf);
     g_free(session->context_id);
+    g_free(session->participant_id);
     g_free(session);
 }
 
@@ -345,8 +347,23 @@ void session_set_context(struct session_table *table, struct session *session,
 {
     g_assert(!session->context_id);
     session->context_id = g_strdup(context_id);
-    g_hash_table_insert(table->contexts, context_key(session->wmcf, context_id), session);
+    g_autofree char *key = context_key(session->wmcf, context_id);
+    GPtrArray *sessions = g_hash_table_lookup(table->contexts, key);
+    if (!sessions) {
+        sessions = g_ptr_array_new();
+        g_hash_table_insert(table->contexts, g_steal_pointer(&key), sessions);
+    }
+    g_ptr_array_add(sessions, session);
     session_changed(session);
+}
+
+static void forget_context(struct session_table *table, struct session *session)
+{
+    g_autofree char *key = context_key(session->wmcf, session->context_id);
+    GPtrArray *sessions = g_hash_table_lookup(table->contexts, key);
+    g_ptr_array_remove(sessions, session);
+    if (sessions->len == 0)
+        g_hash_table_remove(table->contexts, key);
 }
 
 void session_free(struct session_table *table, struct session *session)
@@ -356,10 +373,8 @@ void session_free(struct session_table *table, struct session *session)
     forget_leg(table, session->caller);
     for (guint i = 0; i < session->branches->len; i++)
         forget_leg(table, g_ptr_array_index(session->branches, i));
-    if (session->context_id) {
-        g_autofree char *key = context_key(session->wmcf, session->context_id);
-        g_hash_table_remove(table->contexts, key);
-    }
+    if (session->context_id)
+        forget_context(table, session);
     count_identity(table, session->subject, -1);
     if (strcmp(session->subject, session->called) != 0)
         count_identity(table, session->called, -1);
@@ -380,7 +395,8 @@ struct session_table *session_table_new(guint sessions_max, guint per_identity,
     table->sessions =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)session_destroy);
     table->legs = g_hash_table_new(g_str_hash, g_str_equal);
-    table->contexts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    table->contexts =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
     table->endpoints = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free,
                                              (GDestroyNotify)g_ptr_array_unref);
     table->identities = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -442,7 +458,16 @@ struct session *session_table_context(const struct session_table *table, const c
                                       const char *context_id)
 {
     g_autofree char *key = context_key(wmcf, context_id);
-    return g_hash_table_lookup(table->contexts, key);
+    const GPtrArray *sessions = g_hash_table_lookup(table->contexts, key);
+    return sessions ? g_ptr_array_index(sessions, 0) : NULL;
+}
+
+GPtrArray *session_table_in_context(const struct session_table *table, const char *wmcf,
+                                    const char *context_id)
+{
+    g_autofree char *key = context_key(wmcf, context_id);
+    GPtrArray *sessions = g_hash_table_lookup(table->contexts, key);
+    return sessions ? g_ptr_array_copy(sessions, NULL, NULL) : g_ptr_array_new();
 }
 
 GPtrArray *session_table_all(const struct session_table *table)
@@ -549,6 +574,13 @@ void leg_keep_last_answer(struct leg *leg, const char *sdp)
 {
     g_free(leg->last_answer);
     leg->last_answer = g_strdup(sdp);
+}
+
+void leg_keep_room_news(struct leg *leg, const json_t *news)
+{
+    if (!leg->room_news)
+        leg->room_news = json_object();
+    json_object_update(leg->room_news, (json_t *)news);
 }
 
 bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error)

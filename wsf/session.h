@@ -79,6 +79,7 @@ struct session_table;
 struct leg_media;   /* call-media.h: how a leg's descriptions are made; set once, "name" tells which
                      */
 struct call_change; /* call-update.h: the modification in progress */
+struct room_stay;   /* room.h: a participant's place in a conference */
 struct link_transaction;
 
 /* What the network owes a leg: an offer of its own, as soon as nothing is in progress and both the
@@ -143,6 +144,9 @@ struct leg {
     bool restarted;     /* since `failure` ICE has been restarted; no second time */
     bool unheard; /* [durable] a request to the media centre was not answered: its negotiation may
                      have an offer outstanding */
+    bool told_recording;     /* … that the conversation is recorded */
+    bool says_recording;     /* another WSF: … that it records */
+    json_t *room_news;       /* what another WSF has told last of a room there; or NULL */
     const char *failure;     /* what its media have come to, static; NULL = they are well */
     gint64 failure_deadline; /* until then the endpoint itself may say why */
 
@@ -162,6 +166,7 @@ struct session {
     char *asserted_caller;       /* [durable] */
     char *caller_authority;      /* [durable] who has verified that, or NULL */
     char *preferred_caller;      /* [durable] what the caller asked to be, or NULL; told to WSFs */
+    bool converts;               /* called endpoints are offered what could be converted, too */
     guint hop_limit;             /* [durable] told to the next WSF */
     char *pre_offer;             /* the caller's preOfferDescription as it came, or NULL */
     json_t *user_data;           /* [durable] the caller's, or NULL */
@@ -176,6 +181,8 @@ struct session {
                                        description, else NULL */
     bool setup_refused;             /* … and it was a refusal: the caller has no session */
     struct call_change *change;     /* the modification in progress, owned by call-update.c */
+    struct room_stay *stay;         /* the conference it is a part of, owned by room.c, or NULL */
+    char *participant_id;           /* [durable] the caller's name there */
 
     gint64 change_deadline; /* an endpoint must answer our offer in a call by then */
     gint64 retry_deadline;  /* what a leg needs is tried again then */
@@ -213,8 +220,12 @@ bool session_table_admit(const struct session_table *table, const struct session
                          GError **error);
 struct session *session_table_find(const struct session_table *table, const char *session_id);
 struct leg *session_table_leg(const struct session_table *table, const char *media_session_id);
+/* A session of this context; the sessions of a conference share one. */
 struct session *session_table_context(const struct session_table *table, const char *wmcf,
                                       const char *context_id);
+/* All of them: struct session (borrowed), container owned, may be empty. */
+GPtrArray *session_table_in_context(const struct session_table *table, const char *wmcf,
+                                    const char *context_id);
 /* Copies, so that the caller may end what it visits: struct session (borrowed), container owned. */
 GPtrArray *session_table_all(const struct session_table *table);
 /* struct leg of an endpoint (borrowed), container owned. */
@@ -278,6 +289,9 @@ void leg_take_offer(struct leg *leg, const char *sdp, const char *offer_id);
  * pass. Copies. */
 void leg_keep_our_answer(struct leg *leg, const char *sdp);
 void leg_keep_last_answer(struct leg *leg, const char *sdp);
+/* Members of an mupdate about a room of another network, for an endpoint that is away when they
+ * come; later ones take the place of those of before. */
+void leg_keep_room_news(struct leg *leg, const json_t *news);
 /* Our offer goes out. OFFER_GLARE when another one is outstanding. */
 bool leg_offer(struct leg *leg, const char *sdp, gint64 deadline, GError **error);
 /* An answer of the endpoint arrives: INVALID_STATE when no offer of ours is outstanding or offer_id

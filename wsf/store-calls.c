@@ -9,6 +9,7 @@
 
 #include "base/problem.h"
 #include "wsf/call.h"
+#include "wsf/room.h"
 
 static gint64 seconds_from_now(const struct wsf *wsf, const char *key)
 {
@@ -106,7 +107,8 @@ static void settle_answered(struct wsf *wsf, struct session *session)
 
 static void settle(struct wsf *wsf, struct session *session)
 {
-    const char *why = flaw(wsf, session);
+    bool lost = session->participant_id && !room_restore(wsf, session);
+    const char *why = lost ? "its room could not be restored" : flaw(wsf, session);
     if (why) {
         g_autoptr(GError) error = NULL;
         problem_set(&error, PROBLEM_INTERNAL_ERROR, "the call cannot go on: %s", why);
@@ -128,6 +130,11 @@ void store_settle_calls(struct wsf *wsf)
         struct session *session = g_ptr_array_index(sessions, i);
         settle(wsf, session);
         ended += session->phase == CALL_ENDED;
+    }
+    for (guint i = 0; i < sessions->len; i++) {
+        const struct session *session = g_ptr_array_index(sessions, i);
+        if (session->phase != CALL_ENDED && session->context_id)
+            context_pipelines_expect(wsf->pipelines, session->wmcf, session->context_id);
     }
     if (sessions->len > 0)
         log_info(NULL, "%u calls go on, %u could not", sessions->len - ended, ended);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Templates to and from JSON. The form is the one that a media centre is told (protocol B), plus
- * what only we know: that an m-line was refused. */
+ * what only we know: that an m-line was refused, and which bandwidth
+ * was asked for. */
 #include "wsf/template-record.h"
 
 #include "base/problem.h"
@@ -31,6 +32,8 @@ json_t *template_record_write(const struct offer_template *offer)
                                  direction_names[media->direction], "codecs", codecs);
         if (media->rejected)
             json_object_set_new(item, "rejected", json_true());
+        if (media->bandwidth)
+            json_object_set_new(item, "bandwidth", json_integer(media->bandwidth));
         json_array_append_new(medias, item);
     }
     return json_pack("{s:o}", "medias", medias);
@@ -48,14 +51,18 @@ static bool read_media(const json_t *item, struct offer_media *media, GError **e
     const char *mid = NULL;
     const json_t *codecs = NULL;
     int kind = 0, direction = 0;
+    gint64 bandwidth = 0;
     if (!json_read_string(item, "/medias", "mid", JSON_REQUIRED, OFFER_MAX_MID, &mid, error) ||
         !json_read_choice(item, "/medias", "mediaType", JSON_REQUIRED, kind_names, &kind, error) ||
         !json_read_choice(item, "/medias", "direction", JSON_REQUIRED, direction_names, &direction,
                           error) ||
         !json_read_array(item, "/medias", "codecs", JSON_REQUIRED, OFFER_MAX_CODECS, &codecs,
                          error) ||
-        !json_read_boolean(item, "/medias", "rejected", JSON_OPTIONAL, &media->rejected, error))
+        !json_read_boolean(item, "/medias", "rejected", JSON_OPTIONAL, &media->rejected, error) ||
+        !json_read_integer(item, "/medias", "bandwidth", JSON_OPTIONAL, 1, G_MAXINT, &bandwidth,
+                           error))
         return false;
+    media->bandwidth = (guint)bandwidth;
     g_strlcpy(media->mid, mid, sizeof media->mid);
     media->kind = kind;
     media->direction = direction;

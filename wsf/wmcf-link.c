@@ -32,9 +32,11 @@ struct wmcf_link {
     bool told_failure; /* one warning per outage */
     bool accepting;    /* serviceState inService or overloaded */
     guint load;
+    guint members;          /* that one of its pipelines may have; 0: not told yet */
     const char *level;      /* of enforcement, one of levels[]; NULL: not told yet */
     gint64 restart_counter; /* -1: not known yet */
     GHashTable *released;   /* contextIds to subtract as soon as possible */
+    GPtrArray *releasing;   /* struct release, owned: asked for, without a response yet */
     GHashTable *orphans;    /* contextId → gint64 deadline */
     GPtrArray *audited;     /* contextIds that calls held when the audit was sent */
     GQueue waiting;         /* struct pending, for the link to come up */
@@ -70,6 +72,18 @@ struct pending {
     json_t *members;
     GError *error; /* when nobody has answered */
 };
+
+struct release {
+    struct wmcf_link *link;
+    char *context_id;
+};
+
+static void release_free(void *data)
+{
+    struct release *release = data;
+    g_free(release->context_id);
+    g_free(release);
+}
 
 static void pending_free(struct pending *pending)
 {
@@ -194,6 +208,13 @@ static gboolean not_listed(gpointer context_id, gpointer value, gpointer listed)
     return !g_hash_table_contains(listed, context_id);
 }
 
+static void read_limits(struct wmcf_link *link, const json_t *capabilities)
+{
+    const json_t *limits = json_object_get(capabilities, "limits");
+    json_int_t members = json_integer_value(json_object_get(limits, "pipelineMembers"));
+    link->members = (guint)CLAMP(members, 0, G_MAXINT);
+}
+
 static void on_audit(struct link *wire, const struct link_response *response, void *user)
 {
     struct wmcf_link *link = user;
@@ -210,6 +231,8 @@ static void on_audit(struct link *wire, const struct link_response *response, vo
     g_autoptr(GHashTable) listed = g_hash_table_new(g_str_hash, g_str_equal);
     bool fresh = link->fresh;
     link->fresh = false;
+    if (fresh)
+        read_limits(link, json_object_get(response->message, "capabilities"));
     size_t i;
     json_t *item;
     json_array_foreach(contexts, i, item)
@@ -242,6 +265,8 @@ static void audit(void *data)
     link->audited = link->ops->contexts(link->name, link->user);
     json_t *what = json_array();
     json_array_append_new(what, json_string("state"));
+    if (link->fresh)
+        json_array_append_new(what, json_string("capabilities"));
     link_request(link->link, "audit", json_pack("{s:o}", "what", what), 0, on_audit, link);
 }
 
@@ -469,6 +494,7 @@ struct wmcf_link *wmcf_link_new(const struct conf *conf, const char *section, co
     link->limits.response_timeout_ms = conf_int(conf, "media", "response_time") * 1000;
     link->restart_counter = -1;
     link->released = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    link->releasing = g_ptr_array_new_with_free_func(release_free);
     link->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     link->grace_timer = loop_timer_new("wmcf grace", on_grace, link);
     link->audit_timer = loop_timer_new("wmcf audit", audit, link);
@@ -494,6 +520,7 @@ void wmcf_link_free(struct wmcf_link *link)
     link_dialer_free(link->dialer);
     g_clear_pointer(&link->audited, g_ptr_array_unref);
     g_hash_table_unref(link->released);
+    g_ptr_array_unref(link->releasing);
     g_hash_table_unref(link->orphans);
     g_queue_clear_full(&link->waiting, (GDestroyNotify)pending_free);
     g_free(link->name);
@@ -528,6 +555,11 @@ bool wmcf_link_enforces(const struct wmcf_link *link)
     return g_strcmp0(link->level, "none") != 0;
 }
 
+guint wmcf_link_members(const struct wmcf_link *link)
+{
+    return link->members;
+}
+
 void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *members,
                        wmcf_response_fn done, void *user)
 {
@@ -548,19 +580,13 @@ void wmcf_link_request(struct wmcf_link *link, const char *method, json_t *membe
     }
 }
 
-struct release {
-    struct wmcf_link *link;
-    char *context_id;
-};
-
 static void on_released(struct link *wire, const struct link_response *response, void *user)
 {
     struct release *release = user;
     /* Without an answer the context may still be there: the next audit tells. */
     if (!response->message)
         g_hash_table_add(release->link->released, g_steal_pointer(&release->context_id));
-    g_free(release->context_id);
-    g_free(release);
+    g_ptr_array_remove_fast(release->link->releasing, release);
 }
 
 void wmcf_link_release(struct wmcf_link *link, const char *context_id)
@@ -571,6 +597,7 @@ void wmcf_link_release(struct wmcf_link *link, const char *context_id)
     }
     struct release *release = g_new(struct release, 1);
     *release = (struct release){link, g_strdup(context_id)};
+    g_ptr_array_add(link->releasing, release);
     link_request(link->link, "subtract", json_pack("{s:s}", "contextId", context_id), 0,
                  on_released, release);
 }

@@ -40,6 +40,8 @@ bool wmcf_link_is_ready(const struct wmcf_link *link);
 guint wmcf_link_load(const struct wmcf_link *link);
 /* Whether it has a level of enforcement for policies, as far as it has told. */
 bool wmcf_link_enforces(const struct wmcf_link *link);
+/* Members that a pipeline with a repeated input may have there; 0 = it has not told (yet). */
+guint wmcf_link_members(const struct wmcf_link *link);
 
 /* Sends a request, or keeps it for [media] lost_grace while the link is expected: after the start
  * and after a loss. done exactly once, from the loop; WMCF_ERROR when the link does not come up. */

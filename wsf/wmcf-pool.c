@@ -90,6 +90,12 @@ bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf)
     return link && wmcf_link_is_up(link);
 }
 
+guint wmcf_pool_members(const struct wmcf_pool *pool, const char *wmcf)
+{
+    const struct wmcf_link *link = wmcf ? find(pool, wmcf) : NULL;
+    return link ? wmcf_link_members(link) : 0;
+}
+
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error)
 {
     struct wmcf_link *link = best(pool, NULL);

@@ -17,6 +17,8 @@ bool wmcf_pool_has(const struct wmcf_pool *pool, const char *wmcf);
 bool wmcf_pool_is_ready(const struct wmcf_pool *pool);
 /* Whether the control link to the one of this name is up (false for NULL). */
 bool wmcf_pool_is_up(const struct wmcf_pool *pool, const char *wmcf);
+/* As wmcf_link_members() of the one of this name; 0 for NULL. */
+guint wmcf_pool_members(const struct wmcf_pool *pool, const char *wmcf);
 /* The ready media centre with the least load, of those that enforce policies if one does, borrowed;
  * RESOURCES_UNAVAILABLE with retryAfter. */
 const char *wmcf_pool_choose(struct wmcf_pool *pool, GError **error);

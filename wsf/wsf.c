@@ -12,10 +12,13 @@
 #include "wsf/call-resource.h"
 #include "wsf/call.h"
 #include "wsf/identity.h"
+#include "wsf/recording.h"
+#include "wsf/room.h"
 #include "wsf/server.h"
 #include "wsf/store-calls.h"
 #include "wsf/store-keeper.h"
 #include "wsf/store-restore.h"
+#include "wsf/transcoding.h"
 
 #include <string.h>
 
@@ -71,6 +74,8 @@ static void on_leg_changed(const struct leg *leg, enum session_state from, const
     ids.session = leg->media_session_id;
     log_debug(&ids, "leg of %s %s -> %s (%s)", identity_log(leg->webrtc_id),
               session_state_name(from), session_state_name(leg->state), reason);
+    if (leg->caller && leg->session->stay)
+        room_changed(leg->session->stay->room); /* somebody takes part from now on, or no more */
 }
 
 static void on_phase_changed(const struct session *session, enum call_phase from,
@@ -132,17 +137,29 @@ void wsf_schedule_sessions(struct wsf *wsf)
 static void collect(void *user)
 {
     const struct wsf *wsf = user;
-    static struct metric *registrations, *sessions, *waiting;
+    static struct metric *registrations, *sessions, *waiting, *rooms, *participants, *recordings,
+        *transcoders;
     if (!registrations) {
         registrations = metric_register(METRIC_GAUGE, "registrations", NULL,
                                         "Registered endpoints, lost ones included.", NULL);
         sessions = metric_register(METRIC_GAUGE, "sessions", NULL, "Calls of this moment.", NULL);
         waiting = metric_register(METRIC_GAUGE, "store_waiting", NULL,
                                   "Registrations and calls changed and not yet stored.", NULL);
+        rooms = metric_register(METRIC_GAUGE, "rooms", NULL, "Conferences of this moment.", NULL);
+        participants = metric_register(METRIC_GAUGE, "room_participants", NULL,
+                                       "Participants of all of them.", NULL);
+        recordings = metric_register(METRIC_GAUGE, "recordings", NULL,
+                                     "Files that media centres write for this WSF.", NULL);
+        transcoders = metric_register(METRIC_GAUGE, "transcoders", NULL,
+                                      "Streams that are converted into another codec.", NULL);
     }
     metric_set(registrations, registrar_count(wsf->registrar), NULL);
     metric_set(sessions, session_table_count(wsf->sessions), NULL);
     metric_set(waiting, store_keeper_waiting(wsf->keeper), NULL);
+    metric_set(rooms, room_table_count(wsf->rooms), NULL);
+    metric_set(participants, room_table_participants(wsf->rooms), NULL);
+    metric_set(recordings, recordings_count(wsf->recordings), NULL);
+    metric_set(transcoders, transcoding_count(wsf->transcoding), NULL);
 }
 
 static void read_limits(struct wsf *wsf)
@@ -174,19 +191,25 @@ static bool read_identity(struct wsf *wsf, char **ret_identity, GError **error)
     return false;
 }
 
+/* Who keeps pipelines in contexts of its own (context-pipeline.h). */
+static const struct context_pipeline_kind *const pipeline_kinds[] = {
+    &recording_kind, &transcoding_kind, &room_mix_kind, NULL};
+
 static bool start(struct wsf *wsf, GError **error)
 {
     const struct conf *conf = wsf->conf;
     g_autofree char *identity = NULL;
     read_limits(wsf);
     if (!identity_log_init(conf, error) || !resource_check(conf, error) ||
-        !read_identity(wsf, &identity, error) || !(wsf->auth = auth_new(conf, error)))
+        !transcoding_check(conf, error) || !read_identity(wsf, &identity, error) ||
+        !(wsf->auth = auth_new(conf, error)))
         return false;
     wsf->peers = peer_table_new(wsf, identity, error);
     if (!wsf->peers)
         return false;
     wsf->policy = policy_new(conf, error);
-    if (!wsf->policy)
+    if (!wsf->policy || !(wsf->rooms = room_table_new(conf, error)) ||
+        !(wsf->recordings = recordings_new(conf, error)))
         return false;
     wsf->admission = admission_new(conf_int(conf, "call", "attempts_kept"));
     wsf->registrar = registrar_new(conf_int(conf, "registration", "registrations_max"),
@@ -195,6 +218,8 @@ static bool start(struct wsf *wsf, GError **error)
     wsf->sessions =
         session_table_new(conf_int(conf, "call", "sessions_max"),
                           conf_int(conf, "call", "sessions_per_identity"), &session_ops, wsf);
+    wsf->pipelines = context_pipelines_new(wsf, pipeline_kinds);
+    wsf->transcoding = transcoding_new(wsf);
     wsf->links = link_service_new(conf_string(conf, "wsf", "trace_file"), error);
     if (!wsf->links || !store_restore(wsf, error))
         return false;
@@ -242,6 +267,10 @@ void wsf_free(struct wsf *wsf)
     peer_table_free(wsf->peers);
     link_service_free(wsf->links);
     store_keeper_free(wsf->keeper);
+    room_table_free(wsf->rooms);
+    transcoding_free(wsf->transcoding);
+    context_pipelines_free(wsf->pipelines);
+    recordings_free(wsf->recordings);
     session_table_free(wsf->sessions);
     registrar_free(wsf->registrar);
     policy_free(wsf->policy);
@@ -278,6 +307,12 @@ void wsf_reload(struct wsf *wsf, const struct conf *conf)
 {
     if (conf)
         reload_policy(wsf, conf);
+    g_autoptr(GError) room_error = NULL;
+    if (conf && !room_table_reload(wsf->rooms, conf, &room_error))
+        log_error(NULL, "the rules of rooms are not replaced: %s", room_error->message);
+    g_autoptr(GError) recording_error = NULL;
+    if (conf && !recordings_reload(wsf->recordings, conf, &recording_error))
+        log_error(NULL, "the rules of recordings are not replaced: %s", recording_error->message);
     g_autoptr(GError) error = NULL;
     if (auth_reload(wsf->auth, &error))
         log_info(NULL, "credentials and keys read again");

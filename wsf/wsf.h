@@ -12,6 +12,7 @@
 #include "wsf-link/http.h"
 #include "wsf-link/link.h"
 #include "wsf/auth.h"
+#include "wsf/context-pipeline.h"
 #include "wsf/peer.h"
 #include "wsf/policy.h"
 #include "wsf/registrar.h"
@@ -27,7 +28,11 @@ struct wsf {
     struct registrar *registrar;
     struct peer_table *peers;
     struct session_table *sessions;
+    struct room_table *rooms;
     struct wmcf_pool *pool;
+    struct recordings *recordings;
+    struct context_pipelines *pipelines; /* beside the parties of calls and rooms */
+    struct transcoding *transcoding;
     struct server *server;       /* listeners and pages */
     struct store_keeper *keeper; /* what survives a restart */
     GHashTable *clients;         /* number of the link → struct client, owned */
@@ -51,7 +56,8 @@ struct client {
 /* Builds everything from the configuration; NULL and *error when a part refuses. Transfer full. */
 struct wsf *wsf_new(struct conf *conf, GError **error);
 void wsf_free(struct wsf *wsf);
-/* Reads credentials and keys again, and takes the policy table of `conf` (borrowed, NULL: stays).
+/* Reads credentials and keys again, and takes the policy table and rooms of `conf` (borrowed, NULL:
+ * stays).
  */
 void wsf_reload(struct wsf *wsf, const struct conf *conf);
 /* No new calls; done() when the calls have ended or been ended. */

@@ -83,9 +83,11 @@ static guint slot_of(const struct forwarder *f, const struct sockaddr_in *addres
 static void endpoint_register(struct forwarder *f, const struct sockaddr_in *from,
                               const struct bare_registration *r)
 {
-    guint8 key[30];
+    guint8 key[PEER_SRTP_MASTER_MAX];
+    enum peer_srtp_profile profile = r->srtp_profile;
     struct endpoint *e;
-    if (r->endpoint >= BARE_ENDPOINTS || r->context >= BARE_ENDPOINTS)
+    if (r->endpoint >= BARE_ENDPOINTS || r->context >= BARE_ENDPOINTS ||
+        !peer_srtp_profile_find(profile, NULL))
         return;
     e = &f->endpoints[r->endpoint];
     if (e->used) /* a repetition; a reused number keeps its address of before */
@@ -95,9 +97,9 @@ static void endpoint_register(struct forwarder *f, const struct sockaddr_in *fro
     e->context = r->context;
     e->address = *from;
     bare_key(r->endpoint, 0, key);
-    e->in = srtp_evp_new(key);
+    e->in = srtp_evp_new(profile, key);
     bare_key(r->endpoint, 1, key);
-    e->out = srtp_evp_new(key);
+    e->out = srtp_evp_new(profile, key);
     e->data = g_malloc(BATCH * PACKET);
     f->table[slot_of(f, from)] = r->endpoint + 1;
     struct context *c = &f->contexts[r->context];

@@ -87,7 +87,7 @@ const hangUp = async (...pages) => {
     }
 };
 
-test('channels from the beginning, both ways', { timeout: 60_000 }, async () => {
+test('channels from the beginning, both ways', { timeout: 180_000 }, async () => {
     const [alice, bob] = [await open('alice'), await open('bob')];
     await talk(alice, 'bob', { data: true });
     await send(alice, 'a', { ordered: false, protocol: 'p' });
@@ -105,7 +105,7 @@ test('channels from the beginning, both ways', { timeout: 60_000 }, async () => 
     await hangUp(alice, bob);
 });
 
-test('asked for in a running call, by either side', { timeout: 60_000 }, async () => {
+test('asked for in a running call, by either side', { timeout: 180_000 }, async () => {
     for (const turn of [0, 1]) {
         const pages = [await open('alice'), await open('bob')];
         await talk(pages[0], 'bob', {});
@@ -118,7 +118,7 @@ test('asked for in a running call, by either side', { timeout: 60_000 }, async (
     }
 });
 
-test('the other side does not know them', { timeout: 60_000 }, async () => {
+test('the other side does not know them', { timeout: 180_000 }, async () => {
     const alice = await open('alice');
     const bob = await open('bob', { extensions: ['trickle-ice'] });
     await talk(alice, 'bob', { data: true });

@@ -18,7 +18,13 @@ const framesDecoded = (page) =>
         );
     });
 
-test('the script of docs/examples connects two pages', { timeout: 90_000 }, async (t) => {
+// The registered name of what DTLS has agreed on.
+const srtpCipher = (page) =>
+    page.evaluate(async () =>
+        [...(await window.pc.getStats()).values()].find((s) => s.type === 'transport').srtpCipher,
+    );
+
+test('the script of docs/examples connects two pages', { timeout: 180_000 }, async (t) => {
     const wmcf = await Wmcf.start();
     // Beside the tests' node_modules, where its one import is found.
     const folder = mkdtempSync(path.join(root, 'tests/e2e/example-'));
@@ -67,6 +73,8 @@ test('the script of docs/examples connects two pages', { timeout: 90_000 }, asyn
     }
     const [context] = (await wmcf.ctl('contexts')).contexts;
     assert.deepEqual(context.states, ['connected', 'connected']);
+    // The media centre has offered.
+    for (const page of pages) assert.equal(await srtpCipher(page), 'SRTP_AEAD_AES_128_GCM');
     for (const page of pages) await page.close();
     const deadline = Date.now() + 10_000;
     while ((await wmcf.ctl('contexts')).contexts.length) {

@@ -7,8 +7,9 @@ import { readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import * as person from '../support/browser.mjs';
 import { fakeMedia } from '../support/fake-media.mjs';
+import { FakeRoom } from '../support/fake-room.mjs';
 import { FakeWsf, Problem } from '../support/fake-wsf.mjs';
-import { mediaAddress } from '../support/stack.mjs';
+import { mediaAddress, until } from '../support/stack.mjs';
 
 const ALICE = ['alice@example.org', 'wonderland'];
 const BOB = ['bob@example.org', 'builder'];
@@ -190,8 +191,7 @@ describe('a call', () => {
         assert.equal(await alice.textContent('#hold span'), 'Resume');
         assert.equal(await alice.isVisible('#local'), false);
         await person.hold(alice);
-        await bob.waitForSelector('#stage.seen:not(.held)');
-        await alice.waitForSelector('#stage.seen:not(.held)');
+        await Promise.all([person.moving(alice), person.moving(bob)]);
     });
 
     test('sound only; the camera is switched on and off', async () => {
@@ -222,7 +222,7 @@ describe('a call', () => {
         await person.hold(alice);
         await person.sentence(alice, /^The call stays as it was\. This browser and bob@/);
         assert.equal(await alice.getAttribute('#hold', 'aria-pressed'), 'false');
-        await alice.waitForSelector('#stage.seen:not(.held)');
+        await Promise.all([person.moving(alice), person.moving(bob)]);
         delete wsf.overrides.mupdate;
     });
 
@@ -239,9 +239,7 @@ describe('a call', () => {
             await person.settled(page);
         }
         await Promise.all([person.hold(alice), person.hold(bob)]);
-        await Promise.all(
-            [alice, bob].map((page) => page.waitForSelector('#stage.seen:not(.held)')),
-        );
+        await Promise.all([person.moving(alice), person.moving(bob)]);
     });
 
     test('the messages behind it, without secrets', async () => {
@@ -345,11 +343,13 @@ describe('the connection to the service', () => {
     test('a call goes on without it and is there after it', async () => {
         const [alice, bob] = await two();
         await calling(alice, bob);
+        wsf.admits = false; // until the page has been seen without
         wsf.drop();
         await alice.waitForFunction(() =>
             /Your call goes on/.test(document.getElementById('banner').textContent),
         );
         assert.equal(await alice.isVisible('#stage.connected'), true);
+        wsf.admits = true;
         await Promise.all(
             [alice, bob].map((page) => page.waitForSelector('body[data-link="registered"]')),
         );
@@ -361,10 +361,11 @@ describe('the connection to the service', () => {
     test('the service says that it restarts', async () => {
         const alice = await open();
         await person.signedIn(alice, ...ALICE);
-        wsf.drop(1012);
-        await alice.waitForFunction(() =>
+        const told = alice.waitForFunction(() =>
             /The service is restarting/.test(document.getElementById('banner').textContent),
         );
+        wsf.drop(1012);
+        await told;
         await alice.waitForSelector('body[data-link="registered"]');
     });
 
@@ -489,6 +490,101 @@ describe('less than camera and microphone', () => {
         await person.ringing(bob);
         await person.answer(bob);
         await person.connected(alice);
+    });
+});
+
+describe('a room', () => {
+    const seen = (page, count) =>
+        page.waitForFunction((n) => document.querySelectorAll('.tile.seen').length === n, count);
+    const names = (page) => page.$$eval('.tile:not([hidden]) .label', (all) => all.map((one) => one.textContent));
+
+    async function joined(people = [], options = {}) {
+        const room = await FakeRoom.in(wsf, browser);
+        room.people = people;
+        room.pictures = people.length;
+        const alice = await open(options);
+        await person.signedIn(alice, ...ALICE);
+        await person.join(alice, 'green');
+        await person.connected(alice);
+        return [alice, room];
+    }
+
+    test('joined alone; others come, are seen by name, and go', async () => {
+        const [alice, room] = await joined();
+        assert.equal(await alice.isVisible('#invite'), true);
+        assert.match(await alice.textContent('#invitation'), /\/#room\/green$/);
+        assert.equal(await alice.textContent('#people'), '1 person');
+        await room.become(['bob', 'carol', 'dave']);
+        await seen(alice, 4);
+        assert.deepEqual(await names(alice), ['You', 'bob', 'carol', 'dave']);
+        assert.equal(await alice.isVisible('#invite'), false);
+        await room.become(['bob', 'dave']);
+        await seen(alice, 3);
+        assert.deepEqual(await names(alice), ['You', 'bob', 'dave']);
+        assert.equal(await alice.textContent('#room-said'), 'carol left.');
+        await person.hangUp(alice);
+        await person.sentence(alice, /^You left green after 00:\d\d\.$/);
+        assert.equal(await alice.inputValue('#room-name'), 'green');
+    });
+
+    test('pinned by keyboard, who speaks in front, sizes told to the network', async () => {
+        const [alice, room] = await joined(['bob', 'carol']);
+        await seen(alice, 3);
+        await alice.focus('.tile[data-id="p-carol"] .pin');
+        await alice.keyboard.press('Enter');
+        await alice.waitForSelector('.tile.front.pinned[data-id="p-carol"]');
+        const width = (mid) => room.views.find((one) => one.mid === mid).width;
+        await until(() => width('2') > 2 * width('1'), 20_000, () => JSON.stringify(room.views));
+        await alice.keyboard.press('Enter');
+        await alice.waitForSelector('.tile:not(.front)[data-id="p-carol"]');
+        await room.tell({ activeSpeaker: 'p-bob' });
+        await alice.waitForSelector('.tile.speaking[data-id="p-bob"]');
+        await alice.keyboard.press('g');
+        await alice.waitForSelector('.tile.front[data-id="p-bob"]');
+        await room.tell({ activeSpeaker: 'p-me' });
+        await alice.waitForSelector('.tile.own.speaking:not(.front)');
+        await room.tell({ activeSpeaker: 'p-carol' });
+        await alice.waitForSelector('.tile.front[data-id="p-carol"]');
+        assert.match(await alice.getAttribute('.tile[data-id="p-carol"]', 'aria-label'), /speaking/);
+        await alice.keyboard.press('s');
+        const figures = alice.locator('#figures .figure', { hasText: 'carolspeaks' });
+        await figures.waitFor();
+        const text = await figures.textContent();
+        for (const words of [/Size\d+ × \d+/, /Frames per second\d/, /Picture lost\d/])
+            assert.match(text, words);
+    });
+
+    test('a crowd on a phone: who is not sent is a chip, and has a picture without a new offer', async () => {
+        const [alice, room] = await joined([], { viewport: { width: 390, height: 700 } });
+        const crowd = Array.from({ length: 14 }, (_, index) => `guest${index}`);
+        await room.become(crowd, 2);
+        await seen(alice, 3);
+        assert.deepEqual(await names(alice), ['You', 'guest0', 'guest1']);
+        assert.equal(await alice.locator('#chips li').count(), 12);
+        const offers = () => wsf.log.filter(({ message }) => message.sdpOffer).length;
+        const before = offers();
+        await room.plays('2', 'guest9');
+        await alice.waitForSelector('.tile.seen[data-id="p-guest9"]:not([hidden])');
+        assert.deepEqual(await names(alice), ['You', 'guest0', 'guest9']);
+        assert.equal(offers(), before);
+        const wide = await alice.evaluate(() => document.documentElement.scrollWidth);
+        assert.ok(wide <= 390, `nothing is wider than the phone: ${wide}`);
+    });
+
+    test('the room is refused, or full', async () => {
+        const room = await FakeRoom.in(wsf, browser);
+        const alice = await open();
+        await person.signedIn(alice, ...ALICE);
+        for (const [status, cause, pattern] of [
+            [404, 'RESOURCE_NOT_FOUND', /no room called green/],
+            [403, 'NOT_AUTHORIZED', /not allowed into green/],
+            [503, 'RESOURCES_UNAVAILABLE', /green is full/],
+        ]) {
+            room.refusal = new Problem(status, cause);
+            await person.join(alice, 'green');
+            await person.sentence(alice, pattern);
+            await person.atHome(alice);
+        }
     });
 });
 

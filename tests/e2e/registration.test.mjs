@@ -10,9 +10,7 @@ import { USERS, pause } from '../support/stack.mjs';
 
 const ALICE = 'alice@example.org';
 
-const things = scene({
-    stack: { wsf: ['registration.expiration_min=3', 'registration.expiration_default=3'] },
-});
+const things = scene({ stack: { wsf: ['registration.expiration_min=3'] } });
 let alice;
 let bob;
 
@@ -42,22 +40,20 @@ test('another page takes the endpoint over: the first stays away', async () => {
     assert.equal(await alice.evaluate(() => document.body.dataset.link), 'offline');
 });
 
-test('a registration is refreshed for as long as the page is there', async () => {
-    await calling(alice, bob, 'bob');
-    await pause(4000); // longer than a registration lasts
-    await pictureMoves(alice);
-    await person.hangUp(alice);
-    await person.atHome(bob);
-});
-
-test('a registration that expires: both are told, and the page signs in anew by itself', async () => {
+/**
+ * A page of alice's in place of the first, which asks for a registration of so many seconds, and what
+ * would refresh it gets lost as long as it is `losing`.
+ */
+async function registeredFor(seconds) {
     await alice.context().close();
     const context = await things.browser.newContext();
-    await context.addInitScript(() => {
+    await context.addInitScript((expirationTime) => {
         const { send } = WebSocket.prototype;
-        // What would refresh the registration gets lost as long as the test says.
-        WebSocket.prototype.send = function lose(text) {
-            if (!window.losing || !/"method":"auth"/.test(text)) send.call(this, text);
+        WebSocket.prototype.send = function limited(text) {
+            const message = JSON.parse(text);
+            if (message.messageType !== 'request' || message.method !== 'auth') return send.call(this, text);
+            if (window.losing) return undefined;
+            return send.call(this, JSON.stringify({ expirationTime, ...message }));
         };
         window.WebSocket = class extends WebSocket {
             constructor(...args) {
@@ -68,9 +64,23 @@ test('a registration that expires: both are told, and the page signs in anew by 
                 });
             }
         };
-    });
+    }, seconds);
     alice = await person.openPage(things.browser, things.stack.url, { context, log: things.log });
     await person.signedIn(alice, ALICE, USERS[ALICE]);
+}
+
+test('a registration is refreshed for as long as the page is there', async () => {
+    await registeredFor(8); // of which a fifth is left for the refreshing
+    await calling(alice, bob, 'bob');
+    await pause(9000); // longer than the registration lasts
+    assert.equal(await alice.evaluate(() => window.closedWith), undefined);
+    await pictureMoves(alice);
+    await person.hangUp(alice);
+    await person.atHome(bob);
+});
+
+test('a registration that expires: both are told, and the page signs in anew by itself', async () => {
+    await registeredFor(6);
     await calling(alice, bob, 'bob');
     await alice.evaluate(() => {
         window.losing = true;

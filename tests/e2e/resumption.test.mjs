@@ -36,9 +36,10 @@ const back = (page) => page.waitForSelector('body[data-link="registered"]');
 
 /** Cuts the connection, and waits until the page has seen it and has mended it. */
 async function cut() {
-    const seen = away(alice);
+    proxy.admits = false;
     proxy.cut();
-    await seen;
+    await away(alice);
+    proxy.admits = true;
     await back(alice);
 }
 

@@ -138,7 +138,7 @@ async function byScenario() {
 }
 
 for (const [name, play] of Object.entries({ byScript, byScenario, byLibrary })) {
-    test(`the ladder ${name.replace('by', 'by the ').toLowerCase()}`, { timeout: 60_000 }, async () => {
+    test(`the ladder ${name.replace('by', 'by the ').toLowerCase()}`, { timeout: 180_000 }, async () => {
         await play();
         traces[name] = await traced();
         assert.ok(traces[name][NAMES[0]].length >= 20, 'a whole call');

@@ -30,6 +30,13 @@ static const struct sdp_local local = {
     .session_id = 7,
     .session_version = 1,
     .cname = "cname",
+    .rtx = true,
+    .transport_cc = true,
+    .simulcast = true,
+    .red = true,
+    .dependency = true,
+    .orientation = true,
+    .cryptex = true,
 };
 
 static void check_prints(const struct sdp_description *description)
@@ -49,6 +56,7 @@ static struct sdp_description *offer_audio_video(const struct sdp_description *p
         struct sdp_template_media media = {
             .kind = i == 0 ? SDP_AUDIO : SDP_VIDEO,
             .direction = SDP_SENDRECV,
+            .simulcast = i == 1,
         };
         g_array_append_val(wanted->medias, media);
     }

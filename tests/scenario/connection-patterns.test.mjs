@@ -11,6 +11,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { Endpoint } from '../support/eirtcw-client.mjs';
 import { GeneratedLeg } from '../support/generated-leg.mjs';
 import { Operators } from '../support/operators.mjs';
+import { RoomParticipant } from '../support/room-participant.mjs';
 
 const ALICE = 'alice@a.example';
 const AMY = 'amy@a.example';
@@ -26,8 +27,10 @@ const resources = `
 [resource "test"]
 parameters = width=320, height=180
 [resource "short"]
+[room "any"]
+names = *
 `;
-const SHORT = `audiotestsrc is-live=true num-buffers=60 samplesperbuffer=960
+const SHORT = `audiotestsrc is-live=true num-buffers=200 samplesperbuffer=960
   ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=111 ! wmcfsink mid=audio\n`;
 const provider = (name, id) =>
   `[peer "${name}"]\nkind = provider\nrealms = ${id.split('@')[1]}\nwebrtc_id = ${id}\n`;
@@ -279,4 +282,28 @@ test('client – client of another operator', async () => {
   await connect(bob, alice, ALICE);
   throughBoth(bob, alice);
   await endedBy(alice, bob);
+});
+
+test('client – room of another operator: all are told of all, slots and words pass', async () => {
+  const { a, b } = operators;
+  const enter = async (operator, webrtcId, password) => {
+    const one = await RoomParticipant.register({ webrtcId, password, bind: LEGS,
+      url: `${operator.secureUrl.replace('https', 'wss')}eirtcw/v1`,
+      socket: { ca: readFileSync(join(operator.folder, 'cert.pem')) } });
+    open.push(one);
+    return one.join('room/green@a.example');
+  };
+  const alice = await enter(a, ALICE, 'wonderland');
+  const bob = await enter(b, BOB, 'builder');
+  const amy = await enter(a, AMY, PASSWORD);
+  const all = [alice, bob, amy];
+  await Promise.all(all.map((one) => one.sees(all.filter((other) => other !== one), 2)));
+  await Promise.all(all.map((one) => one.receives('video', 2)));
+  assert.equal(alice.participants.find((one) => one.participantId === bob.participantId).displayName, BOB);
+  const said = await amy.client.request('say.example.com', { mediaSessionId: amy.mediaSessionId, userData: 1 });
+  assert.ok(said.success);
+  const heard = await bob.until(({ requests }) => requests.find(({ method }) => method === 'say.example.com'));
+  assert.deepEqual([heard.participantId, heard.userData], [amy.participantId, 1]);
+  await amy.leave();
+  await bob.sees([alice], 2);
 });

@@ -2,6 +2,7 @@
 // Two media centres that connect to each other, with media from a generated peer through both:
 // peer - wmcf A - wmcf B - peer. The test is the WSF of both.
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { after, before, test } from 'node:test';
 import { GeneratedLeg } from '../support/generated-leg.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
@@ -16,7 +17,7 @@ const mediaPolicy = [{ mid: '*', flowStatus: 'ENABLED' }];
 class Centre {
   static async start(settings = []) {
     const centre = new Centre();
-    centre.wmcf = await Wmcf.start(['media.consent_timeout=6', 'media.connect_timeout=3', ...settings]);
+    centre.wmcf = await Wmcf.start(['media.consent_timeout=6', 'media.connect_timeout=6', ...settings]);
     centre.link = await ControlLink.open(centre.wmcf.url);
     return centre;
   }
@@ -70,7 +71,9 @@ class Centre {
 }
 
 let a, b;
-before(async () => { [a, b] = await Promise.all([Centre.start(), Centre.start()]); });
+before(async () => {
+  [a, b] = await Promise.all([Centre.start(['ice.tcp=true']), Centre.start(['ice.tcp=true'])]);
+});
 after(() => Promise.all([a?.stop(), b?.stop()]));
 
 const video = (stats) => stats.receive.find((r) => r.kind === 'video');
@@ -115,7 +118,7 @@ async function checkMedia() {
   }
 }
 
-test('two full ends connect; media passes both', { timeout: 30000 }, async () => {
+test('two full ends connect; media passes both', { timeout: 90000 }, async () => {
   const { sdpOffer, sdpAnswer } = await call({ modeA: 'full', modeB: 'full' });
   assert.doesNotMatch(sdpOffer, /a=ice-lite/);
   assert.doesNotMatch(sdpAnswer, /a=ice-lite/);
@@ -129,7 +132,54 @@ test('two full ends connect; media passes both', { timeout: 30000 }, async () =>
   await Promise.all([a.end(), b.end()]);
 });
 
-test('a full end connects to a lite one, whichever offers', { timeout: 30000 }, async () => {
+test('one with iceMode traversal connects to each kind; media passes both', { timeout: 120000 }, async () => {
+  for (const modeB of ['traversal', 'full', 'lite']) {
+    const { sdpOffer } = await call({ modeA: 'traversal', modeB });
+    assert.doesNotMatch(sdpOffer, /a=ice-lite/);
+    assert.match(sdpOffer, /a=candidate:\S+ 1 tcp .* tcptype passive/);
+    const [one] = (await a.request('audit', { contextId: a.contextId, terminationId: a.trunk })).terminations;
+    assert.equal(one.ice.mode, 'traversal');
+    await checkMedia();
+    await restart(a, b);
+    await restart(b, a);
+    await checkMedia();
+    await Promise.all([a.end(), b.end()]);
+  }
+});
+
+test('by TCP alone', { timeout: 90000 }, async () => {
+  await call({ modeA: 'traversal', modeB: 'traversal',
+    change: (sdp) => sdp.replace(/a=candidate:\S+ 1 udp .*\r\n/gi, '') });
+  await checkMedia();
+  await Promise.all([a.end(), b.end()]);
+});
+
+test('iceMode traversal where nothing is configured, and one that is taken away while it gathers', { timeout: 90000 },
+  async () => {
+    const silent = createSocket('udp4');
+    await new Promise((bound) => silent.bind(0, '127.0.0.1', bound));
+    const [none, slow] = await Promise.all([Centre.start(),
+      Centre.start([`ice.servers=stun:127.0.0.1:${silent.address().port}`])]);
+    const refused = await none.link.request('add', { offerTemplate, iceMode: 'traversal' });
+    assert.equal(refused.problemDetails.cause, 'EXTENSION_NOT_SUPPORTED');
+    assert.match(refused.problemDetails.detail, /ice\.servers/);
+    const { capabilities } = await none.request('audit', { what: ['capabilities'] });
+    assert.deepEqual(capabilities.iceModes, ['lite', 'full']);
+    await slow.add({ offerTemplate });
+    const pending = slow.link.request('add',
+      { contextId: slow.contextId, offerTemplate, iceMode: 'traversal' });
+    await slow.request('subtract', { contextId: slow.contextId });
+    assert.equal((await pending).problemDetails.cause, 'INVALID_STATE');
+    // Whoever waits gets what there is.
+    slow.contextId = undefined;
+    const { sdpOffer } = await slow.add({ offerTemplate, iceMode: 'traversal' });
+    assert.match(sdpOffer, /a=candidate:\S+ 1 udp /);
+    assert.doesNotMatch(sdpOffer, / tcp /);
+    await Promise.all([none.stop(), slow.stop()]);
+    silent.close();
+  });
+
+test('a full end connects to a lite one, whichever offers', { timeout: 90000 }, async () => {
   const offered = await call({ modeA: 'full', modeB: 'lite' });
   assert.match(offered.sdpAnswer, /a=ice-lite/);
   await checkMedia();
@@ -144,7 +194,7 @@ test('a full end connects to a lite one, whichever offers', { timeout: 30000 }, 
   await Promise.all([a.end(), b.end()]);
 });
 
-test('many at once between the same two', { timeout: 30000 }, async () => {
+test('many at once between the same two', { timeout: 90000 }, async () => {
   const trunks = [];
   for (let i = 0; i < 6; i++) {
     await join({ modeA: 'full', modeB: i % 2 ? 'full' : 'lite' });
@@ -154,7 +204,7 @@ test('many at once between the same two', { timeout: 30000 }, async () => {
   await Promise.all([a.end(), b.end()]);
 });
 
-test('IPv4 alone will do', { timeout: 30000 }, async () => {
+test('IPv4 alone will do', { timeout: 90000 }, async () => {
   const { details } = await call({ modeA: 'full', modeB: 'full',
     change: (sdp) => sdp.replace(/a=candidate:.*:.* typ host\r\n/g, '') });
   assert.ok(details.local.ip && details.remote.ip);
@@ -162,7 +212,7 @@ test('IPv4 alone will do', { timeout: 30000 }, async () => {
   await Promise.all([a.end(), b.end()]);
 });
 
-test('a full leg connects to an endpoint that is full, too', { timeout: 30000 }, async () => {
+test('a full leg connects to an endpoint that is full, too', { timeout: 90000 }, async () => {
   const leg = new GeneratedLeg();
   const { terminationId, sdpOffer } = await a.add({ offerTemplate, iceMode: 'full' });
   const [, bind] = sdpOffer.match(/a=candidate:\S+ 1 udp \d+ ([\d.]+) /i);
@@ -173,7 +223,7 @@ test('a full leg connects to an endpoint that is full, too', { timeout: 30000 },
   await leg.close();
 });
 
-test('candidates that nobody answers at: iceFailed says so', { timeout: 30000 }, async () => {
+test('candidates that nobody answers at: iceFailed says so', { timeout: 90000 }, async () => {
   const offered = await a.add({ offerTemplate, iceMode: 'full' });
   const answered = await b.add({ sdpOffer: offered.sdpOffer, iceMode: 'lite' });
   await a.modify(offered.terminationId, { sdpAnswer: answered.sdpAnswer

@@ -102,7 +102,7 @@ test('policies of mids that are not there are kept up to a limit', { timeout: 30
   await ok(link, 'modify', { ...idsOf(added), mediaPolicy: some(0) });
 });
 
-test('excess is told, counted and explained; what is refused leaves the policy as it was', { timeout: 60000 }, async (t) => {
+test('excess is told, counted and explained; what is refused leaves the policy as it was', { timeout: 150_000 }, async (t) => {
   const { wmcf, link } = await start(t, ['qos.level=relay', 'qos.discard_report=1']);
   const legs = await connectTwo(link, [{}, {}], ['policingDiscard', 'mediaGated']);
   t.after(() => Promise.all(legs.map((leg) => leg.close())));
@@ -171,7 +171,7 @@ test('excess is told, counted and explained; what is refused leaves the policy a
   assert.equal(last.unattributedDiscarded, 0);
 });
 
-test('what a required level has no room for is refused; what it holds goes on', { timeout: 60000 }, async (t) => {
+test('what a required level has no room for is refused; what it holds goes on', { timeout: 150_000 }, async (t) => {
   const e = await Enforcement.start('tc-bpf', ['qos.flows=4', 'qos.discard_report=1']);
   t.after(() => e.stop());
   const legs = await e.pair('IPv4');

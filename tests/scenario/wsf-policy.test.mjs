@@ -44,6 +44,13 @@ media = audio
 police_rate = 12000
 police_burst = 6000
 dscp = EF
+[policy "filtered"]
+from = erin@*
+to = bob@*
+side = callee
+media_path = flip
+media_path_parameters = volume=0.5, direction=vert
+media_path_failure = bypass
 [policy "from-abroad"]
 from = @operator
 to = carol@*
@@ -86,6 +93,26 @@ calls_max = 1
         assert.deepEqual(told, [expected, expected]);
         const closed = expected.map((one) => ({ ...one, flowStatus: 'DISABLED' }));
         assert.deepEqual(wsf.wmcf.requests('add').map(({ mediaPolicy }) => mediaPolicy), [closed, closed]);
+    });
+
+    test('a filter in the path of one side', async () => {
+        const bob = await register(BOB);
+        const erin = await register(ERIN);
+        await call(wsf, erin, bob);
+        const adds = wsf.wmcf.requests('add');
+        assert.deepEqual(adds.map(({ mediaPath, pipeline }) => [mediaPath, pipeline]), [
+            ['pipeline', { template: 'flip', parameters: { volume: 0.5, direction: 'vert' }, onFailure: 'bypass' }],
+            [undefined, undefined],
+        ]);
+        const [filtered] = wsf.wmcf.terminations;
+        await wsf.wmcf.notify(filtered, 'resourceFailure', { reason: 'it broke', bypassed: true });
+        await bob.expectNothing(20);
+        await wsf.wmcf.notify(filtered, 'resourceFailure', { reason: 'it broke' });
+        for (const side of [erin, bob]) {
+            const end = await side.expect('mdisc');
+            end.reply();
+            assert.equal(end.cause, 'MEDIA_FAILURE');
+        }
     });
 
     test('a medium that is not permitted is not offered; a limit of media', async () => {
@@ -139,7 +166,6 @@ calls_max = 1
         assert.equal(success, true);
         assert.equal(await cause(alice, { resourceId: CAROL }), 'USER_BUSY');
         assert.equal(await cause(bob, { resourceId: CAROL }), undefined, 'another row, another limit');
-        await carol.drain();
     });
 
     test('attempts per second: of a caller, to a callee', async () => {
@@ -174,7 +200,6 @@ calls_max = 1
         assert.equal((await b.request('msetup', from(BOB))).success, true);
         assert.equal(await cause(b, from(BOB)), 'RESOURCES_UNAVAILABLE');
         assert.equal(await cause(carol, { resourceId: 'zoe@example.net' }), 'RESOURCES_UNAVAILABLE', 'both directions');
-        await bob.drain();
         await carol.expectNothing(10);
     });
 });

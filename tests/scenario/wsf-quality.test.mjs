@@ -92,8 +92,22 @@ describe('in a call', () => {
         await table('');
         assert.deepEqual(await told(alice), [{ mid: '1', flowStatus: 'ENABLED' }]);
         await bob.expectNothing(20);
-        assert.equal(wsf.log.match(/the video of alice@example\.org \(mid 1\) is stopped at a closed gate/g).length, 1);
+        await wsf.until(() => wsf.log.match(/the video of alice@example\.org \(mid 1\) is stopped at a closed gate/g)?.length === 1);
         assert.equal(await wsf.metric('quality_events_total'), 1);
+    });
+
+    test('what is measured is told to who understands it, all media in one message', async () => {
+        const [legB, legA] = await start([REPORTS, undefined]);
+        const asked = wsf.wmcf.requests('add').map(({ events }) => events.includes('qosReport'));
+        assert.deepEqual(asked.toSorted(), [false, true]);
+        const measured = { seconds: 5.01, uplink: { bitrate: 40000, loss: 0.01, jitter: 0.002 } };
+        for (const mid of ['0', '1'])
+            wsf.wmcf.notify(legA, 'qosReport', { mediaType: mid === '0' ? 'audio' : 'video', ...measured }, mid);
+        assert.deepEqual(await told(alice), [{ mid: '0', measured }, { mid: '1', measured }]);
+        await wsf.wmcf.notify(legB, 'qosReport', measured, '0');
+        await wsf.wmcf.notify(legA, 'qosReport', measured, 'no such');
+        await bob.expectNothing(100);
+        await alice.expectNothing(20);
     });
 
     test('limits come and go in the same way; policing is told each time and logged once', async () => {
@@ -112,7 +126,7 @@ describe('in a call', () => {
                 { mid: '1', policingDiscarded: { packets, direction: 'uplink' } },
             ]);
         }
-        assert.equal(wsf.log.match(/the video of bob@example\.org \(mid 1\) is above its rate/g).length, 1);
+        await wsf.until(() => wsf.log.match(/the video of bob@example\.org \(mid 1\) is above its rate/g)?.length === 1);
         assert.equal(legA.connected, true);
         wsf.wmcf.log.length = 0;
         await table('');
@@ -238,7 +252,7 @@ describe('a policy that a media centre cannot hold', () => {
     test('best-effort: the call goes on with its gates, and says so once for each side', async () => {
         await start(rows('best-effort'));
         await call(wsf, alice, bob);
-        assert.equal(wsf.log.match(/warning wsf\/call: policy not held by the media centre/g).length, 2);
+        await wsf.until(() => wsf.log.match(/warning wsf\/call: policy not held by the media centre/g)?.length === 2);
         assert.deepEqual(policies(wsf.wmcf, 'modify').at(-1), [
             { mid: '0', flowStatus: 'ENABLED' },
             { mid: '1', flowStatus: 'ENABLED' },
@@ -275,7 +289,7 @@ describe('a policy that a media centre cannot hold', () => {
         await wsf.until(() => other.requests('audit').length > 0);
         wsf.wmcf.enforcement = { level: 'none', reason: 'the interface eth1 is gone' };
         for (let i = 0; i < 2; i++) await wsf.wmcf.serviceChange();
-        assert.equal(wsf.log.match(/warning wsf\/wmcf-link: the media centre enforces no policies: the interface eth1/g).length, 1);
+        await wsf.until(() => wsf.log.match(/warning wsf\/wmcf-link: the media centre enforces no policies: the interface eth1/g)?.length === 1);
         await alice.request('msetup', { resourceId: BOB });
         await bob.expect('msetup');
         assert.equal(wsf.wmcf.contexts.size, 0);

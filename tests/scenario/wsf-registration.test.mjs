@@ -204,16 +204,18 @@ describe('registration', () => {
 });
 
 test('failures make the next attempt wait', async () => {
-    const wsf = await Wsf.start(['auth.failures_free_identity=2']);
+    const wsf = await Wsf.start(['auth.failures_free_identity=2', 'limits.auth_failures_max=10']);
     try {
         const client = await wsf.connect();
         const attempt = (password) => client.request('auth', { authType: 'basic', webrtcId: ALICE, authorization: basic(ALICE, password) });
         assert.equal((await attempt('no')).retryAfter, undefined);
         assert.equal((await attempt('no')).retryAfter, 1);
+        await new Promise((resolve) => setTimeout(resolve, 1100));
+        assert.equal((await attempt('no')).retryAfter, 2);
         const refused = await attempt(PASSWORD);
         assert.equal(refused.problemDetails.cause, 'TOO_MANY_REQUESTS');
         assert.ok(refused.retryAfter >= 1);
-        await new Promise((resolve) => setTimeout(resolve, 1100));
+        await new Promise((resolve) => setTimeout(resolve, 2100));
         assert.equal((await attempt(PASSWORD)).success, true);
     } finally {
         await wsf.stop();

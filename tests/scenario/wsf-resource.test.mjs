@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Endpoint } from '../support/eirtcw-client.mjs';
+import { makeFilm } from '../support/films.mjs';
 import { GeneratedLeg } from '../support/generated-leg.mjs';
 import { Stack, USERS } from '../support/stack.mjs';
 
@@ -16,7 +17,7 @@ const run = promisify(execFile);
 const ROOT = new URL('../../', import.meta.url).pathname;
 const BUILD = process.env.WMCF_BUILD ?? process.env.BUILD ?? join(ROOT, 'build-check');
 const ALICE = 'alice@example.org';
-const tone = (extra) => `audiotestsrc is-live=true num-buffers=50 samplesperbuffer=960 ${extra}
+const tone = (extra) => `audiotestsrc is-live=true num-buffers=200 samplesperbuffer=960 ${extra}
   ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=111 ! wmcfsink mid=audio\n`;
 const CONF = `
 [resource "test"]
@@ -30,6 +31,20 @@ parameters = width=1
 [resource "nowhere"]
 [resource "hall"]
 name = room/hall
+[resource "film"]
+template = play
+parameters = source=film.webm, width=320, height=180
+[resource "strict"]
+template = play
+parameters = source=film.webm, width=320, height=180
+control = no
+[resource "cinema"]
+template = play
+parameters = source=film.webm, width=320, height=180
+shared = yes
+[resource "lost"]
+template = play
+parameters = source=lost.webm
 `;
 
 let stack, templates;
@@ -37,8 +52,10 @@ const open = [];
 before(async () => {
   templates = mkdtempSync(join(tmpdir(), 'templates-'));
   writeFileSync(join(templates, 'short.pipeline'), tone(''));
-  writeFileSync(join(templates, 'breaks.pipeline'), tone('! identity error-after=40'));
-  stack = await Stack.start({ conf: CONF, wmcf: [`pipelines.folder=${templates}`] });
+  writeFileSync(join(templates, 'breaks.pipeline'), tone('! identity error-after=150'));
+  await makeFilm(join(templates, 'film.webm'), { seconds: 20 });
+  stack = await Stack.start({ conf: CONF,
+    wmcf: [`pipelines.folder=${templates}`, `pipelines.media_folder=${templates}`] });
 });
 afterEach(async (t) => {
   if (t.passed === false) console.error(stack.logs());
@@ -154,12 +171,13 @@ test('the client puts the picture away and takes it again', async () => {
     return directions(sdpAnswer);
   };
   assert.deepEqual(await change(0), ['sendonly', 'inactive']);
-  const still = await leg.stats();
-  const sound = audio(still).packets;
-  await leg.until((s) => audio(s).packets > sound + 40);
-  assert.ok(video(await leg.stats()).packets <= video(still).packets + 5);
+  // Sound that comes now has overtaken nothing: then all of the picture that was on its way is there.
+  const sound = audio(await leg.stats()).packets;
+  const still = await leg.until((s) => audio(s).packets > sound + 20);
+  const later = await leg.until((s) => audio(s).packets > sound + 60);
+  assert.equal(video(later).packets, video(still).packets);
+  const before = video(later); // the picture may be back before the answer is
   assert.deepEqual(await change(2), ['sendonly', 'sendonly']);
-  const before = video(await leg.stats());
   const after = video(await leg.until((s) => video(s).frames > before.frames + 20));
   assert.ok(after.keyFrames > before.keyFrames);
   assert.ok((await client.request('mdisc', { mediaSessionId: asked.mediaSessionId, cause: 'NORMAL' })).success);
@@ -183,10 +201,13 @@ test('only what the client can receive is offered; nothing in common is 422', as
 test('resources that are not there or cannot be made are refused', async () => {
   const client = await register();
   const cause = async (name) => (await ask(client, name)).problemDetails;
-  assert.equal((await cause('film')).cause, 'RESOURCE_NOT_FOUND');
+  assert.equal((await cause('none')).cause, 'RESOURCE_NOT_FOUND');
   const room = await client.request('msetup', { resourceId: 'room/hall@example.org' });
   assert.equal(room.problemDetails.cause, 'RESOURCE_NOT_FOUND');
   assert.equal((await cause('nowhere')).cause, 'WMCF_ERROR');
+  const lost = await cause('lost');
+  assert.equal(lost.cause, 'WMCF_ERROR');
+  assert.match(lost.detail, /lost\.webm/);
   const mistake = await cause('mistake');
   assert.equal(mistake.cause, 'WMCF_ERROR');
   assert.match(mistake.detail, /width/);
@@ -194,15 +215,81 @@ test('resources that are not there or cannot be made are refused', async () => {
 
 test('the end of the stream ends the session with NORMAL, a failure with MEDIA_FAILURE', async () => {
   const client = await register();
-  for (const [name, cause] of [['short', 'NORMAL'], ['breaks', 'MEDIA_FAILURE']]) {
+  const wanted = {};
+  await Promise.all([['short', 'NORMAL'], ['breaks', 'MEDIA_FAILURE']].map(async ([name, cause]) => {
     const asked = await ask(client, name, { preOfferDescription: preOffer() });
+    assert.ok(asked.success, JSON.stringify(asked));
+    wanted[asked.mediaSessionId] = cause;
+    await answer(client, asked, newLeg());
+  }));
+  const causes = {};
+  for (let i = 0; i < 2; i++) {
+    const ended = await client.expect('mdisc');
+    ended.reply();
+    causes[ended.mediaSessionId] = ended.cause;
+  }
+  assert.deepEqual(causes, wanted);
+  await stack.contextsBecome(0);
+});
+
+test('a film is halted and sought by its viewer, as far as the operator lets it', async () => {
+  const client = await register();
+  const method = 'playback.example.org';
+  const asked = await ask(client, 'film', { preOfferDescription: preOffer() });
+  assert.ok(asked.success, JSON.stringify(asked));
+  const { mediaSessionId } = asked;
+  const leg = newLeg();
+  await answer(client, asked, leg);
+  await leg.until((s) => video(s)?.frames > 5 && audio(s)?.packets > 5);
+  const playback = async (userData, name = method) => {
+    const response = await client.request(name, { mediaSessionId, ...(userData ? { userData } : {}) });
+    return response.success ? response.userData : response.problemDetails;
+  };
+  const told = await playback();
+  assert.deepEqual(Object.keys(told).sort(), ['duration', 'paused', 'position', 'seekable']);
+  assert.ok(told.position > 0 && Math.abs(told.duration - 20) < 0.1 && !told.paused, JSON.stringify(told));
+  assert.equal((await playback({ pause: true })).paused, true);
+  assert.deepEqual(await playback(), await playback());
+  const far = await playback({ seek: 21 });
+  assert.deepEqual([far.status, far.invalidParams[0].param], [400, '/userData/seek']);
+  for (const wrong of [{ seek: -1 }, { seek: '1' }, { pause: 1 }, 5])
+    assert.equal((await playback(wrong)).cause, 'INVALID_MESSAGE', JSON.stringify(wrong));
+  assert.equal((await playback({}, 'playback.example.com')).cause, 'APP_METHOD_UNKNOWN');
+  const frames = video(await leg.stats()).frames;
+  assert.equal((await playback({ seek: 19, pause: false })).paused, false);
+  await leg.until((s) => video(s).frames > frames + 5);
+  const ended = await client.expect('mdisc');
+  assert.deepEqual([ended.mediaSessionId, ended.cause], [mediaSessionId, 'NORMAL']);
+  ended.reply();
+  await stack.contextsBecome(0);
+
+  const strict = await ask(client, 'strict', { preOfferDescription: preOffer() });
+  const second = newLeg();
+  await answer(client, strict, second);
+  await second.until((s) => audio(s)?.packets > 5);
+  const refused = await client.request(method, { mediaSessionId: strict.mediaSessionId, userData: { pause: true } });
+  assert.equal(refused.problemDetails.cause, 'NOT_AUTHORIZED');
+  const seen = await client.request(method, { mediaSessionId: strict.mediaSessionId });
+  assert.equal(seen.userData.seekable, true);
+  await client.request('mdisc', { mediaSessionId: strict.mediaSessionId, cause: 'NORMAL' });
+});
+
+test('a shared film is one for all who watch, and nobody leads it elsewhere', async () => {
+  const client = await register();
+  const watching = [];
+  for (let i = 0; i < 3; i++) {
+    const asked = await ask(client, 'cinema', { preOfferDescription: preOffer() });
     assert.ok(asked.success, JSON.stringify(asked));
     const leg = newLeg();
     await answer(client, asked, leg);
-    const ended = await client.expect('mdisc');
-    assert.equal(ended.mediaSessionId, asked.mediaSessionId);
-    assert.equal(ended.cause, cause);
-    ended.reply();
-    await stack.contextsBecome(0);
+    await leg.until((s) => video(s)?.frames > 5 && audio(s)?.packets > 5);
+    watching.push(asked);
   }
+  assert.equal(stack.wmcfctl('status').mediaResources, 1);
+  const [{ mediaSessionId }] = watching;
+  const refused = await client.request('playback.example.org', { mediaSessionId, userData: { seek: 0 } });
+  assert.equal(refused.problemDetails.cause, 'NOT_AUTHORIZED');
+  for (const { mediaSessionId: id } of watching)
+    assert.ok((await client.request('mdisc', { mediaSessionId: id, cause: 'NORMAL' })).success);
+  await stack.contextsBecome(0);
 });

@@ -31,13 +31,13 @@ describe('resumption', () => {
         assert.equal(client.auth.success, true, JSON.stringify(client.auth));
         return client;
     };
-    const both = async () => [
-        await register(ALICE, { disconnectionTtl: 1 }),
-        await register(BOB, { disconnectionTtl: 1 }),
+    const both = async (disconnectionTtl = 60) => [
+        await register(ALICE, { disconnectionTtl }),
+        await register(BOB, { disconnectionTtl }),
     ];
     const listed = (client) => client.auth.mediaSessions;
     before(async () => {
-        wsf = await Wsf.start(['call.no_answer_time=3', 'call.offer_time=1']);
+        wsf = await Wsf.start();
     });
     after(() => wsf.stop());
     afterEach(async () => {
@@ -61,7 +61,7 @@ describe('resumption', () => {
     });
 
     test('a loss longer than the time to live is PEER_LOST for the other side', async () => {
-        const [alice, bob] = await both();
+        const [alice, bob] = await both(2);
         const { a } = await call(wsf, alice, bob);
         await bob.cut();
         const end = await alice.expect('mdisc');
@@ -128,6 +128,8 @@ describe('resumption', () => {
     });
 
     test('a call that rings is listed and offered anew', async () => {
+        const patient = wsf;
+        wsf = await Wsf.start(['call.offer_time=2']);
         const [alice, bob] = await both();
         const [, [invitation]] = await invite(alice, BOB, [bob]);
         await bob.request('mupdate', {
@@ -153,13 +155,16 @@ describe('resumption', () => {
             offerId: invitation.offerId,
         });
         assert.equal(stale.problemDetails.cause, 'INVALID_STATE');
-        await alice.expectNothing(1200); // it may ring on
+        await alice.expectNothing(2200); // it may ring on
         const taken = await again.request('mupdate', {
             mediaSessionId: invitation.mediaSessionId,
             sdpAnswer: answerTo(offer.sdpOffer),
             offerId: offer.offerId,
         });
         assert.equal(taken.success, true);
+        for (const client of open.splice(0)) await client.close();
+        await wsf.stop();
+        wsf = patient;
     });
 
     test('the caller is away when somebody answers: the offer waits for it', async () => {
@@ -198,7 +203,7 @@ describe('resumption', () => {
     });
 
     test('… and ends when the time to live is over', async () => {
-        const [alice, bob] = await both();
+        const [alice, bob] = await both(2);
         await bob.cut();
         await alice.request('msetup', { resourceId: BOB });
         const end = await alice.expect('mdisc');
@@ -211,7 +216,7 @@ describe('resumption', () => {
     });
 
     test('the caller is lost for good while it rings', async () => {
-        const [alice, bob] = await both();
+        const [alice, bob] = await both(2);
         const [, [invitation]] = await invite(alice, BOB, [bob]);
         await alice.cut();
         const end = await bob.expect('mdisc');

@@ -50,7 +50,7 @@ before(async () => {
     certificate('second');
     use('first');
     wsf = await Wsf.start(
-        ['limits.streams_per_connection=4', 'limits.keepalive=1', 'limits.request_rate=20000',
+        ['limits.streams_per_connection=4', 'limits.request_rate=20000',
             'limits.request_burst=20000', 'limits.request_rate_per_address=100000',
             'limits.request_rate_total=100000', 'log.level=info,client:debug,main:info'],
         { conf: listeners() },
@@ -166,28 +166,27 @@ for (const transport of Object.keys(SOCKETS)) {
             assert.deepEqual(await socket.closed, { code, reason });
         }
     });
-
-    test(`${transport}: who does not answer pings is closed with 4408`, async () => {
-        const quiet = await open(transport, { autoPong: false });
-        const lively = await open(transport);
-        const closed = await quiet.closed;
-        assert.equal(closed.code, 4408);
-        assert.equal(lively.readyState, 1);
-        lively.close();
-        await lively.closed;
-    });
-
-    test(`${transport}: who stops reading is let go`, async () => {
-        const [deaf, lively] = [await open(transport), await open(transport)];
-        const from = wsf.log.length;
-        deaf.pause(); // neither pings nor anything else
-        await wsf.until(() => /connection closed \(4408/.test(wsf.log.slice(from)));
-        assert.equal(lively.readyState, 1);
-        deaf.terminate();
-        lively.close();
-        await lively.closed;
-    });
 }
+
+test('who does not answer pings is closed with 4408, as is who stops reading', async () => {
+    const other = await Wsf.start(['limits.keepalive=2', 'log.level=info,client:debug,main:info']);
+    const [quiet, deaf, lively] = [[], [], []];
+    for (const transport of Object.keys(SOCKETS)) {
+        quiet.push(await open(transport, { autoPong: false }, other.url));
+        deaf.push(await open(transport, {}, other.url));
+        lively.push(await open(transport, {}, other.url));
+        deaf.at(-1).pause(); // neither pings nor anything else
+    }
+    for (const { closed } of quiet) assert.equal((await closed).code, 4408);
+    await other.until(() => other.log.match(/connection closed \(4408/g)?.length === quiet.length + deaf.length);
+    for (const socket of deaf) socket.terminate();
+    for (const socket of lively) {
+        assert.equal(socket.readyState, 1);
+        socket.close();
+        await socket.closed;
+    }
+    await other.stop();
+});
 
 test('HTTP/2: who asks and does not read costs its window and its queue, then 1013', async () => {
     const socket = await open('h2');

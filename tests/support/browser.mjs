@@ -94,6 +94,11 @@ export async function call(page, callee) {
     await page.click('#call');
 }
 
+export async function join(page, room) {
+    await page.fill('#room-name', room);
+    await page.click('#join');
+}
+
 export const answer = (page) => page.click('#answer');
 export const decline = (page) => page.click('#decline');
 export const hangUp = (page) => page.click('#hang-up');
@@ -128,3 +133,15 @@ export async function sentence(page, pattern, timeout = 30_000) {
 
 /** The rows of getStats of the page's call. */
 export const stats = (page) => page.evaluate(() => window.testStats());
+
+/** Waits until the far picture is shown and goes on: a frozen one stays `seen`. */
+export async function moving(page) {
+    await page.waitForSelector('#stage.seen:not(.held)');
+    const frames = () => document.getElementById('remote').getVideoPlaybackQuality().totalVideoFrames;
+    const before = await page.evaluate(frames);
+    await page.waitForFunction(
+        (count) =>
+            document.getElementById('remote').getVideoPlaybackQuality().totalVideoFrames > count + 5,
+        before,
+    );
+}

@@ -55,7 +55,7 @@ export async function calling(caller, called, name) {
 const row = (rows, type, kind) => rows.find((one) => one.type === type && one.kind === kind);
 
 /**
- * What a page plays within some seconds.
+ * What a page plays within some seconds, and of what it has `sent` in them packets and frames.
  * @param {import('playwright-core').Page} page
  * @param {number} seconds
  */
@@ -69,6 +69,8 @@ export async function received(page, seconds) {
         if (!now) throw new Error(`no ${kind} is received`);
         const since = (member) => (now[member] ?? 0) - (before?.[member] ?? 0);
         const lost = Math.max(0, since('packetsLost'));
+        const out = [start, end].map((rows) => row(rows, 'outbound-rtp', kind));
+        const sent = (member) => (out[1]?.[member] ?? 0) - (out[0]?.[member] ?? 0);
         figures[kind] = {
             seconds: (now.timestamp - before.timestamp) / 1000,
             packets: since('packetsReceived'),
@@ -78,6 +80,8 @@ export async function received(page, seconds) {
             samples: since('totalSamplesReceived'),
             concealed: since('concealedSamples'),
             energy: since('totalAudioEnergy'),
+            complete: since('framesReceived'),
+            sent: { packets: sent('packetsSent'), frames: sent('framesSent') },
         };
     }
     return figures;
@@ -87,7 +91,7 @@ export async function received(page, seconds) {
 export const receivedBy = (all, seconds) => Promise.all(all.map((page) => received(page, seconds)));
 
 /** Waits until a page decodes frames that were not there before. */
-export async function pictureMoves(page, timeout = 20_000) {
+export async function pictureMoves(page, timeout = 30_000) {
     const frames = (rows) => row(rows, 'inbound-rtp', 'video')?.framesDecoded ?? 0;
     const before = frames(await person.stats(page));
     const end = Date.now() + timeout;
@@ -111,7 +115,7 @@ export async function remoteCandidate(page) {
     return (await chosenPair(page)).remote;
 }
 
-/** How much of a kind a page receives within some seconds: packets, and frames or samples' energy. */
+/** How much of a kind a page receives within some seconds: packets, and frames. */
 export async function receives(page, kind, seconds = 1) {
     const now = async () => row(await person.stats(page), 'inbound-rtp', kind) ?? {};
     const before = await now();
@@ -119,4 +123,34 @@ export async function receives(page, kind, seconds = 1) {
     const after = await now();
     const since = (member) => (after[member] ?? 0) - (before[member] ?? 0);
     return { packets: since('packetsReceived'), frames: since('framesDecoded') };
+}
+
+/**
+ * Waits until so much more has come to a page, of packets of sound and of frames: that it goes on is
+ * the media's business, how fast that of the machine.
+ */
+export async function mediaFlow(page, { packets = 30, frames = 5 } = {}, timeout = 30_000) {
+    const now = async () => {
+        const rows = await person.stats(page);
+        return {
+            packets: row(rows, 'inbound-rtp', 'audio')?.packetsReceived ?? 0,
+            frames: row(rows, 'inbound-rtp', 'video')?.framesDecoded ?? 0,
+        };
+    };
+    const before = await now();
+    const end = Date.now() + timeout;
+    for (;;) {
+        const { packets: heard, frames: seen } = await now();
+        if (heard >= before.packets + packets && seen >= before.frames + frames) return;
+        if (Date.now() > end)
+            throw new Error(`${heard - before.packets} packets of sound, ${seen - before.frames} frames`);
+        await pause(100);
+    }
+}
+
+/** Waits until a page receives nothing of a kind for so long: what is on its way may be late. */
+export async function mediaStop(page, kind, { seconds = 1, of = 'packets', timeout = 20_000 } = {}) {
+    const end = Date.now() + timeout;
+    for (let got; (got = (await receives(page, kind, seconds))[of]) > 0; )
+        if (Date.now() > end) throw new Error(`${got} ${of} of ${kind} within ${seconds} s`);
 }

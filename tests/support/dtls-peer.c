@@ -52,6 +52,20 @@ static void on_info(const SSL *ssl, int where, int value)
         peer->alert = value & 0xff;
 }
 
+static EVP_PKEY *make_key(enum dtls_peer_certificate certificate)
+{
+    switch (certificate) {
+    case DTLS_PEER_RSA:
+        return EVP_RSA_gen(2048);
+    case DTLS_PEER_P384:
+        return EVP_EC_gen("P-384");
+    case DTLS_PEER_ED25519:
+        return EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    default:
+        return EVP_EC_gen("P-256");
+    }
+}
+
 static X509 *make_certificate(EVP_PKEY *key, bool expired)
 {
     X509 *x509 = X509_new();
@@ -63,16 +77,33 @@ static X509 *make_certificate(EVP_PKEY *key, bool expired)
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const guint8 *)"peer", -1, -1, 0);
     X509_set_issuer_name(x509, name);
     X509_set_pubkey(x509, key);
-    g_assert_cmpint(X509_sign(x509, key, EVP_sha256()), >, 0);
+    /* RFC 8410: Ed25519 has its own digest */
+    g_assert_cmpint(X509_sign(x509, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()), >,
+                    0);
     return x509;
+}
+
+static void open_ssl(struct dtls_peer *peer)
+{
+    BIO *bio = BIO_new(peer->method);
+
+    peer->ssl = SSL_new(peer->ssl_ctx);
+    BIO_set_data(bio, peer);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(peer->ssl, bio, bio);
+    SSL_set_app_data(peer->ssl, peer);
+    DTLS_set_link_mtu(peer->ssl, 1200);
+    if (peer->is_client)
+        SSL_set_connect_state(peer->ssl);
+    else
+        SSL_set_accept_state(peer->ssl);
 }
 
 struct dtls_peer *dtls_peer_new(bool is_client, enum dtls_peer_certificate certificate,
                                 const char *profiles)
 {
     struct dtls_peer *peer = g_new0(struct dtls_peer, 1);
-    EVP_PKEY *key = certificate == DTLS_PEER_RSA ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
-    BIO *bio;
+    EVP_PKEY *key = make_key(certificate);
 
     peer->is_client = is_client;
     peer->alert = -1;
@@ -93,18 +124,20 @@ struct dtls_peer *dtls_peer_new(bool is_client, enum dtls_peer_certificate certi
     BIO_meth_set_read(peer->method, read_datagram);
     BIO_meth_set_write(peer->method, write_datagram);
     BIO_meth_set_ctrl(peer->method, control);
-    peer->ssl = SSL_new(peer->ssl_ctx);
-    bio = BIO_new(peer->method);
-    BIO_set_data(bio, peer);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(peer->ssl, bio, bio);
-    SSL_set_app_data(peer->ssl, peer);
-    DTLS_set_link_mtu(peer->ssl, 1200);
-    if (is_client)
-        SSL_set_connect_state(peer->ssl);
-    else
-        SSL_set_accept_state(peer->ssl);
+    open_ssl(peer);
     return peer;
+}
+
+void dtls_peer_restart(struct dtls_peer *peer, bool is_client)
+{
+    SSL_free(peer->ssl);
+    g_queue_clear_full(&peer->out, (GDestroyNotify)g_bytes_unref);
+    g_byte_array_set_size(peer->data, 0);
+    peer->is_client = is_client;
+    peer->connected = peer->closed = peer->failed = false;
+    peer->alert = -1;
+    peer->in = NULL;
+    open_ssl(peer);
 }
 
 void dtls_peer_free(struct dtls_peer *peer)
@@ -185,16 +218,17 @@ guint dtls_peer_fingerprint(struct dtls_peer *peer, const EVP_MD *digest, guint8
     return length;
 }
 
-void dtls_peer_keys(struct dtls_peer *peer, guint8 own[30], guint8 other[30])
+void dtls_peer_keys(struct dtls_peer *peer, guint key_length, guint salt_length, guint8 *own,
+                    guint8 *other)
 {
-    guint8 material[60];
+    guint8 material[2 * DTLS_PEER_MASTER_MAX], *at = material;
     guint8 *client = peer->is_client ? own : other, *server = peer->is_client ? other : own;
 
-    g_assert_cmpint(SSL_export_keying_material(peer->ssl, material, sizeof material,
+    g_assert_cmpint(SSL_export_keying_material(peer->ssl, material, 2 * (key_length + salt_length),
                                                "EXTRACTOR-dtls_srtp", 19, NULL, 0, 0),
                     ==, 1);
-    memcpy(client, material, 16);
-    memcpy(server, material + 16, 16);
-    memcpy(client + 16, material + 32, 14);
-    memcpy(server + 16, material + 46, 14);
+    memcpy(client, at, key_length);
+    memcpy(server, at += key_length, key_length);
+    memcpy(client + key_length, at += key_length, salt_length);
+    memcpy(server + key_length, at + salt_length, salt_length);
 }

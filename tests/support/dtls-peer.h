@@ -7,7 +7,13 @@
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-enum dtls_peer_certificate { DTLS_PEER_ECDSA, DTLS_PEER_RSA, DTLS_PEER_EXPIRED };
+enum dtls_peer_certificate {
+    DTLS_PEER_ECDSA, /* on P-256 */
+    DTLS_PEER_RSA,   /* of 2048 bits */
+    DTLS_PEER_EXPIRED,
+    DTLS_PEER_P384,
+    DTLS_PEER_ED25519,
+};
 
 struct dtls_peer {
     SSL_CTX *ssl_ctx;
@@ -26,6 +32,8 @@ struct dtls_peer {
 /* `profiles` as OpenSSL takes them, NULL = no use_srtp at all. */
 struct dtls_peer *dtls_peer_new(bool is_client, enum dtls_peer_certificate certificate,
                                 const char *profiles);
+/* Forgets its association and begins another with the same certificate. */
+void dtls_peer_restart(struct dtls_peer *peer, bool is_client);
 void dtls_peer_free(struct dtls_peer *peer);
 /* Goes on as far as it can: says the ClientHello when nothing has been said yet. */
 void dtls_peer_step(struct dtls_peer *peer);
@@ -36,5 +44,7 @@ void dtls_peer_send(struct dtls_peer *peer, const void *data, gsize length);
 void dtls_peer_close(struct dtls_peer *peer);
 /* The fingerprint of its certificate; returns its length. */
 guint dtls_peer_fingerprint(struct dtls_peer *peer, const EVP_MD *digest, guint8 *value);
-/* RFC 5764 4.2, for 16-octet keys and 14-octet salts: its own and ours. */
-void dtls_peer_keys(struct dtls_peer *peer, guint8 own[30], guint8 other[30]);
+/* RFC 5764 4.2: its own and ours, each the key and then the salt. */
+#define DTLS_PEER_MASTER_MAX 44
+void dtls_peer_keys(struct dtls_peer *peer, guint key_length, guint salt_length, guint8 *own,
+                    guint8 *other);

@@ -5,7 +5,8 @@
 import WebSocket from 'ws';
 import { H2WebSocket } from './h2-websocket.mjs';
 
-const WAIT_MS = 5_000;
+/** What comes ends a wait; so long it lasts where nothing does. */
+const WAIT_MS = 20_000;
 const TRANSPORT = process.env.EIRTCW_TRANSPORT ?? 'http/1.1';
 
 export class Endpoint {
@@ -15,6 +16,8 @@ export class Endpoint {
     #requests = [];
     #seen = new Set();
     #waiting = [];
+    /** Once this is a list, every request is answered as it comes and put there. */
+    obliged;
 
     /**
      * @param {WebSocket} socket
@@ -36,7 +39,8 @@ export class Endpoint {
     /** `options.transport` or $EIRTCW_TRANSPORT: "http/1.1" (default) or "h2" (RFC 8441). */
     static async connect(url, protocol = 'eirtcw.v1', { transport = TRANSPORT, ...options } = {}) {
         const Socket = transport === 'h2' ? H2WebSocket : WebSocket;
-        const socket = new Socket(url, [protocol], options);
+        // One message a turn: who awaits a response goes on before what is behind it in the same packet.
+        const socket = new Socket(url, [protocol], { allowSynchronousEvents: false, ...options });
         const endpoint = new Endpoint(socket, 0);
         await new Promise((resolve, reject) => {
             socket.once('open', resolve);
@@ -52,7 +56,7 @@ export class Endpoint {
         return new Promise((resolve, reject) => {
             const timer = setTimeout(
                 () => reject(new Error(`no response to ${method}`)),
-                2 * WAIT_MS,
+                WAIT_MS,
             );
             this.#pending.set(transactionId, {
                 reject,
@@ -90,8 +94,8 @@ export class Endpoint {
         return {
             ...message,
             reply: (members = {}) => respond(true, members),
-            fail: (status, cause) =>
-                respond(false, { problemDetails: { status, cause, title: cause } }),
+            fail: (status, cause, detail) =>
+                respond(false, { problemDetails: { status, cause, title: cause, detail } }),
         };
     }
 
@@ -103,10 +107,14 @@ export class Endpoint {
         }
     }
 
-    /** Answers and forgets what has come so far. */
-    async drain(ms = 20) {
-        await new Promise((resolve) => setTimeout(resolve, ms));
-        for (const message of this.#requests.splice(0)) this.#answerable(message).reply();
+    /** The next request of this method; what comes before it is answered and forgotten. */
+    async expectAmong(method) {
+        for (;;) {
+            const message = this.#requests.shift() ?? (await this.#arrival(method, WAIT_MS));
+            const request = this.#answerable(message);
+            if (message.method === method) return request;
+            request.reply();
+        }
     }
 
     close(code = 1000) {
@@ -138,6 +146,11 @@ export class Endpoint {
         }
         if (this.#seen.has(message.transactionId)) return; // a retransmission
         this.#seen.add(message.transactionId);
+        if (this.obliged) {
+            this.obliged.push(message);
+            this.#answerable(message).reply();
+            return;
+        }
         const waiting = this.#waiting.shift();
         if (waiting) waiting(message);
         else this.#requests.push(message);

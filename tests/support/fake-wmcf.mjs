@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A media centre without media, for the error paths of wsf: it keeps contexts and terminations, makes
-// plausible offers from templates, and can be told to fail, to stay silent, to lose its memory. How
-// calls sound is tested with the real wmcf.
+// plausible offers from templates, says that pipelines play, and can be told to fail, to stay silent,
+// to lose its memory. How calls sound is tested with the real wmcf.
 
 import { randomUUID } from 'node:crypto';
 import { WebSocketServer } from 'ws';
@@ -62,9 +62,9 @@ export function medias(sdp) {
 }
 
 class Problem extends Error {
-    constructor(status, cause) {
+    constructor(status, cause, detail) {
         super(cause);
-        this.members = { problemDetails: { status, cause, title: cause } };
+        this.members = { problemDetails: { status, cause, title: cause, detail } };
     }
 }
 
@@ -83,7 +83,8 @@ export class FakeWmcf {
     #count = 0;
 
     async start(port = 0) {
-        this.server = new WebSocketServer({ port, host: '127.0.0.1', path: '/eirtcw-mc/v1' });
+        this.server = new WebSocketServer({ port, host: '127.0.0.1', path: '/eirtcw-mc/v1',
+            allowSynchronousEvents: false });
         this.server.on('connection', (socket) => this.#serve(new Endpoint(socket, 1)));
         await new Promise((resolve) => this.server.once('listening', resolve));
         this.port = this.server.address().port;
@@ -139,12 +140,12 @@ export class FakeWmcf {
             local: { ip: '192.0.2.20', port: 40000 },
             remote: { ip: '192.0.2.7', port: 51000 },
         });
-        await this.notify(termination, 'dtlsConnected', { srtpProfile: 'SRTP_AES128_CM_HMAC_SHA1_80' });
+        await this.notify(termination, 'dtlsConnected', { srtpProfile: 'SRTP_AEAD_AES_128_GCM' });
     }
 
     /** All terminations are connected. */
     async connectAll() {
-        for (const termination of this.terminations) await this.connect(termination);
+        for (const termination of this.terminations) if (!termination.pipeline) await this.connect(termination);
     }
 
     #service() {
@@ -166,13 +167,14 @@ export class FakeWmcf {
                 if (members !== null) request.reply(members);
             } catch (error) {
                 if (!(error instanceof Problem)) throw error;
-                request.fail(error.members.problemDetails.status, error.members.problemDetails.cause);
+                const { status, cause, detail } = error.members.problemDetails;
+                request.fail(status, cause, detail);
             }
         }
     }
 
-    static problem(status, cause) {
-        return new Problem(status, cause);
+    static problem(status, cause, detail) {
+        return new Problem(status, cause, detail);
     }
 
     _auth({ authorization }) {
@@ -192,8 +194,13 @@ export class FakeWmcf {
         return termination;
     }
 
-    _add({ contextId = `c-${++this.#count}`, offerTemplate, sdpOffer, answerTemplate, appData, iceMode, mediaPolicy }) {
-        if (!this.contexts.has(contextId)) this.contexts.set(contextId, { terminations: new Map(), appData });
+    _add(message) {
+        const { contextId = `c-${++this.#count}`, offerTemplate, sdpOffer, answerTemplate, iceMode } = message;
+        const { appData, topology, mesh, mediaPolicy, pipeline, mediaPath } = message;
+        const selects = topology === 'mesh' ? { lastN: 16, loudestN: 16, media: mesh?.media } : undefined;
+        if (!this.contexts.has(contextId))
+            this.contexts.set(contextId, { terminations: new Map(), appData, mesh: selects });
+        if (pipeline && mediaPath !== 'pipeline') return this.#pipeline(contextId, message);
         const terminationId = `t-${++this.#count}`;
         const termination = { contextId, terminationId, iceMode, flowStatus: 'DISABLED' };
         for (const { flowStatus } of mediaPolicy ?? []) termination.flowStatus = flowStatus ?? termination.flowStatus;
@@ -202,6 +209,25 @@ export class FakeWmcf {
             : this.#answer(termination, sdpOffer, answerTemplate);
         this.contexts.get(contextId).terminations.set(terminationId, termination);
         return { contextId, terminationId, ...sdp, medias: termination.template.medias };
+    }
+
+    /** It plays at once, what it was asked for. */
+    #pipeline(contextId, { pipeline, inputs, appData }) {
+        const terminationId = `p-${++this.#count}`;
+        const { terminations } = this.contexts.get(contextId);
+        const taken = (inputs ?? []).map(({ terminationId: from, mid }) => {
+            const { mediaType, codecs } = terminations.get(from).template.medias.find((one) => one.mid === mid);
+            return { mid: mediaType, mediaType, direction: 'sendonly', codecs: codecs.slice(0, 1),
+                source: { terminationId: from, mid } };
+        });
+        const given = (pipeline.medias ?? []).map(({ mid, mediaType }) =>
+            ({ mid, mediaType, direction: 'recvonly', codecs: [mediaType === 'audio' ? 'opus' : 'VP8'] }));
+        const medias = [...taken, ...given];
+        terminations.set(terminationId, {
+            contextId, terminationId, inputs, appData, flowStatus: 'ENABLED', template: { medias },
+            pipeline: { template: pipeline.template, parameters: pipeline.parameters, state: 'playing' },
+        });
+        return { contextId, terminationId, medias, pipeline: { template: pipeline.template, state: 'playing' } };
     }
 
     #offer(termination, template) {
@@ -277,8 +303,11 @@ export class FakeWmcf {
                 offerPending: one.offer ? true : undefined,
                 ice: { connected: Boolean(one.connected), mode: 'lite' },
                 dtls: { connected: Boolean(one.encrypted) },
+                medias: one.template.medias,
+                pipeline: one.pipeline,
+                appData: one.appData,
             }));
-            return { ...this.#service(), contextId, terminations };
+            return { ...this.#service(), contextId, terminations, mesh: this.#context(contextId).mesh };
         }
         const contexts = [...this.contexts].map(([contextId, { terminations, appData }]) => ({
             contextId,

@@ -75,6 +75,8 @@ export class FakeWsf {
     disconnectionTtl = 30;
     keepAliveInterval = 20;
     noAnswerTime = 60_000;
+    /** New connections are cut at once while this is false. */
+    admits = true;
 
     /** @param {{ users?: Record<string, string>, media?: object }} options */
     constructor({
@@ -87,7 +89,7 @@ export class FakeWsf {
 
     async start(port = 0, host = '127.0.0.1') {
         this.http = createServer((request, response) => this.#serve(request, response));
-        this.wss = new WebSocketServer({ server: this.http, path: '/eirtcw/v1' });
+        this.wss = new WebSocketServer({ server: this.http, path: '/eirtcw/v1', allowSynchronousEvents: false });
         this.wss.on('connection', (socket) => this.#accept(socket));
         await new Promise((resolve) => this.http.listen(port, host, resolve));
         this.port = this.http.address().port;
@@ -147,6 +149,10 @@ export class FakeWsf {
     }
 
     #accept(socket) {
+        if (!this.admits) {
+            socket.terminate();
+            return;
+        }
         const connection = {
             socket,
             nextId: 1,

@@ -77,23 +77,24 @@ export class FarSide {
       if (i === 500 || dump.exitCode !== null) throw new Error(`tcpdump: ${said}`);
       await sleep(10);
     }
+    // A packet is a line that begins with its time, and lines that do not.
+    const packets = () => text.split(/\n(?=\d\d:\d\d:\d\d)/).filter(Boolean).flatMap((packet) => {
+      const four = /IP \(tos 0x([0-9a-f]+).*?proto UDP \(17\), length (\d+)/s.exec(packet);
+      const six = /IP6 \((?:class 0x([0-9a-f]+), )?.*?payload length: (\d+)/s.exec(packet);
+      return four ?? six ? [{
+        tos: parseInt((four ?? six)[1] ?? '0', 16),
+        length: Number((four ?? six)[2]) + (four ? 0 : 40),
+        wrong: /bad cksum [0-9a-f]+ \(/.test(packet), // of the IP header
+        packet,
+      }] : []; // not written to its end
+    });
     return {
-      async stop() {
-        // What the kernel has for it yet would be lost.
-        for (let was = -1; was !== text.length; await sleep(200)) was = text.length;
+      // Once it has seen enough: what the kernel has for it yet would be lost.
+      async stop(enough) {
+        for (const limit = Date.now() + 20_000; Date.now() < limit && !enough(packets());) await sleep(50);
         dump.kill('SIGINT');
         await new Promise((done) => dump.on('close', done));
-        // A packet is a line that begins with its time, and lines that do not.
-        return text.split(/\n(?=\d\d:\d\d:\d\d)/).filter(Boolean).map((packet) => {
-          const four = /IP \(tos 0x([0-9a-f]+).*?proto UDP \(17\), length (\d+)/s.exec(packet);
-          const six = /IP6 \((?:class 0x([0-9a-f]+), )?.*?payload length: (\d+)/s.exec(packet);
-          return {
-            tos: parseInt((four ?? six)[1] ?? '0', 16),
-            length: Number((four ?? six)[2]) + (four ? 0 : 40),
-            wrong: /bad cksum [0-9a-f]+ \(/.test(packet), // of the IP header
-            packet,
-          };
-        });
+        return packets();
       },
     };
   }
@@ -168,7 +169,7 @@ export class Enforcement {
   }
 
   // Waits until done(counters).
-  async counted(leg, mid, done, seconds = 10) {
+  async counted(leg, mid, done, seconds = 30) {
     const deadline = Date.now() + seconds * 1000;
     for (;;) {
       const now = await this.counters(leg, mid);

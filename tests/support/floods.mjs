@@ -98,6 +98,25 @@ export function apart(name, ...args) {
 }
 
 // `n` datagrams that look like STUN, DTLS, RTP, RTCP or nothing at all, with random content.
+// `n` ClientHellos from `sources` addresses that nobody knows, each with a random of its own; `hello`:
+// one in hexadecimal. How many datagrams came back until `until()` was fulfilled.
+export async function floodHellos(address, port, n, sources, hello, until) {
+  const sockets = await Promise.all(Array.from({ length: sources }, () => new Promise((done) => {
+    const socket = dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.bind(0, address, () => done(socket));
+  })));
+  let answers = 0;
+  for (const socket of sockets) socket.on('message', () => { answers += 1; });
+  for (let i = 0; i < n; i++) {
+    const datagram = Buffer.from(hello, 'hex');
+    randomBytes(32).copy(datagram, 27); // behind the heads of record and message, and the version
+    await new Promise((done) => sockets[i % sources].send(datagram, port, address, done));
+  }
+  await until();
+  await Promise.all(sockets.map((s) => new Promise((done) => s.close(done))));
+  return answers;
+}
+
 export async function floodMedia(address, port, n) {
   const firsts = [[0, 3], [20, 63], [128, 191], [64, 127], [192, 255]];
   const sockets = Array.from({ length: 8 }, () => dgram.createSocket(address.includes(':') ? 'udp6' : 'udp4'));

@@ -81,9 +81,10 @@ export class H2WebSocket extends EventEmitter {
     /** `options`: those of http2.connect, `session` (an H2Session to share), origin, headers. */
     constructor(url, protocols = [], options = {}) {
         super();
-        const { session, origin, headers = {}, autoPong = true, ...tls } = options;
+        const { session, origin, headers = {}, autoPong = true, allowSynchronousEvents = true, ...tls } = options;
         this.url = url;
         this.autoPong = autoPong;
+        this.#deferred = !allowSynchronousEvents;
         this.#own = !session;
         this.#session = session ?? new H2Session(url, tls);
         this.#open(url, [protocols].flat(), { ...(origin ? { origin } : {}), ...headers });
@@ -145,6 +146,8 @@ export class H2WebSocket extends EventEmitter {
 
     #onClosed() {
         if (this.readyState === 3) return;
+        clearImmediate(this.#later);
+        this.#frames(false);
         if (this.readyState === 0 && this.status === undefined) {
             this.emit('error', new Error('the stream ended without an answer'));
         }
@@ -156,12 +159,24 @@ export class H2WebSocket extends EventEmitter {
 
     #onData(chunk) {
         this.#input = this.#input.length ? Buffer.concat([this.#input, chunk]) : chunk;
-        for (;;) {
-            const frame = this.#take();
-            if (!frame) return;
+        if (!this.#later) this.#frames(this.#deferred);
+    }
+
+    /** All frames that are there, or up to a message and the rest in turns of their own. */
+    #frames(deferred) {
+        for (let frame; (frame = this.#take()); ) {
             this.#onFrame(frame);
+            if (!deferred || !frame.fin || frame.opcode > OPCODE.BINARY) continue;
+            this.#later = setImmediate(() => {
+                this.#later = undefined;
+                this.#frames(true);
+            });
+            return;
         }
     }
+
+    #deferred;
+    #later;
 
     /** The next whole frame of the input (RFC 6455 5.2; a server does not mask). */
     #take() {

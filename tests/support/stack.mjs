@@ -68,7 +68,8 @@ class Program {
             child.stdout.on('data', hear);
             child.stderr.on('data', hear);
             child.on('error', reject);
-            child.on('exit', (code, signal) => {
+            // "close" and not "exit": by then all is read that it has said.
+            child.on('close', (code, signal) => {
                 clearTimeout(timer);
                 this.log += `(${this.name} ended: ${signal ?? code})\n`;
                 reject(new Error(`${this.name} ended at once:\n${this.log.slice(from)}`));
@@ -80,19 +81,29 @@ class Program {
     async kill(signal = 'SIGKILL') {
         const { child } = this;
         if (!child || child.exitCode !== null || child.signalCode !== null) return;
-        const gone = new Promise((resolve) => child.once('exit', resolve));
+        const gone = new Promise((resolve) => child.once('close', resolve));
         child.kill(signal);
         const insist = setTimeout(() => child.kill('SIGKILL'), 10_000);
         await gone;
         clearTimeout(insist);
     }
 
-    /** Resident memory in KB, threads, open descriptors. */
+    /** Waits until the log matches: who writes it and who reads it are in no hurry. */
+    async says(pattern, from = 0) {
+        await until(
+            () => pattern.test(this.log.slice(from)),
+            30_000,
+            () => `${this.name} does not say ${pattern}:\n${this.log.slice(from)}`,
+        );
+    }
+
+    /** Resident memory in KB, and what of it belongs to no file; threads, open descriptors. */
     resources() {
         const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
         const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)[1]);
         return {
             rss: field('VmRSS'),
+            anon: field('RssAnon'),
             threads: field('Threads'),
             fds: readdirSync(`/proc/${this.pid}/fd`).length,
         };
@@ -108,6 +119,7 @@ export class Stack {
      * @param {boolean} [options.tls] a second listener with TLS on the media address: `secureUrl`
      * @param {string} [options.realm]
      * @param {string} [options.conf] more sections of wsf.conf; paths are relative to the folder
+     * @param {string} [options.wmcfConf] and of wmcf.conf
      * @param {Record<string, string>} [options.files] name → text, in the folder
      * @param {Namespace} [options.namespace] where both programs run (namespace.mjs)
      */
@@ -133,11 +145,13 @@ export class Stack {
         tls = false,
         realm = 'example.org',
         conf = '',
+        wmcfConf: moreConf = '',
         files = {},
     }) {
         this.folder = mkdtempSync(join(tmpdir(), 'stack-'));
         this.address = this.namespace?.address ?? mediaAddress();
         const [web, control] = [await freeTcp(), await freeTcp()];
+        this.control = `http://127.0.0.1:${control}/`;
         this.url = `http://localhost:${web}/`;
         const file = (name, text) => {
             writeFileSync(join(this.folder, name), text, { mode: 0o600 });
@@ -150,7 +164,8 @@ export class Stack {
             `[control]\nport = ${control}\ntrace_file = wmcf.trace\n` +
                 `[wsf "test"]\nwebrtc_id = wsf@${realm}\ntoken_file = token\n` +
                 `[media]\nbind = ${this.address}\nport = 0\n` +
-                `[admin]\nsocket = wmcf.sock\n`,
+                `[admin]\nsocket = wmcf.sock\n` +
+                moreConf,
         );
         file('users', '');
         let secure = '';
@@ -188,7 +203,7 @@ export class Stack {
     }
 
     /** Waits until wsf has a media centre, which is when it takes calls. */
-    async ready(timeout = 20_000) {
+    async ready(timeout = 40_000) {
         await this.says(/^ready$/m, timeout);
     }
 
@@ -202,8 +217,15 @@ export class Stack {
         return (await reply?.text()) ?? '';
     }
 
+    /** The sum of what the media centre says of a metric, over all its labels. */
+    async metric(name) {
+        const page = await (await fetch(`${this.control}metrics`)).text();
+        const values = page.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'));
+        return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+    }
+
     /** Waits until /readyz matches. */
-    async says(pattern, timeout = 20_000) {
+    async says(pattern, timeout = 40_000) {
         await until(
             async () => pattern.test(await this.page('readyz')),
             timeout,
@@ -227,7 +249,7 @@ export class Stack {
     }
 
     /** Waits until the media centre has so many contexts, and pipelines on their way out are gone. */
-    async contextsBecome(count, timeout = 15_000) {
+    async contextsBecome(count, timeout = 40_000) {
         await until(
             () => {
                 const status = this.wmcfctl('status');
@@ -238,6 +260,15 @@ export class Stack {
             },
             timeout,
             () => `contexts do not become ${count}: ${JSON.stringify(this.contexts(), null, 1)}`,
+        );
+    }
+
+    /** What has happened so far has reached the store. */
+    async stored() {
+        await until(
+            async () => /^wsf_store_waiting 0$/m.test(await this.page('metrics')),
+            20_000,
+            () => 'the store does not come to rest',
         );
     }
 
@@ -307,7 +338,7 @@ export async function until(condition, timeout, complaint) {
 /** @param {number} milliseconds */
 export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-async function freeTcp() {
+export async function freeTcp() {
     const server = createServer();
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address();

@@ -50,9 +50,13 @@ socket = ${wmcf.folder}/wmcf.sock
     this.process = spawn(program, args,
       { stdio: ['ignore', 'ignore', 'pipe'] });
     this.process.stderr.on('data', (d) => { this.log += d; });
-    this.exited = new Promise((done) => this.process.on('exit', (code, signal) => done(signal ?? code)));
+    // "close" and not "exit": by then all is read that it has said.
+    this.exited = new Promise((done) => this.process.on('close', (code, signal) => done(signal ?? code)));
     for (;;) {
-      if (this.process.exitCode !== null) throw new Error(`wmcf did not start:\n${this.log}`);
+      if (this.process.exitCode !== null) {
+        await this.exited;
+        throw new Error(`wmcf did not start:\n${this.log}`);
+      }
       if (existsSync(path.join(this.folder, 'wmcf.sock'))) {
         const status = await this.ctl('status').catch(() => null);
         if (status) { this.port = status.controlPort; break; }
@@ -66,6 +70,12 @@ socket = ${wmcf.folder}/wmcf.sock
     const { stdout } = await run(path.join(build, 'wmcf/wmcfctl'),
       ['-s', path.join(this.folder, 'wmcf.sock'), '-j', ...args]);
     return JSON.parse(stdout);
+  }
+
+  // Waits until the log has a line that matches: who writes it and who reads it are in no hurry.
+  async says(pattern, from = 0) {
+    for (const limit = Date.now() + 30_000; !pattern.test(this.log.slice(from)); await sleep(20))
+      if (Date.now() > limit) throw new Error(`the log does not say ${pattern}:\n${this.log.slice(from)}`);
   }
 
   get trace() { return path.join(this.folder, 'trace.jsonl'); }
@@ -92,7 +102,8 @@ socket = ${wmcf.folder}/wmcf.sock
 export class ControlLink {
   static async open(url, { auth = true, token = TOKEN, identity = IDENTITY, instanceId } = {}) {
     const link = new ControlLink();
-    link.ws = new WebSocket(url, 'eirtcw-mc.v1', { maxPayload: 1 << 24 });
+    // One message a turn: who awaits a response goes on before the event behind it in the same packet.
+    link.ws = new WebSocket(url, 'eirtcw-mc.v1', { maxPayload: 1 << 24, allowSynchronousEvents: false });
     link.nextId = 0;
     link.waiting = new Map();
     link.events = [];
@@ -124,13 +135,13 @@ export class ControlLink {
     this.nextId += 2;
     this.ws.send(JSON.stringify({ messageType: 'request', method, transactionId, ...members }));
     return new Promise((done, fail) => {
-      const timer = setTimeout(() => fail(new Error(`no response to ${method}`)), 10000);
+      const timer = setTimeout(() => fail(new Error(`no response to ${method}`)), 30000);
       this.waiting.set(transactionId, (m) => { clearTimeout(timer); done(m); });
     });
   }
 
   // The first event that `matches`, seen already or yet to come.
-  event(matches, seconds = 10) {
+  event(matches, seconds = 30) {
     const seen = this.events.find(matches);
     if (seen) return Promise.resolve(seen);
     return new Promise((done, fail) => {

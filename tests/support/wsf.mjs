@@ -12,7 +12,7 @@ import { FakeWmcf, TOKEN } from './fake-wmcf.mjs';
 
 const root = path.resolve(fileURLToPath(import.meta.url), '../../..');
 const build = path.resolve(root, process.env.WMCF_BUILD ?? process.env.BUILD ?? 'build-check');
-const START_MS = 15_000;
+const START_MS = 30_000;
 
 export const PASSWORD = 'correct horse';
 export const USERS = ['alice@example.org', 'bob@example.org', 'carol@example.org'];
@@ -75,7 +75,8 @@ export class Wsf {
         const child = spawn(path.join(build, 'wsf/wsf'), args, { stdio: ['ignore', 'inherit', 'pipe'] });
         const from = this.log.length;
         this.process = child;
-        this.exited = new Promise((resolve) => child.on('exit', (code, signal) => resolve(signal ?? code)));
+        // "close" and not "exit": by then all is read that it has said.
+        this.exited = new Promise((resolve) => child.on('close', (code, signal) => resolve(signal ?? code)));
         void this.exited.then((how) => {
             if (how !== 0 && how !== 'SIGKILL') process.stderr.write(`wsf ended with ${how}:\n${this.log}`);
         });
@@ -94,6 +95,11 @@ export class Wsf {
 
     ready(status = 200) {
         return this.until(async () => (await fetch(`${this.base}/readyz`)).status === status);
+    }
+
+    /** Waits until the log matches: who writes it and who reads it are in no hurry. */
+    says(pattern) {
+        return this.until(() => pattern.test(this.log));
     }
 
     /** Polls until the condition gives something true, and gives that. */

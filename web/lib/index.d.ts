@@ -98,6 +98,11 @@ export interface MediaChoice {
     data?: boolean;
     /** Codecs in order of preference, e.g. { video: ['VP9', 'VP8'] }. */
     codecs?: CodecPreference;
+    /**
+     * Whether a picture is sent in several sizes at once where the network asks for it (true). Without
+     * them only the largest is sent, and who has a narrow link sees less of it.
+     */
+    simulcast?: boolean;
 }
 
 export interface CodecPreference {
@@ -198,11 +203,19 @@ export interface SessionEventMap {
         track: MediaStreamTrack;
         transceiver: RTCRtpTransceiver;
         stream: MediaStream | null;
+        /** Whose it is in a room, if that is known by now. The m-line may pass on to somebody else. */
+        participantId: string | undefined;
     }>;
+    /** Somebody came to the room or left it, or is brought by other m-lines. */
+    participantschange: CustomEvent<ParticipantsChange>;
+    /** Somebody else speaks in the room; undefined: nobody. */
+    activespeakerchange: CustomEvent<{ participantId: string | undefined }>;
     /** The other side has opened a data channel. */
     datachannel: CustomEvent<{ channel: RTCDataChannel }>;
     /** This side or the other has put the call on hold, or has taken it back. */
     holdchange: CustomEvent<{ held: boolean; heldByPeer: boolean }>;
+    /** The network has begun to record the conversation, or has ended it. Show it to the person. */
+    recordingchange: CustomEvent<{ recording: boolean }>;
     /** The network does something else with media: those that it is about, as they are now. */
     qos: CustomEvent<{ changed: MediaQos[] }>;
     /** Names, participants or user data changed. */
@@ -223,11 +236,18 @@ export class Session extends EventTarget {
     readonly tracks: MediaStreamTrack[];
     /** Media of which the network has told something, closed gates first of all. */
     readonly qos: MediaQos[];
+    /** The network records the conversation: what this side sends, or what others do. */
+    readonly recording: boolean;
     readonly mediaSessionId: string | undefined;
     /** Who is at the other end, as far as the network tells. */
     readonly peer: string | undefined;
     readonly userData: unknown;
-    readonly participants: unknown;
+    /** The others in the room, in the network's order; empty in a call of two. */
+    readonly participants: Participant[];
+    /** Who this side is in the room. */
+    readonly participantId: string | undefined;
+    /** The participantId of who speaks in the room, which may be that of this side. */
+    readonly activeSpeaker: string | undefined;
     readonly end: SessionEnd | undefined;
     readonly remoteStream: MediaStream | null;
     readonly connection: RTCPeerConnection | null;
@@ -248,6 +268,9 @@ export class Session extends EventTarget {
     setReceive(kinds: ('audio' | 'video')[]): void;
     replaceTrack(kind: 'audio' | 'video', track: MediaStreamTrack | null): Promise<boolean>;
     request(method: string, userData?: unknown): Promise<unknown>;
+    playback(wish?: PlaybackWish): Promise<Playback>;
+    /** How large the pictures of a room are shown; each call replaces what was said before. */
+    view(views: readonly View[]): void;
     /** A data channel to the other side, which is asked for them first where the call has none. */
     createDataChannel(
         label: string,
@@ -264,6 +287,56 @@ export class Session extends EventTarget {
         listener: EventListenerOrEventListenerObject | null,
         options?: boolean | AddEventListenerOptions,
     ): void;
+}
+
+/** Somebody in a room. */
+export interface Participant {
+    participantId: string;
+    /** As the network tells, often their address; may be empty. */
+    displayName: string;
+    /** The m-lines that bring this person's media, as RTCRtpTransceiver.mid; empty: nothing comes. */
+    mids: string[];
+    /** What comes of this person. One stream for as long as they are there; its tracks change. */
+    stream: MediaStream | null;
+    /**
+     * The codec of their picture if it cannot be shown here: this side has not agreed to it, and the
+     * network does not convert it. Else empty.
+     */
+    noPicture: string;
+}
+
+export interface ParticipantsChange {
+    /** All that are there now. */
+    participants: Participant[];
+    joined: Participant[];
+    left: Participant[];
+    /** Others whose name, m-lines or tracks are different now. */
+    changed: Participant[];
+}
+
+/** How large a picture is shown, in the screen's pixels (CSS pixels × devicePixelRatio). */
+export interface View {
+    /** Either whose picture … */
+    participantId?: string;
+    /** … or which m-line. */
+    mid?: string;
+    width: number;
+    height: number;
+}
+
+export interface PlaybackWish {
+    /** Seconds from the beginning. */
+    seek?: number;
+    pause?: boolean;
+}
+
+/** How far a media resource is, in seconds. */
+export interface Playback {
+    position?: number;
+    /** Absent: it has no end. */
+    duration?: number;
+    seekable: boolean;
+    paused: boolean;
 }
 
 export interface CandidateSummary {
@@ -292,6 +365,42 @@ export interface MediaQos {
     policingDiscarded: { uplink: number; downlink: number };
     /** When the last of them was told, as performance.now(). */
     policedAt?: number;
+    /** What the media centre has measured in the last seconds. */
+    measured?: {
+        readonly uplink?: Measured;
+        readonly downlink?: Measured;
+        /** When it was told, as performance.now(). */
+        readonly at: number;
+    };
+}
+
+/** Of one direction of a medium, as the media centre sees it; what it does not know is not there. */
+export interface Measured {
+    /** Bits per second. */
+    bitrate?: number;
+    /** 0 to 1. */
+    loss?: number;
+    /** Seconds. */
+    jitter?: number;
+    /** Seconds between the media centre and this side. */
+    roundTrip?: number;
+    /** Bits per second that the way to this side carries, for all media. */
+    estimate?: number;
+    /** Of the picture that is sent to this side. */
+    layer?: Layer;
+    qualityLimitationReason?: 'none' | 'bandwidth' | 'cpu' | 'other';
+    /** Of the picture that this side sends in several sizes: those that arrive. */
+    encodings?: Layer[];
+}
+
+export interface Layer {
+    rid?: string;
+    spatial?: number;
+    temporal?: number;
+    frameWidth?: number;
+    frameHeight?: number;
+    /** Bits per second, in `encodings`. */
+    bitrate?: number;
 }
 
 /** Whether packets of a medium pass; true for one of which nothing was told. */
@@ -307,6 +416,12 @@ export interface MediaSummary {
     kind: 'audio' | 'video';
     direction: 'send' | 'receive';
     mid?: string;
+    /** Of a picture that is sent in several sizes: which of them. */
+    rid?: string;
+    /** Whether this size is sent at the moment. */
+    active?: boolean;
+    /** Why a picture is sent smaller than it could be: none, cpu, bandwidth, other. */
+    limited?: string;
     codec?: string;
     bytes: number;
     packets: number;
@@ -329,6 +444,8 @@ export interface MediaSummary {
     concealedSamples?: number;
     totalSamples?: number;
     audioLevel?: number;
+    /** Packets that came, or went, once more. */
+    repaired?: number;
     nack?: number;
     pli?: number;
 }
@@ -372,6 +489,7 @@ export interface Wants {
     data: boolean;
     held: boolean;
     codecs: CodecPreference;
+    simulcast: boolean;
 }
 
 /** @internal */

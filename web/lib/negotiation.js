@@ -7,6 +7,7 @@
 
 import { RemoteCandidates } from './candidates.js';
 import { shapeAnswer, shapeOffer } from './shape.js';
+import { shapeEncodings } from './simulcast.js';
 
 const GATHERING_MS = 2000; // protocol A6: without trickle-ice SDP carries all candidates
 const TRICKLING_MS = 200; // what is there by then goes into SDP, the rest follows
@@ -21,6 +22,10 @@ export class Negotiation extends EventTarget {
     #connection = null;
     /** That of a pre-offer which the network may answer. @type {RTCPeerConnection | null} */
     #early = null;
+    /** An offer that is out and not applied yet. @type {RTCSessionDescriptionInit | null} */
+    #proposed = null;
+    /** Whether an applied offer was rolled back since the last agreement. */
+    #disturbed = false;
     #candidates = new RemoteCandidates();
     /**
      * The msid that our tracks share: the far side keeps sound and picture in step by it.
@@ -89,18 +94,22 @@ export class Negotiation extends EventTarget {
      */
     async answer(sdp, wants) {
         this.#dropEarly();
+        this.#proposed = null;
         this.#trickling = false;
         const connection = (this.#connection ??= this.#open());
         await connection.setRemoteDescription({ type: 'offer', sdp });
         await this.#candidates.apply(connection);
         await shapeAnswer(connection, wants, this.#stream);
         await connection.setLocalDescription();
+        this.#disturbed = false;
         await this.#gathered(connection);
         return connection.localDescription?.sdp ?? '';
     }
 
     /**
-     * An offer of our own in a call.
+     * An offer of our own in a call. One that only changes what there is, is applied together with its
+     * answer: Chromium shows nothing more of a picture that an offer of its own has made inactive
+     * and that comes back by a rollback, so a hold that is refused would freeze the far side for good.
      * @param {import('./index.js').Wants} wants
      * @param {{ iceRestart?: boolean, asks?: string[] }} [options]
      */
@@ -108,7 +117,10 @@ export class Negotiation extends EventTarget {
         const connection = this.#needed();
         this.#trickling = false;
         await shapeOffer(connection, wants, { stream: this.#stream, asks });
-        await connection.setLocalDescription(await connection.createOffer({ iceRestart }));
+        if (!iceRestart) await this.#gathered(connection); // what an offer has that is not applied
+        const offer = await connection.createOffer({ iceRestart });
+        if (!iceRestart && isSamePath(connection, offer)) this.#proposed = offer;
+        else await connection.setLocalDescription(offer);
     }
 
     /**
@@ -117,6 +129,7 @@ export class Negotiation extends EventTarget {
      */
     async offered({ trickle = false } = {}) {
         const connection = this.#needed();
+        if (this.#proposed) return this.#proposed.sdp ?? '';
         await this.#gathered(connection, trickle);
         return this.#sent(connection);
     }
@@ -131,7 +144,11 @@ export class Negotiation extends EventTarget {
             this.#early = null;
         }
         const connection = this.#needed();
+        const offer = this.#proposed;
+        this.#proposed = null;
+        if (offer) await connection.setLocalDescription(offer);
         await connection.setRemoteDescription({ type: 'answer', sdp });
+        this.#disturbed = false;
         await this.#candidates.apply(connection);
     }
 
@@ -142,26 +159,29 @@ export class Negotiation extends EventTarget {
 
     /** Withdraws an offer of either side that is not answered. */
     async rollback() {
+        this.#proposed = null;
         const connection = this.#connection;
-        if (connection?.signalingState === 'have-remote-offer')
+        if (!connection) return;
+        const { signalingState } = connection;
+        this.#disturbed ||= signalingState !== 'stable';
+        if (signalingState === 'have-remote-offer')
             await connection.setRemoteDescription({ type: 'rollback' });
-        else if (connection?.signalingState === 'have-local-offer')
+        else if (signalingState === 'have-local-offer')
             await connection.setLocalDescription({ type: 'rollback' });
     }
 
     /**
-     * The same, and all is as it was. Chromium has already stopped what an offer of its own makes
-     * inactive, and a rollback does not start it again: applying what was agreed last does.
+     * The same, and all is as it was: what is sent, and what the next offer says. What an applied
+     * offer has stopped begins again when what was agreed last is applied once more.
      * @param {import('./index.js').Wants} wants what was wanted before
      */
     async revert(wants) {
         await this.rollback();
         const connection = this.#connection;
-        const agreed = connection?.currentRemoteDescription;
-        if (!connection || !agreed) return;
-        await connection.setRemoteDescription({ type: 'offer', sdp: agreed.sdp });
-        await shapeAnswer(connection, wants, this.#stream);
-        await connection.setLocalDescription();
+        if (!connection) return;
+        const agreed = connection.currentRemoteDescription;
+        if (this.#disturbed && agreed) await this.answer(agreed.sdp, wants);
+        else await shapeOffer(connection, wants, { stream: this.#stream });
     }
 
     /** @param {import('./index.js').Message} message with candidates of the far side */
@@ -172,6 +192,7 @@ export class Negotiation extends EventTarget {
     /** Forgets everything, for a first offer that the network will make anew. */
     reset() {
         this.#dropEarly();
+        this.#proposed = null;
         const connection = this.#connection;
         this.#connection = null;
         if (connection) discard(connection);
@@ -181,8 +202,9 @@ export class Negotiation extends EventTarget {
      * Sends another track of the same kind (camera switched), or nothing.
      * @param {'audio' | 'video'} kind
      * @param {MediaStreamTrack | null} track
+     * @param {boolean} [simulcast] whether in several sizes where the network takes them
      */
-    async replaceTrack(kind, track) {
+    async replaceTrack(kind, track, simulcast) {
         const transceiver = this.#connection
             ?.getTransceivers()
             .find(
@@ -190,6 +212,7 @@ export class Negotiation extends EventTarget {
             );
         if (!transceiver) return false;
         await transceiver.sender.replaceTrack(track);
+        await shapeEncodings(transceiver.sender, simulcast);
         return true;
     }
 
@@ -261,6 +284,19 @@ export class Negotiation extends EventTarget {
             })
         );
     }
+}
+
+/**
+ * Whether an offer brings no m-line, no channel and no candidate that is not in use already.
+ * @param {RTCPeerConnection} connection
+ * @param {RTCSessionDescriptionInit} offer
+ */
+function isSamePath(connection, offer) {
+    const lines = (/** @type {string | undefined} */ sdp) => sdp?.match(/^m=/gm)?.length;
+    const placed = connection
+        .getTransceivers()
+        .every((one) => one.mid !== null || one.direction === 'stopped');
+    return placed && lines(connection.currentLocalDescription?.sdp) === lines(offer.sdp);
 }
 
 /**

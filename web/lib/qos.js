@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the network does with single media of a session (extension qos-report, protocol A6): closed
-// gates and packets above the agreed rate. The network tells what changes; here is what holds.
+// gates and packets above the agreed rate, and what the media centre measures of them. The network tells
+// what changes; here is what holds.
 
 /** @typedef {import('./index.js').MediaQos} MediaQos */
 
@@ -63,12 +64,57 @@ function apply(one, entry, now) {
         one.policingDiscarded[/** @type {'uplink' | 'downlink'} */ (direction)] += packets;
         one.policedAt = now;
     }
+    const { measured } = entry;
+    if (typeof measured === 'object' && measured) {
+        changed = true;
+        // A whole new picture: frozen, so that every copy may share it.
+        one.measured = Object.freeze({
+            uplink: oneWay(measured.uplink),
+            downlink: oneWay(measured.downlink),
+            at: now,
+        });
+    }
     return changed;
 }
 
 /** @param {MediaQos} one */
 function copy(one) {
     return { ...one, policingDiscarded: { ...one.policingDiscarded } };
+}
+
+const NUMBERS = ['bitrate', 'loss', 'jitter', 'roundTrip', 'estimate'];
+const SIZES = ['spatial', 'temporal', 'frameWidth', 'frameHeight', 'bitrate'];
+const REASONS = ['none', 'bandwidth', 'cpu', 'other'];
+const MAX_ENCODINGS = 4;
+
+/**
+ * One direction of `measured`, its members of the right kind alone.
+ * @param {any} told
+ * @returns {import('./index.js').Measured | undefined}
+ */
+function oneWay(told) {
+    if (typeof told !== 'object' || told === null) return undefined;
+    /** @type {any} */
+    const one = numbers(told, NUMBERS);
+    if (typeof told.layer === 'object' && told.layer) one.layer = layer(told.layer);
+    if (REASONS.includes(told.qualityLimitationReason)) one.qualityLimitationReason = told.qualityLimitationReason;
+    if (Array.isArray(told.encodings)) one.encodings = told.encodings.slice(0, MAX_ENCODINGS).map(layer);
+    return one;
+}
+
+/** @param {any} told */
+function layer(told) {
+    const one = numbers(told ?? {}, SIZES);
+    return typeof told?.rid === 'string' ? { rid: told.rid, ...one } : one;
+}
+
+/**
+ * @param {any} from
+ * @param {string[]} names
+ */
+function numbers(from, names) {
+    return Object.fromEntries(names.filter((name) => Number.isFinite(from[name]) && from[name] >= 0)
+        .map((name) => [name, from[name]]));
 }
 
 /**

@@ -11,8 +11,10 @@ import { Negotiation } from './negotiation.js';
 import { PathWatch } from './path.js';
 import { ProblemError, problemOf } from './problem.js';
 import { QosReports } from './qos.js';
+import { Room } from './room.js';
 import { END_CAUSES, goneProblem, isRunning, mayBecome } from './states.js';
 import { checkUpdate } from './update.js';
+import { Views } from './view.js';
 import { NOTHING, choose } from './wants.js';
 
 /** @typedef {import('./index.js').SessionState} State */
@@ -29,6 +31,9 @@ export class Session extends EventTarget {
     #path;
     #hold;
     #qos = new QosReports();
+    #room = new Room();
+    #views;
+    #recording = false;
     #willing = false;
     #answered = false;
     #suspended = false;
@@ -43,7 +48,6 @@ export class Session extends EventTarget {
     /** @type {'outgoing' | 'incoming'} */ direction;
     /** @type {string | undefined} */ peer;
     /** @type {unknown} */ userData;
-    /** @type {unknown} */ participants;
     /** @type {import('./index.js').SessionEnd | undefined} */ end;
 
     /**
@@ -79,6 +83,10 @@ export class Session extends EventTarget {
         });
         this.#hold = new HoldWatch(this.#negotiation, (detail) => this.#emit('holdchange', detail));
         this.#exchange = new Exchange(this.#port());
+        this.#views = new Views({
+            send: (views) => this.request(`view.${this.#realm}`, { views }),
+            midsOf: (participantId) => this.#pictures(participantId),
+        });
     }
 
     get state() {
@@ -103,6 +111,26 @@ export class Session extends EventTarget {
     /** What the network does with single media: closed gates, packets above the agreed rate. */
     get qos() {
         return this.#qos.media;
+    }
+
+    /** Whether the network records this conversation. */
+    get recording() {
+        return this.#recording;
+    }
+
+    /** The others in the room; empty in a call of two. */
+    get participants() {
+        return this.#room.participants;
+    }
+
+    /** Who this side is in the room. */
+    get participantId() {
+        return this.#room.participantId;
+    }
+
+    /** Who speaks in the room at the moment, a participantId. */
+    get activeSpeaker() {
+        return this.#room.activeSpeaker;
     }
 
     /** What is sent, or would be but for a hold. */
@@ -212,13 +240,14 @@ export class Session extends EventTarget {
     async replaceTrack(kind, track) {
         const tracks = this.#wants.tracks.filter((one) => one.kind !== kind);
         this.#wants = { ...this.#wants, tracks: track ? [...tracks, track] : tracks };
-        return this.#wants.held ? false : this.#negotiation.replaceTrack(kind, track);
+        const { held, simulcast } = this.#wants;
+        return held ? false : this.#negotiation.replaceTrack(kind, track, simulcast);
     }
 
     /**
      * Any change of media at once. Resolves when the other side has agreed; rejects with a
      * ProblemError when it refused, and the call stays as it was. `byNetwork` asks the network to
-     * make the offer, which suits rooms with many who change something.
+     * make the offer; in rooms, where many change something, it is always asked.
      * @param {import('./index.js').MediaChange} change
      * @param {{ byNetwork?: boolean }} [options]
      */
@@ -301,6 +330,25 @@ export class Session extends EventTarget {
     }
 
     /**
+     * Halts the media resource that plays, seeks in it, or asks how far it is.
+     * @param {import('./index.js').PlaybackWish} [wish]
+     * @returns {Promise<import('./index.js').Playback>}
+     */
+    async playback(wish) {
+        const told = await this.request(`playback.${this.#realm}`, wish);
+        return /** @type {import('./index.js').Playback} */ (told);
+    }
+
+    /**
+     * How large each picture of a room is shown, in the screen's pixels, so that the network sends no
+     * more than that. Called as often as sizes change; the library tells the network now and then.
+     * @param {readonly import('./index.js').View[]} views all of them, those of before are void
+     */
+    view(views) {
+        this.#views.set(views);
+    }
+
+    /**
      * Starts an outgoing session.
      * @param {import('./index.js').MediaChoice} media
      * @param {{ preferredOriginatingId?: string, requiredExtension?: string[] }} options
@@ -308,7 +356,8 @@ export class Session extends EventTarget {
      */
     async _start(media, { preferredOriginatingId, requiredExtension }) {
         this.#wants = choose(media, this.#wants);
-        const early = this.#host.supports(PRE_OFFER_AS_OFFER);
+        // A connection that has made an offer takes no part in simulcast.
+        const early = this.#host.supports(PRE_OFFER_AS_OFFER) && !this.#isRoom;
         const extensions = this.#host.extensions.filter(
             (name) => early || (name !== PRE_OFFER_AS_OFFER && name !== DIRECT_MEDIA),
         );
@@ -377,9 +426,18 @@ export class Session extends EventTarget {
             this.peer = message.assertedTerminatingId;
         }
         if (message.userData !== undefined) this.userData = message.userData;
-        if (message.participants !== undefined) this.participants = message.participants;
+        if (typeof message.participantId === 'string')
+            this.#room.participantId = message.participantId;
+        this.#people(this.#room.take(message.participants, this.connection));
+        if (message.activeSpeaker !== undefined && this.#room.speaks(message.activeSpeaker))
+            this.#emit('activespeakerchange', { participantId: this.activeSpeaker });
         const changed = message.qos === undefined ? [] : this.#qos.take(message.qos);
         if (changed.length > 0) this.#emit('qos', { changed });
+        const { recording } = message;
+        if (typeof recording === 'boolean' && recording !== this.#recording) {
+            this.#recording = recording;
+            this.#emit('recordingchange', { recording });
+        }
         const told = message.mediaSessionState;
         // `established` is our own knowledge: it follows the answer.
         if (this.direction === 'outgoing' && (told === 'alerting' || told === 'proceeding'))
@@ -415,6 +473,7 @@ export class Session extends EventTarget {
      */
     _suspend() {
         this.#suspended = true;
+        this.#views.run(false);
         this.#exchange.suspend();
     }
 
@@ -434,6 +493,7 @@ export class Session extends EventTarget {
             this.#answered = false;
         }
         this.#suspended = false;
+        this.#views.run(this.#running);
         this.#bell.ring();
     }
 
@@ -453,6 +513,7 @@ export class Session extends EventTarget {
         if (this.#state === 'terminated') return;
         this.end = end;
         this.#path.close();
+        this.#views.close();
         this.#exchange.close();
         this.#negotiation.close();
         this.#setState('terminated');
@@ -502,7 +563,7 @@ export class Session extends EventTarget {
      * @param {(wants: import('./index.js').Wants) => import('./index.js').Wants} wish
      * @param {{ byNetwork?: boolean }} [options]
      */
-    #modify(wish, { byNetwork = false } = {}) {
+    #modify(wish, { byNetwork = this.#isRoom } = {}) {
         return this.#exchange.modify({ wish, byNetwork });
     }
 
@@ -553,11 +614,13 @@ export class Session extends EventTarget {
     #agreed() {
         this.#agreements += 1;
         this.#hold.look(this.#wants);
+        this.#people(this.#room.look(this.connection));
         if (!this.#running) {
             this.#answered = true;
             this.#setState('established');
             this.#path.expect();
         }
+        this.#views.run(!this.#suspended);
         this.#bell.ring();
     }
 
@@ -620,7 +683,32 @@ export class Session extends EventTarget {
     /** @param {{ track: MediaStreamTrack, transceiver: RTCRtpTransceiver }} detail */
     #onTrack({ track, transceiver }) {
         if (!this.#remoteStream?.getTracks().includes(track)) this.#remoteStream?.addTrack(track);
-        this.#emit('track', { track, transceiver, stream: this.#remoteStream });
+        this.#people(this.#room.look(this.connection));
+        const participantId = this.#room.ownerOf(transceiver.mid ?? '');
+        this.#emit('track', { track, transceiver, stream: this.#remoteStream, participantId });
+    }
+
+    /** @param {import('./index.js').ParticipantsChange | undefined} change */
+    #people(change) {
+        if (!change) return;
+        this.#views.look();
+        this.#emit('participantschange', change);
+    }
+
+    /** m-lines that bring somebody's pictures. @param {string} participantId */
+    #pictures(participantId) {
+        const mids = this.#room.midsOf(participantId);
+        return (this.connection?.getTransceivers() ?? [])
+            .filter((one) => one.receiver.track.kind === 'video' && mids.includes(one.mid ?? ''))
+            .map((one) => String(one.mid));
+    }
+
+    get #realm() {
+        return this.peer?.split('@')[1] ?? '';
+    }
+
+    get #isRoom() {
+        return this.peer?.startsWith('room/') ?? false;
     }
 
     /** @param {State} state */

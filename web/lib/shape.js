@@ -4,6 +4,7 @@
 // A6): what is no longer wanted becomes inactive, and is taken first when its kind is wanted again.
 
 import { mediaDirections } from './sdp.js';
+import { shapeEncodings } from './simulcast.js';
 import { KINDS, direction, receives, sends } from './wants.js';
 
 const DATA_ID = 1000; // within what every SCTP stack has, beyond what is given out first
@@ -29,6 +30,7 @@ export async function shapeAnswer(connection, wants, stream) {
             sends(told) && wantsToReceive(transceiver, wants),
         );
         prefer(transceiver, wants);
+        await shapeEncodings(transceiver.sender, wants.simulcast);
     }
 }
 
@@ -64,6 +66,7 @@ export async function shapeOffer(connection, wants, { stream, asks = [] } = {}) 
             wantsToReceive(transceiver, wants),
         );
         prefer(transceiver, wants);
+        await shapeEncodings(transceiver.sender, wants.simulcast);
     }
 }
 

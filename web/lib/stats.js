@@ -67,6 +67,9 @@ function medium(row, rows, all, previous) {
         kind: row.kind,
         direction: receives ? 'receive' : 'send',
         mid: row.mid,
+        rid: row.rid,
+        active: row.active,
+        limited: row.qualityLimitationReason,
         codec: codec?.mimeType?.replace(/^\w+\//, ''),
         bytes,
         packets,
@@ -86,6 +89,7 @@ function medium(row, rows, all, previous) {
         concealedSamples: row.concealedSamples,
         totalSamples: row.totalSamplesReceived,
         audioLevel: row.audioLevel,
+        repaired: receives ? row.retransmittedPacketsReceived : row.retransmittedPacketsSent,
         nack: row.nackCount,
         pli: row.pliCount,
     };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the person wants of a call, apart from what was agreed: which tracks to send, which kinds to
-// receive, data channels, whether it is on hold, codecs in order of preference. A value, never changed in place: a
-// change of a call is a new value, and a refused change goes back to the former one.
+// receive, data channels, whether it is on hold, codecs in order of preference, pictures in several
+// sizes. A value, never changed in place: a change of a call is a new value, and a refused change goes
+// back to the former one.
 
 export const KINDS = /** @type {const} */ (['audio', 'video']);
 
@@ -14,6 +15,7 @@ export const NOTHING = Object.freeze({
     data: false,
     held: false,
     codecs: {},
+    simulcast: true,
 });
 
 /**
@@ -21,13 +23,14 @@ export const NOTHING = Object.freeze({
  * @param {Wants} [wants]
  * @returns {Wants}
  */
-export function choose({ stream, tracks, receive, data, codecs }, wants = NOTHING) {
+export function choose({ stream, tracks, receive, data, codecs, simulcast }, wants = NOTHING) {
     return {
         ...wants,
         tracks: tracks ?? stream?.getTracks() ?? wants.tracks,
         receive: receive ?? wants.receive,
         data: data ?? wants.data,
         codecs: codecs ?? wants.codecs,
+        simulcast: simulcast ?? wants.simulcast,
     };
 }
 

@@ -12,6 +12,8 @@ export class Controls {
     #session;
     #stream;
     #changing = new Set();
+    /** Called whenever something of our own is different. */
+    changed = () => {};
 
     /**
      * @param {import('../lib/index.js').Session} session
@@ -68,6 +70,12 @@ export class Controls {
         video('local').hidden = !camera || held;
         if (video('local').srcObject !== this.#stream) video('local').srcObject = this.#stream;
         button('restart').disabled = !this.#running || this.#changing.has('restart');
+        this.changed();
+    }
+
+    /** What the red button says. @param {string} word */
+    leaving(word) {
+        this.#label('hang-up', false, word, '', false);
     }
 
     get #running() {
@@ -140,10 +148,10 @@ export class Controls {
     #label(id, pressed, label, key, reason) {
         const control = button(id);
         control.disabled = Boolean(reason);
-        control.ariaPressed = String(pressed && !reason);
+        if (control.ariaPressed !== null) control.ariaPressed = String(pressed && !reason);
         const text = control.querySelector('span');
         if (text) text.textContent = label;
-        control.title = reason || `${label} (${key})`;
+        control.title = reason || (key ? `${label} (${key})` : label);
     }
 }
 

@@ -3,9 +3,10 @@
 
 import { gateOpen, summarizeStats } from '../lib/index.js';
 import { element } from './dom.js';
+import { figure, milliseconds, packets, rate } from './figure.js';
+import { MediaFigures } from './media-figures.js';
 
 const PERIOD_MS = 1000;
-const KEPT = 60;
 /** @type {('uplink' | 'downlink')[]} */
 const DIRECTIONS = ['uplink', 'downlink'];
 /** The network tells of drops every five seconds while they last. */
@@ -16,8 +17,7 @@ export class Figures {
     #client;
     /** @type {import('../lib/index.js').StatsSummary | undefined} */
     #last;
-    /** @type {Map<string, number[]>} */
-    #history = new Map();
+    #media;
     /** @type {ReturnType<typeof setInterval> | undefined} */
     #timer;
 
@@ -28,6 +28,7 @@ export class Figures {
     constructor(session, client) {
         this.#session = session;
         this.#client = client;
+        this.#media = new MediaFigures(session);
     }
 
     show() {
@@ -63,6 +64,7 @@ export class Figures {
                 ['This side', candidate(path?.local)],
                 ['Round trip', milliseconds(path?.roundTrip)],
                 ['Room to send', rate(path?.availableOutgoingBitrate)],
+                ['Room to receive', rate(this.#media.estimate)],
             ]),
             figure('Encryption', dtls?.state ?? '', [
                 ['DTLS', dtls?.version && [dtls.version, dtls.role].filter(Boolean).join(', ')],
@@ -70,11 +72,7 @@ export class Figures {
                 ['SRTP cipher', words(dtls?.srtpCipher?.replace(/^SRTP_/, ''))],
             ]),
         ];
-        for (const one of media) {
-            if (one.packets === 0 && one.direction === 'receive' && !one.codec) continue;
-            parts.push(this.#medium(one));
-        }
-        return parts;
+        return [...parts, ...this.#media.sections(media)];
     }
 
     #call() {
@@ -89,13 +87,6 @@ export class Figures {
             ['Service', this.#client.state],
             ['Transport', transport()],
         ]);
-    }
-
-    /** @param {import('../lib/index.js').MediaSummary} one */
-    #dropped(one) {
-        const qos = this.#session.qos.find(({ mid }) => mid === one.mid);
-        const dropped = qos?.policingDiscarded[one.direction === 'send' ? 'uplink' : 'downlink'];
-        return dropped ? packets(dropped) : undefined;
     }
 
     /** What the network keeps back, in words and before any figure: a person looks for a reason. */
@@ -137,60 +128,6 @@ export class Figures {
     #direct() {
         return !/^a=ice-lite/m.test(this.#session.connection?.remoteDescription?.sdp ?? '');
     }
-
-    /** @param {import('../lib/index.js').MediaSummary} one */
-    #medium(one) {
-        const what = one.kind === 'audio' ? 'Sound' : 'Picture';
-        const part = figure(
-            `${what} ${one.direction === 'send' ? 'sent' : 'received'}`,
-            one.codec ?? '',
-            [
-                ['Bitrate', rate(one.bitrate)],
-                ['Size', one.width ? `${one.width} × ${one.height}` : undefined],
-                ['Frames per second', one.kind === 'video' ? count(one.fps) : undefined],
-                ['Frames', one.kind === 'video' ? count(one.frames) : undefined],
-                ['Freezes', one.freezes === undefined ? undefined : count(one.freezes)],
-                ['Packets', count(one.packets)],
-                ['Lost', `${count(one.lost)} (${(one.lossShare * 100).toFixed(1)} %)`],
-                ['Dropped by the network', this.#dropped(one)],
-                ['Jitter', milliseconds(one.jitter)],
-                ['Round trip', milliseconds(one.roundTrip)],
-            ],
-        );
-        if (one.bitrate !== undefined) {
-            const points = this.#history.get(one.id) ?? [];
-            points.push(one.bitrate);
-            if (points.length > KEPT) points.shift();
-            this.#history.set(one.id, points);
-            if (points.length > 1) part.append(curve(points));
-        }
-        return part;
-    }
-}
-
-/**
- * @param {string} title
- * @param {string} beside
- * @param {[string, string | undefined | null][]} rows
- */
-function figure(title, beside, rows) {
-    const part = document.createElement('section');
-    part.className = 'figure';
-    const head = document.createElement('h3');
-    const aside = document.createElement('span');
-    aside.textContent = beside;
-    head.append(title, aside);
-    const list = document.createElement('dl');
-    for (const [name, value] of rows) {
-        if (!value) continue;
-        const term = document.createElement('dt');
-        const told = document.createElement('dd');
-        term.textContent = name;
-        told.textContent = value;
-        list.append(term, told);
-    }
-    part.append(head, list);
-    return part;
 }
 
 /**
@@ -223,38 +160,6 @@ function note(limit, { kind, direction }, text) {
     return part;
 }
 
-/** @param {number} value */
-function packets(value) {
-    return value === 1 ? '1 packet' : `${count(value)} packets`;
-}
-
-/** The bitrate of the last minute. @param {number[]} points */
-function curve(points) {
-    const canvas = document.createElement('canvas');
-    const [width, height] = [600, 70];
-    canvas.width = width;
-    canvas.height = height;
-    canvas.ariaHidden = 'true';
-    const pen = canvas.getContext('2d');
-    if (!pen) return canvas;
-    const top = Math.max(...points, 1);
-    const step = width / (KEPT - 1);
-    const start = width - step * (points.length - 1);
-    pen.beginPath();
-    points.forEach((value, index) =>
-        pen.lineTo(start + index * step, height - 3 - (value / top) * (height - 8)),
-    );
-    pen.strokeStyle = '#7d9bff';
-    pen.lineWidth = 3;
-    pen.lineJoin = 'round';
-    pen.stroke();
-    pen.lineTo(width, height);
-    pen.lineTo(start, height);
-    pen.fillStyle = 'rgb(125 155 255 / 18%)';
-    pen.fill();
-    return canvas;
-}
-
 /** The browser puts its WebSocket on the connection that the page came over (RFC 8441). */
 function transport() {
     const [page] = performance.getEntriesByType('navigation');
@@ -276,22 +181,4 @@ function candidate(one) {
  */
 function words(name) {
     return name?.replaceAll('_', ' ');
-}
-
-/** @param {number | undefined} bits per second */
-function rate(bits) {
-    if (bits === undefined) return undefined;
-    return bits >= 1e6 ? `${(bits / 1e6).toFixed(2)} Mb/s` : `${Math.round(bits / 1e3)} kb/s`;
-}
-
-/** @param {number | undefined} seconds */
-function milliseconds(seconds) {
-    if (seconds === undefined) return undefined;
-    const value = seconds * 1000;
-    return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
-}
-
-/** @param {number | undefined} value */
-function count(value) {
-    return value === undefined ? undefined : Math.round(value).toLocaleString('en');
 }

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: sign in, call, be called. All protocol is in ../lib; here is only what a person sees.
 
-import { Client, sentenceFor } from '../lib/index.js';
-import { CallView, clock } from './call-view.js';
+import { Client, SENTENCES, sentenceFor } from '../lib/index.js';
+import { CallView } from './call-view.js';
 import { watchConnection } from './connection.js';
 import { button, element, input, show } from './dom.js';
 import { askToAnswer } from './incoming.js';
 import { closeMedia, openMedia } from './media.js';
 import { MessageLog } from './messages.js';
 import { clearNotice, notify } from './notice.js';
+import { RoomView, roomName } from './room-view.js';
+import { clock } from './stage-view.js';
 
 const REMEMBERED = 'eirtcw.user';
 const TITLE = 'eiRTCW Call';
+/** What is said otherwise when it is a room. */
+const OF_ROOMS = {
+    ...SENTENCES,
+    NORMAL: 'You left {peer}.',
+    RESOURCE_NOT_FOUND: 'There is no room called {peer}, and you may not open it.',
+    NOT_AUTHORIZED: 'You are not allowed into {peer}.',
+    RESOURCES_UNAVAILABLE: '{peer} is full at the moment; please try again later.',
+};
 
 const client = new Client({ url: serviceUrl(), directMedia: true });
 const messages = new MessageLog(client);
@@ -63,6 +73,11 @@ element('call-form').addEventListener('submit', (event) => {
     event.preventDefault();
     const { submitter } = /** @type {SubmitEvent} */ (event);
     void callTo(input('callee').value.trim(), { picture: submitter?.id !== 'call-sound' });
+});
+
+element('room-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    void join(`room/${input('room-name').value.trim()}`);
 });
 
 button('play-test').addEventListener('click', () => watchResource('media/test'));
@@ -118,6 +133,7 @@ addEventListener('pagehide', () => client.close());
  * @param {{ picture: boolean }} wanted
  */
 async function callTo(callee, { picture }) {
+    if (isRoom(callee)) return join(callee, { picture });
     if (current || preparing) return;
     clearNotice();
     const { stream } = await prepare({ picture });
@@ -136,6 +152,22 @@ async function callTo(callee, { picture }) {
     take(session, stream);
 }
 
+/**
+ * @param {string} room
+ * @param {{ picture?: boolean }} [wanted]
+ */
+async function join(room, wanted) {
+    if (current || preparing) return;
+    clearNotice();
+    const { stream } = await prepare(wanted);
+    if (current || client.state === 'offline') {
+        closeMedia(stream);
+        return;
+    }
+    history.replaceState(null, '', `#${room}`);
+    take(client.call(withRealm(room), { stream }), stream);
+}
+
 /** What the network itself provides: nothing is sent. @param {string} resource */
 function watchResource(resource) {
     if (current || preparing) return;
@@ -146,14 +178,14 @@ function watchResource(resource) {
 /** @param {{ picture?: boolean }} [wanted] */
 async function prepare(wanted) {
     preparing = true;
-    button('call').disabled = true;
+    button('call').disabled = button('join').disabled = true;
     try {
         const { stream, sentence: missing } = await openMedia(wanted);
         if (missing) notify(missing);
         return { stream: stream ?? new MediaStream() };
     } finally {
         preparing = false;
-        button('call').disabled = false;
+        button('call').disabled = button('join').disabled = false;
     }
 }
 
@@ -164,19 +196,24 @@ async function prepare(wanted) {
  */
 function take(session, stream) {
     current = session;
-    const view = new CallView(session, stream, client, messages);
+    const View = isRoom(session.peer) ? RoomView : CallView;
+    const view = new View(session, stream, client, messages);
     session.addEventListener('ended', ({ detail }) => {
         closeMedia(stream);
         if (current === session) current = undefined;
         if (client.state === 'offline') return; // `stopped` says why
+        const room = isRoom(session.peer);
+        const { duration } = view;
         const lasted =
-            view.duration === undefined ? '' : ` The call lasted ${clock(view.duration)}.`;
+            duration === undefined || room ? '' : ` The call lasted ${clock(duration)}.`;
+        const said = room
+            ? { peer: roomName(session.peer), sentences: OF_ROOMS }
+            : { peer: session.peer };
         if (detail.remote || detail.cause !== 'NORMAL') {
-            notify(sentenceFor(detail, { peer: session.peer }) + lasted, {
-                calm: detail.cause === 'NORMAL',
-            });
-        } else if (lasted) {
-            notify(`Call ended after ${clock(view.duration ?? 0)}.`, { calm: true });
+            notify(sentenceFor(detail, said) + lasted, { calm: detail.cause === 'NORMAL' });
+        } else if (duration !== undefined) {
+            const what = room ? `You left ${said.peer}` : 'Call ended';
+            notify(`${what} after ${clock(duration)}.`, { calm: true });
         } else {
             clearNotice();
         }
@@ -188,7 +225,14 @@ function home() {
     if (client.state === 'offline') return;
     show('home');
     document.title = TITLE;
-    input('callee').focus();
+    const room = /^#room\/([\w.-]+)$/.exec(location.hash)?.[1];
+    if (room) input('room-name').value = room;
+    input(room ? 'room-name' : 'callee').focus();
+}
+
+/** @param {string | undefined} id */
+function isRoom(id) {
+    return id?.startsWith('room/') ?? false;
 }
 
 /** @param {import('../lib/index.js').Session} session that rang here and is over */

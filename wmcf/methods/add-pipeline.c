@@ -4,39 +4,19 @@
  * and its context are remembered by ids, since either may go. */
 #define LOG_CATEGORY "add"
 #include "wmcf/controller.h"
+#include "wmcf/methods/add-context.h"
 #include "wmcf/methods/methods.h"
-#include "wmcf/pipeline-termination.h"
+#include "wmcf/methods/pipeline-arguments.h"
+#include "wmcf/pipeline-share.h"
 #include "wsf-link/json-read.h"
 
 struct pipeline_add {
-    const char *context_id;
+    struct add_context context;
+    const json_t *inputs; /* array, or NULL */
     struct pipeline_wanted wanted;
-    int topology; /* -1 = not said */
     struct event_mask events;
     const json_t *app_data;
 };
-
-static struct pipeline_argument argument_of(const char *name, const json_t *value)
-{
-    struct pipeline_argument argument = {.name = name, .kind = PIPELINE_VALUE_OTHER};
-    if (json_is_integer(value)) {
-        argument.kind = PIPELINE_VALUE_INTEGER;
-        argument.integer = json_integer_value(value);
-    } else if (json_is_real(value)) {
-        argument.kind = PIPELINE_VALUE_NUMBER;
-        argument.number = json_real_value(value);
-    } else if (json_is_boolean(value)) {
-        argument.kind = PIPELINE_VALUE_BOOLEAN;
-        argument.boolean = json_is_true(value);
-    } else if (json_is_string(value)) {
-        argument.kind = PIPELINE_VALUE_TEXT;
-        argument.text = json_string_value(value);
-        /* A zero octet would hide what follows it. */
-        if (strlen(argument.text) != json_string_length(value))
-            argument.kind = PIPELINE_VALUE_OTHER;
-    }
-    return argument;
-}
 
 static bool read_media(const json_t *item, size_t index, struct pipeline_wanted *wanted,
                        GError **error)
@@ -78,25 +58,28 @@ static bool read_medias(const json_t *pipeline, struct pipeline_wanted *wanted, 
     return true;
 }
 
+static bool read_share(const json_t *pipeline, struct pipeline_wanted *wanted, GError **error)
+{
+    if (!json_read_string(pipeline, "/pipeline", "share", JSON_OPTIONAL, PIPELINE_SHARE_MAX,
+                          &wanted->share, error))
+        return false;
+    if (!wanted->share || *wanted->share)
+        return true;
+    problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/pipeline/share", "share is a name");
+    return false;
+}
+
 static bool read_pipeline(const json_t *message, struct pipeline_wanted *wanted, GError **error)
 {
-    const json_t *pipeline = NULL, *parameters = NULL;
-    if (!json_read_object(message, "", "pipeline", JSON_REQUIRED, &pipeline, error) ||
-        !json_read_string(pipeline, "/pipeline", "template", JSON_REQUIRED,
-                          PIPELINE_TEMPLATE_NAME_MAX, &wanted->template_name, error) ||
-        !json_read_object(pipeline, "/pipeline", "parameters", JSON_OPTIONAL, &parameters, error) ||
-        !read_medias(pipeline, wanted, error))
-        return false;
-    if (json_object_size(parameters) > PIPELINE_TEMPLATE_PARAMETERS_MAX) {
-        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/pipeline/parameters",
-                          "a template has at most %u parameters", PIPELINE_TEMPLATE_PARAMETERS_MAX);
-        return false;
-    }
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)parameters, name, value)
-        wanted->arguments[wanted->n_arguments++] = argument_of(name, value);
-    return true;
+    const json_t *pipeline = NULL;
+    return json_read_object(message, "", "pipeline", JSON_REQUIRED, &pipeline, error) &&
+           json_read_string(pipeline, "/pipeline", "template", JSON_REQUIRED,
+                            PIPELINE_TEMPLATE_NAME_MAX, &wanted->template_name, error) &&
+           read_share(pipeline, wanted, error) &&
+           json_read_boolean(pipeline, "/pipeline", "standsIn", JSON_OPTIONAL, &wanted->stands_in,
+                             error) &&
+           pipeline_arguments_read(pipeline, wanted->arguments, &wanted->n_arguments, error) &&
+           read_medias(pipeline, wanted, error);
 }
 
 static bool refuse_others(const json_t *message, GError **error)
@@ -112,8 +95,6 @@ static bool refuse_others(const json_t *message, GError **error)
          "add takes exactly one of offerTemplate, sdpOffer and pipeline"},
         {"answerTemplate", "/answerTemplate", PROBLEM_INVALID_MESSAGE,
          "answerTemplate goes with sdpOffer"},
-        {"inputs", "/inputs", PROBLEM_EXTENSION_NOT_SUPPORTED,
-         "pipelines that take media are not in this release"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
         if (json_object_get(message, rows[i].name)) {
@@ -126,31 +107,44 @@ static bool refuse_others(const json_t *message, GError **error)
 static bool read_add(const json_t *message, struct pipeline_add *add, GError **error)
 {
     bool events_said = false;
-    add->topology = -1;
-    return refuse_others(message, error) &&
-           json_read_string(message, "", "contextId", JSON_OPTIONAL, 64, &add->context_id, error) &&
+    return refuse_others(message, error) && add_context_read(message, &add->context, error) &&
            read_pipeline(message, &add->wanted, error) &&
-           json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &add->topology,
-                            error) &&
+           json_read_array(message, "", "inputs", JSON_OPTIONAL, PIPELINE_INPUTS_WANTED_MAX,
+                           &add->inputs, error) &&
            policy_set_read(NULL, message, &add->wanted.policies, error) &&
            event_mask_read(message, &add->events, &events_said, error) &&
            method_read_app_data(message, &add->app_data, error);
 }
 
-static struct context *context_for(struct wmcf *wmcf, struct link *link,
-                                   const struct pipeline_add *add, GError **error)
+static bool read_input(struct context *context, const json_t *item, size_t index,
+                       struct pipeline_input_wanted *ret, GError **error)
 {
-    const char *owner = controller_link_identity(link);
-    if (!add->context_id)
-        return context_new(wmcf, owner, add->topology < 0 ? TOPOLOGY_EXPLICIT : add->topology,
-                           error);
-    struct context *context = context_find(wmcf, add->context_id, owner, error);
-    if (context && add->topology >= 0 && (enum topology)add->topology != context->topology) {
-        problem_set_param(error, PROBLEM_INVALID_STATE, "/topology", "context %s is a %s topology",
-                          context->id, topology_names[context->topology]);
-        return NULL;
+    struct pipeline_input_said said;
+    if (!pipeline_input_said_read(item, index, &said, error))
+        return false;
+    if (said.remove) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/inputs",
+                          "what does not run yet has no input to remove");
+        return false;
     }
-    return context;
+    ret->name = said.name;
+    ret->mid = said.mid;
+    return !said.from || (ret->from = context_termination(context, said.from, error));
+}
+
+static bool find_inputs(struct context *context, struct pipeline_add *add, GError **error)
+{
+    size_t n = json_array_size(add->inputs);
+    if (n && add->wanted.share) {
+        problem_set_param(error, PROBLEM_INVALID_MESSAGE, "/inputs",
+                          "a pipeline that takes media cannot be shared");
+        return false;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!read_input(context, json_array_get(add->inputs, i), i,
+                        &add->wanted.inputs[add->wanted.n_inputs++], error))
+            return false;
+    return true;
 }
 
 /* --- the answer ------------------------------------------------------------------------------- */
@@ -183,8 +177,9 @@ static void on_started(struct termination *t, const GError *error, void *user)
             context_free(context);
     } else {
         link_succeed(waiting->txn,
-                     json_pack("{s:s, s:s, s:o}", "contextId", context->id, "terminationId", t->id,
-                               "medias", termination_medias_json(t)));
+                     json_pack("{s:s, s:s, s:o, s:o}", "contextId", context->id, "terminationId",
+                               t->id, "medias", termination_medias_json(t), "pipeline",
+                               pipeline_termination_json(t->pipeline)));
     }
     g_free(waiting->context_id);
     g_free(waiting->termination_id);
@@ -192,14 +187,19 @@ static void on_started(struct termination *t, const GError *error, void *user)
 }
 
 static bool run(struct wmcf *wmcf, struct link *link, struct link_transaction *txn,
-                const struct pipeline_add *add, GError **error)
+                struct pipeline_add *add, GError **error)
 {
-    struct context *context = context_for(wmcf, link, add, error);
+    struct context *context = add_context_get(wmcf, link, &add->context, error);
     if (!context)
         return false;
+    if (!find_inputs(context, add, error)) {
+        if (!add->context.id)
+            context_free(context);
+        return false;
+    }
     struct waiting *waiting = g_new0(struct waiting, 1);
     waiting->txn = txn;
-    waiting->own_context = !add->context_id;
+    waiting->own_context = !add->context.id;
     struct termination *t =
         pipeline_termination_add(context, &add->wanted, on_started, waiting, error);
     if (!t) {
@@ -227,6 +227,6 @@ void handle_add_pipeline(struct wmcf *wmcf, struct link *link, struct link_trans
     GError *error = NULL;
     if (!read_add(link_transaction_message(txn), &add, &error) ||
         !run(wmcf, link, txn, &add, &error))
-        method_fail(link, txn, &(struct log_ids){.context = add.context_id}, error);
+        method_fail(link, txn, &(struct log_ids){.context = add.context.id}, error);
     policy_set_clear(&add.wanted.policies);
 }

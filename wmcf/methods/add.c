@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `add`: a new termination, in a new context or one that is there. Whatever fails, nothing of it
- * stays: a context made for it goes again. */
+ * stays: a context made for it goes again. One that has to gather candidates is answered when it
+ * has. */
 #define LOG_CATEGORY "add"
 #include "wmcf/controller.h"
+#include "wmcf/ice-traversal.h"
+#include "wmcf/media-path.h"
+#include "wmcf/methods/add-context.h"
 #include "wmcf/methods/methods.h"
 #include "wmcf/negotiation.h"
 #include "wmcf/template-read.h"
@@ -12,11 +16,13 @@
 #define APP_DATA_MAX 4096
 
 struct add {
-    const char *context_id, *sdp_offer;
+    struct link_transaction *txn;
+    char *own_context; /* that was opened for it, NULL = one that was there */
+    struct add_context context;
+    const char *sdp_offer;
     struct sdp_template *offer_template, *answer_template;
-    bool ice_full;
-    bool has_topology;
-    enum topology topology;
+    enum ice_mode ice_mode;
+    struct media_path_wanted path;
     struct policy_set policies;
     struct event_mask events;
     const json_t *app_data;
@@ -48,23 +54,12 @@ static bool read_kind(const json_t *message, struct add *add, GError **error)
 
 static bool read_modes(const json_t *message, struct add *add, GError **error)
 {
-    static const char *const ice_modes[] = {"lite", "full", NULL};
-    static const char *const media_paths[] = {"relay", "pipeline", NULL};
-    int ice_mode = 0, media_path = 0, topology = -1;
+    static const char *const ice_modes[] = {"lite", "full", "traversal", NULL};
+    int ice_mode = 0;
     if (!json_read_choice(message, "", "iceMode", JSON_OPTIONAL, ice_modes, &ice_mode, error) ||
-        !json_read_choice(message, "", "mediaPath", JSON_OPTIONAL, media_paths, &media_path,
-                          error) ||
-        !json_read_choice(message, "", "topology", JSON_OPTIONAL, topology_names, &topology, error))
+        !media_path_read(message, &add->path, error))
         return false;
-    if (media_path != 0) {
-        problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, "/mediaPath",
-                          "this release has mediaPath \"relay\" only");
-        return false;
-    }
-    add->ice_full = ice_mode == 1;
-    add->has_topology = topology >= 0;
-    if (add->has_topology)
-        add->topology = topology;
+    add->ice_mode = (enum ice_mode)ice_mode;
     return true;
 }
 
@@ -85,78 +80,120 @@ static bool read_add(const struct wmcf *wmcf, const json_t *message, struct add 
                      GError **error)
 {
     bool events_said = false;
-    return json_read_string(message, "", "contextId", JSON_OPTIONAL, 64, &add->context_id, error) &&
-           read_kind(message, add, error) && read_modes(message, add, error) &&
+    return add_context_read(message, &add->context, error) && read_kind(message, add, error) &&
+           read_modes(message, add, error) &&
            policy_set_read(wmcf->qos, message, &add->policies, error) &&
            event_mask_read(message, &add->events, &events_said, error) &&
            method_read_app_data(message, &add->app_data, error);
 }
 
-static struct context *context_for(struct wmcf *wmcf, struct link *link, const struct add *add,
-                                   GError **error)
+static void add_free(struct add *add)
 {
-    const char *owner = controller_link_identity(link);
-    if (!add->context_id)
-        return context_new(wmcf, owner, add->has_topology ? add->topology : TOPOLOGY_EXPLICIT,
-                           error);
-    struct context *context = context_find(wmcf, add->context_id, owner, error);
-    if (context && add->has_topology && add->topology != context->topology) {
-        problem_set_param(error, PROBLEM_INVALID_STATE, "/topology", "context %s is a %s topology",
-                          context->id, topology_names[context->topology]);
-        return NULL;
-    }
-    return context;
+    sdp_template_free(add->offer_template);
+    sdp_template_free(add->answer_template);
+    policy_set_clear(&add->policies);
+    g_free(add->own_context);
+    g_free(add);
 }
 
-static json_t *run(struct wmcf *wmcf, struct link *link, struct add *add, GError **error)
+/* The first description, in a context that may be ours alone. */
+static json_t *describe(const struct add *add, struct termination *t, GError **error)
 {
-    struct context *context = context_for(wmcf, link, add, error);
-    if (!context)
-        return NULL;
-    negotiation_autoptr step = NULL;
-    struct termination *t = termination_new(context, add->ice_full, error);
-    if (t) {
-        t->events = add->events;
-        /* Before the description: a gate that is said open is open for the first packet. */
-        termination_apply_policies(t, &add->policies);
-        step = add->sdp_offer ? negotiation_answer(t, add->sdp_offer, add->answer_template, error)
-                              : negotiation_offer(t, add->offer_template, false, error);
-    }
+    struct context *context = t->context;
+    negotiation_autoptr step =
+        add->sdp_offer ? negotiation_answer(t, add->sdp_offer, add->answer_template, error)
+                       : negotiation_offer(t, add->offer_template, false, error);
     if (!step || !negotiation_commit(step, error)) {
-        if (t)
-            termination_release(t);
-        if (!add->context_id)
+        termination_release(t);
+        /* Somebody may have been put beside it meanwhile. */
+        if (add->own_context && context->order->len == 0)
             context_free(context);
         return NULL;
     }
-    if (add->app_data) {
-        t->app_data = json_deep_copy(add->app_data);
-        if (!add->context_id)
-            context->app_data = json_incref(t->app_data);
-    }
-    g_free(context->instance);
-    context->instance = g_strdup(controller_link_instance(link));
     return json_pack("{s:s, s:s, s:s, s:o}", "contextId", context->id, "terminationId", t->id,
                      add->sdp_offer ? "sdpAnswer" : "sdpOffer", negotiation_sdp(step), "medias",
                      termination_medias_json(t));
 }
 
+static struct termination *make(struct wmcf *wmcf, struct link *link, struct add *add,
+                                GError **error)
+{
+    struct context *context = add_context_get(wmcf, link, &add->context, error);
+    if (!context)
+        return NULL;
+    struct termination *t = termination_new(context, add->ice_mode, error);
+    if (!t) {
+        if (!add->context.id)
+            context_free(context);
+        return NULL;
+    }
+    if (!add->context.id)
+        add->own_context = g_strdup(context->id);
+    struct media_path *path = NULL;
+    if (!add->path.relay && !(path = media_path_new(t, &add->path, error))) {
+        termination_release(t);
+        if (!add->context.id)
+            context_free(context);
+        return NULL;
+    }
+    media_path_set(t, path);
+    t->events = add->events;
+    /* Before the description: a gate that is said open is open for the first packet. */
+    termination_apply_policies(t, &add->policies);
+    if (add->app_data) {
+        t->app_data = json_deep_copy(add->app_data);
+        if (!add->context.id)
+            context->app_data = json_incref(t->app_data);
+    }
+    g_free(context->instance);
+    context->instance = g_strdup(controller_link_instance(link));
+    return t;
+}
+
+/* Candidates of iceMode "traversal" take a moment; the message lives as long as its transaction,
+ * the link that it came by may not. */
+static void on_gathered(struct termination *t, const GError *error, void *user)
+{
+    struct add *add = user;
+    g_autoptr(GError) reason = error ? g_error_copy(error) : NULL;
+    struct log_ids ids = {.context = add->own_context ? add->own_context : add->context.id,
+                          .transaction = link_transaction_name(add->txn)};
+    json_t *members = error ? NULL : describe(add, t, &reason);
+    if (members) {
+        link_succeed(add->txn, members);
+    } else {
+        log_info(&ids, "refused with %s: %s", problem_cause(reason->code), reason->message);
+        link_fail(add->txn, reason, NULL);
+    }
+    add_free(add);
+}
+
 void handle_add(struct wmcf *wmcf, struct link *link, struct link_transaction *txn)
 {
-    struct add add = {0};
     GError *error = NULL;
     json_t *members = NULL;
-    if (json_object_get(link_transaction_message(txn), "pipeline")) {
+    const char *path =
+        json_string_value(json_object_get(link_transaction_message(txn), "mediaPath"));
+    /* Beside mediaPath "pipeline" it names the filter of a peer connection. */
+    if (json_object_get(link_transaction_message(txn), "pipeline") &&
+        g_strcmp0(path, "pipeline") != 0) {
         handle_add_pipeline(wmcf, link, txn);
         return;
     }
-    if (read_add(wmcf, link_transaction_message(txn), &add, &error))
-        members = run(wmcf, link, &add, &error);
+    struct add *add = g_new0(struct add, 1);
+    struct termination *t = NULL;
+    add->txn = txn;
+    if (read_add(wmcf, link_transaction_message(txn), add, &error))
+        t = make(wmcf, link, add, &error);
+    if (t && t->traversal) {
+        ice_traversal_wait(t, on_gathered, add);
+        return;
+    }
+    if (t)
+        members = describe(add, t, &error);
     if (members)
         link_succeed(txn, members);
     else
-        method_fail(link, txn, &(struct log_ids){.context = add.context_id}, error);
-    sdp_template_free(add.offer_template);
-    sdp_template_free(add.answer_template);
-    policy_set_clear(&add.policies);
+        method_fail(link, txn, &(struct log_ids){.context = add->context.id}, error);
+    add_free(add);
 }

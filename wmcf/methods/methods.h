@@ -15,6 +15,12 @@ void handle_auth(struct wmcf *wmcf, struct link *link, struct link_transaction *
 void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 void handle_subtract(struct wmcf *wmcf, struct link *link, struct link_transaction *txn);
 
+/* The part of `modify` for pipelines: whether the message is about one, and that. False: nothing
+ * was done and the transaction is still the caller's. */
+bool modify_is_of_pipeline(const json_t *message);
+struct termination;
+bool modify_pipeline(struct link_transaction *txn, struct termination *t, GError **error);
+
 /* NULL-terminated names for the link library, alphabetised. */
 extern const char *const method_names[];
 /* The handler of a method in the table; *ret_name is its static name, which outlives the message.

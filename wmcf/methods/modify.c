@@ -4,8 +4,11 @@
  * against the m-lines that it will leave, and only then is anything done. */
 #define LOG_CATEGORY "modify"
 #include "wmcf/controller.h"
+#include "wmcf/media-path.h"
 #include "wmcf/methods/methods.h"
 #include "wmcf/negotiation.h"
+#include "wmcf/preferred-layer.h"
+#include "wmcf/quality-report.h"
 #include "wmcf/template-read.h"
 #include "wmcf/topology.h"
 #include "wsf-link/json-read.h"
@@ -21,26 +24,9 @@ struct modify {
     struct event_mask events;
     bool events_said;
     const json_t *app_data;
+    struct media_path_wanted path_wanted;
+    struct media_path *path; /* ours until it is the termination's */
 };
-
-static bool refuse_unsupported(const json_t *message, GError **error)
-{
-    static const struct {
-        const char *name, *pointer, *sentence;
-    } rows[] = {
-        {"preferredLayer", "/preferredLayer", "simulcast layers are not in this release"},
-        {"pipeline", "/pipeline", "a running pipeline's parameters cannot change in this release"},
-        {"seek", "/seek", "pipelines that can be sought are not in this release"},
-        {"pause", "/pause", "pipelines that can pause are not in this release"},
-    };
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-        if (json_object_get(message, rows[i].name)) {
-            problem_set_param(error, PROBLEM_EXTENSION_NOT_SUPPORTED, rows[i].pointer, "%s",
-                              rows[i].sentence);
-            return false;
-        }
-    return true;
-}
 
 static bool read_negotiation(const json_t *message, struct modify *m, GError **error)
 {
@@ -82,7 +68,7 @@ static bool read_negotiation(const json_t *message, struct modify *m, GError **e
     return true;
 }
 
-static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *message,
+static bool read_target(struct wmcf *wmcf, struct link *link, const json_t *message,
                         struct modify *m, GError **error)
 {
     const char *context_id = NULL, *termination_id = NULL;
@@ -93,13 +79,33 @@ static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *mess
     if (!m->context)
         return false;
     m->termination = context_termination(m->context, termination_id, error);
-    return m->termination && refuse_unsupported(message, error) &&
-           read_negotiation(message, m, error) &&
+    return m->termination != NULL;
+}
+
+static bool read_modify(struct wmcf *wmcf, struct link *link, const json_t *message,
+                        struct modify *m, GError **error)
+{
+    return read_target(wmcf, link, message, m, error) && read_negotiation(message, m, error) &&
            policy_set_read(m->termination->pipeline ? NULL : wmcf->qos, message, &m->policies,
                            error) &&
            policy_set_fits(&m->termination->policies, &m->policies, error) &&
            event_mask_read(message, &m->events, &m->events_said, error) &&
            method_read_app_data(message, &m->app_data, error);
+}
+
+static bool read_path(const json_t *message, struct modify *m, GError **error)
+{
+    if (!media_path_read(message, &m->path_wanted, error))
+        return false;
+    if (m->path_wanted.said && m->termination->pipeline) {
+        problem_set_param(error, PROBLEM_INVALID_STATE, "/mediaPath",
+                          "the termination is a pipeline and has no path");
+        return false;
+    }
+    if (m->path_wanted.relay)
+        return true;
+    m->path = media_path_new(m->termination, &m->path_wanted, error);
+    return m->path != NULL;
 }
 
 /* *ret stays NULL when the message has no step. */
@@ -118,33 +124,42 @@ static bool negotiate(const struct modify *m, struct negotiation **ret, GError *
     return *ret != NULL;
 }
 
-static void apply(struct modify *m, GArray *routes)
+static void apply(struct modify *m, GArray *routes, const GArray *layers)
 {
     struct termination *t = m->termination;
-    if (m->events_said)
+    if (m->events_said) {
         t->events = m->events;
+        quality_report_follow(t);
+    }
     if (m->app_data) {
         json_decref(t->app_data);
         t->app_data = json_deep_copy(m->app_data);
     }
+    if (m->path_wanted.said)
+        media_path_set(t, g_steal_pointer(&m->path));
     termination_trickle(t, &m->trickled);
     routes_apply(routes);
+    preferred_layers_apply(t, layers);
     termination_apply_policies(t, &m->policies);
+    if (m->events_said) /* activeSpeaker among them? */
+        mesh_update(m->context);
 }
 
 static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, struct modify *m,
                    GError **error)
 {
     negotiation_autoptr step = NULL;
-    if (!read_modify(wmcf, link, message, m, error) || !negotiate(m, &step, error))
+    if (!read_modify(wmcf, link, message, m, error) || !read_path(message, m, error) ||
+        !negotiate(m, &step, error))
         return NULL;
     struct termination *t = m->termination;
     const struct sdp_description *remote = step ? negotiation_remote(step) : t->remote;
     g_autoptr(GArray) routes = routes_read(m->context, message, error);
-    if (!routes || !trickled_read(message, remote, &m->trickled, error) ||
+    g_autoptr(GArray) layers = routes ? preferred_layers_read(t, message, error) : NULL;
+    if (!layers || !trickled_read(message, remote, &m->trickled, error) ||
         (step && !negotiation_commit(step, error)))
         return NULL;
-    apply(m, routes);
+    apply(m, routes, layers);
     g_free(m->context->instance);
     m->context->instance = g_strdup(controller_link_instance(link));
     json_t *members = json_pack("{s:s, s:s, s:o}", "contextId", m->context->id, "terminationId",
@@ -155,14 +170,37 @@ static json_t *run(struct wmcf *wmcf, struct link *link, const json_t *message, 
     return members;
 }
 
+/* The rest of the request is the pipeline's; the answer comes from there. */
+static bool run_of_pipeline(struct wmcf *wmcf, struct link *link, struct link_transaction *txn,
+                            struct modify *m, GError **error)
+{
+    const json_t *message = link_transaction_message(txn);
+    if (!read_target(wmcf, link, message, m, error) ||
+        !event_mask_read(message, &m->events, &m->events_said, error) ||
+        !method_read_app_data(message, &m->app_data, error) ||
+        !modify_pipeline(txn, m->termination, error))
+        return false;
+    if (m->events_said)
+        m->termination->events = m->events;
+    if (m->app_data) {
+        json_decref(m->termination->app_data);
+        m->termination->app_data = json_deep_copy(m->app_data);
+    }
+    g_free(m->context->instance);
+    m->context->instance = g_strdup(controller_link_instance(link));
+    return true;
+}
+
 void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction *txn)
 {
     struct modify m = {0};
     GError *error = NULL;
-    json_t *members = run(wmcf, link, link_transaction_message(txn), &m, &error);
+    const json_t *message = link_transaction_message(txn);
+    bool of_pipeline = modify_is_of_pipeline(message);
+    json_t *members = of_pipeline ? NULL : run(wmcf, link, message, &m, &error);
     if (members)
         link_succeed(txn, members);
-    else
+    else if (!of_pipeline || !run_of_pipeline(wmcf, link, txn, &m, &error))
         method_fail(link, txn,
                     &(struct log_ids){.context = m.context ? m.context->id : NULL,
                                       .termination = m.termination ? m.termination->id : NULL},
@@ -171,4 +209,5 @@ void handle_modify(struct wmcf *wmcf, struct link *link, struct link_transaction
     sdp_template_free(m.answer_template);
     policy_set_clear(&m.policies);
     trickled_clear(&m.trickled);
+    media_path_free(m.path);
 }

@@ -26,6 +26,16 @@ static uint64_t mix(uint64_t value)
     return value ^ value >> 32;
 }
 
+bool socket_address_same_host(const union socket_address *a, const union socket_address *b)
+{
+    union socket_address other = *b;
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    if (a->any.sa_family != AF_UNSPEC)
+        socket_address_set_port(&other, socket_address_port(a));
+    return socket_address_equal(a, &other);
+}
+
 uint32_t socket_address_hash(const union socket_address *address, uint32_t seed)
 {
     if (address->any.sa_family == AF_INET)

@@ -25,6 +25,8 @@ static inline uint32_t socket_address_overhead(const union socket_address *addre
 }
 
 bool socket_address_equal(const union socket_address *a, const union socket_address *b);
+/* The same but for the port. */
+bool socket_address_same_host(const union socket_address *a, const union socket_address *b);
 uint32_t socket_address_hash(const union socket_address *address, uint32_t seed);
 /* A numeric address without port; false when the text is none. */
 bool socket_address_parse(const char *text, uint16_t port, union socket_address *ret);

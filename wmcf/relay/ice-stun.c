@@ -69,7 +69,8 @@ void ice_server_free(struct ice_server *server)
 
 void ice_server_add(struct ice_server *server, struct ice_credentials *credentials)
 {
-    g_hash_table_insert(server->by_ufrag, credentials->ufrag, credentials);
+    /* Of two with one name the later counts, and the key is the name in it. */
+    g_hash_table_replace(server->by_ufrag, credentials->ufrag, credentials);
 }
 
 void ice_server_remove(struct ice_server *server, struct ice_credentials *credentials)

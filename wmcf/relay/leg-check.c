@@ -77,6 +77,8 @@ static bool can_pair(const struct media_socket *socket, const union socket_addre
 void worker_leg_add_candidates(struct worker_leg *leg, const struct ice_candidate *candidates,
                                unsigned n, bool complete, int64_t now)
 {
+    if (!leg->checks.pairs) /* the endpoint's credentials are not known yet */
+        return;
     struct media_socket *sockets = leg->own ? leg->own->sockets : leg->worker->sockets;
     unsigned n_sockets = leg->own ? leg->own->n : leg->worker->n_sockets;
     for (unsigned i = 0; i < n; i++)

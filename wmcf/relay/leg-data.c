@@ -28,6 +28,17 @@ static size_t judge(struct worker_leg *leg, enum qos_direction direction, uint8_
     return dtls_strip_data(data, length);
 }
 
+/* A handshake takes a dozen datagrams, each of which is worked on by two threads that serve all
+ * legs; repeating them costs a peer nothing. */
+static bool within_rate(struct worker_leg *leg, int64_t now)
+{
+    if (now - leg->dtls_window >= G_USEC_PER_SEC) {
+        leg->dtls_window = now;
+        leg->dtls_count = 0;
+    }
+    return leg->dtls_count++ < leg->worker->limits.dtls_rate;
+}
+
 void worker_leg_receive_dtls(struct worker_leg *leg, uint8_t *data, size_t length,
                              const struct arrival *arrival)
 {
@@ -37,8 +48,13 @@ void worker_leg_receive_dtls(struct worker_leg *leg, uint8_t *data, size_t lengt
      */
     unsigned cost = DTLS_PENDING_COST(length);
     unsigned max = leg->data_slot[QOS_UPLINK] ? PENDING_DATA_MAX : PENDING_MAX;
-    if (!length || atomic_load_explicit(leg->dtls_pending, memory_order_relaxed) + cost > max)
+    if (!length)
         return;
+    if ((!(with_data && leg->has_keys) && !within_rate(leg, arrival->now)) ||
+        atomic_load_explicit(leg->dtls_pending, memory_order_relaxed) + cost > max) {
+        counter_add(&leg->worker->counters.dtls_dropped, 1);
+        return;
+    }
     atomic_fetch_add_explicit(leg->dtls_pending, cost, memory_order_relaxed);
     struct event *event = g_new0(struct event, 1);
     event->kind = EVENT_DTLS;

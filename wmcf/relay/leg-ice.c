@@ -4,6 +4,7 @@
  * likes; the control thread hears of it at most ten times a second. */
 #include "wmcf/relay/leg.h"
 
+#include "wmcf/relay/leg-bandwidth.h"
 #include "wmcf/relay/worker.h"
 
 #include <string.h>
@@ -133,9 +134,14 @@ void worker_leg_nominate(struct worker_leg *leg, unsigned i, unsigned generation
 {
     if (leg->nominated == (int)i && leg->nominated_generation == generation && leg->connected)
         return;
+    /* What waits was counted for the former one, and must not go in a burst to where nobody may be.
+     */
+    if (leg->nominated >= 0 && leg->nominated != (int)i)
+        leg_bandwidth_flush(leg);
     leg->nominated = (int)i;
     leg->nominated_generation = generation;
     leg->nominations++;
+    leg_bandwidth_move(leg, &leg->paths[i], now);
     leg->connected = true;
     leg->trusted = false; /* until the new pair has been looked at */
     if (worker_leg_checks(leg) && !leg->paths[i].last_answer) { /* known by its pair alone */
@@ -206,6 +212,7 @@ bool worker_leg_validate(struct worker_leg *leg, struct media_socket *socket,
     leg->stun_requests++;
     path->last_request = now;
     path->received += length;
+    path->sent += request->reply_length; /* which is shorter than the request, so it always goes */
     path->priority = request->priority;
     path->generation = MAX(path->generation, credentials->generation);
     if (request->role_changed && credentials == leg->ice)
@@ -263,6 +270,8 @@ void worker_leg_check_consent(struct worker_leg *leg, int64_t now)
 {
     if (leg->nomination_pending)
         worker_leg_tell_nomination(leg, now);
+    if (leg->tunnel)
+        return;
     int64_t timeout = leg->worker->limits.consent_timeout;
     worker_leg_retire_ice(leg, now);
     follow(leg, now);

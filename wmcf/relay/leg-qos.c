@@ -39,7 +39,7 @@ void worker_leg_bind_pair(struct worker_leg *leg, const struct ice_path *path)
 
 void worker_leg_bind_sockets(struct worker_leg *leg)
 {
-    for (unsigned i = 0; leg->transport && leg->own && i < leg->own->n; i++)
+    for (unsigned i = 0; leg->transport && leg->own && !leg->tunnel && i < leg->own->n; i++)
         qos_transport_add_local(leg->transport, &leg->own->sockets[i].local.any);
 }
 
@@ -82,30 +82,37 @@ static const struct qos_slot *held_for(const struct worker_leg *leg, uint32_t ss
     return i < leg->bound->len ? g_array_index(leg->bound, struct bound_ssrc, i).slot : NULL;
 }
 
-static bool announces(const struct media_line *line, uint32_t ssrc)
+static const struct media_line *sender_of(const struct worker_leg *leg, uint32_t ssrc)
 {
-    for (guint i = 0; i < line->media.n_remote_ssrcs; i++) {
-        if (line->media.remote_ssrcs[i] == ssrc)
-            return true;
+    for (unsigned i = 0; i < leg->n_lines; i++) {
+        const struct relay_media *media = &leg->lines[i]->media;
+        if (media->local_ssrc == ssrc || media->local_rtx_ssrc == ssrc)
+            return leg->lines[i];
     }
-    return false;
+    return NULL;
 }
 
 /* Whose packets with this SSRC are; NULL = nobody's. */
 static const struct qos_slot *owner(struct worker_leg *leg, const struct bound_ssrc *bound)
 {
     if (bound->direction == QOS_DOWNLINK) {
-        const struct media_line *line = worker_leg_line_by_local_ssrc(leg, bound->ssrc);
+        const struct media_line *line = sender_of(leg, bound->ssrc);
         return line ? line->media.slot[QOS_DOWNLINK] : NULL;
     }
     const struct source *source = worker_leg_source(leg, bound->ssrc);
     if (source)
         return source->line->media.slot[QOS_UPLINK];
     for (unsigned i = 0; i < leg->n_lines; i++) {
-        if (announces(leg->lines[i], bound->ssrc))
+        if (media_line_announces(leg->lines[i], bound->ssrc))
             return leg->lines[i]->media.slot[QOS_UPLINK];
     }
     return NULL;
+}
+
+static void bind_announced(struct worker_leg *leg, uint32_t ssrc)
+{
+    const struct bound_ssrc bound = {.ssrc = ssrc, .direction = QOS_UPLINK};
+    hold(leg, QOS_UPLINK, ssrc, owner(leg, &bound));
 }
 
 void worker_leg_bind_ssrcs(struct worker_leg *leg)
@@ -122,9 +129,12 @@ void worker_leg_bind_ssrcs(struct worker_leg *leg)
         const struct relay_media *media = &leg->lines[i]->media;
         if (media->local_ssrc)
             hold(leg, QOS_DOWNLINK, media->local_ssrc, media->slot[QOS_DOWNLINK]);
+        if (media->local_rtx_ssrc)
+            hold(leg, QOS_DOWNLINK, media->local_rtx_ssrc, media->slot[QOS_DOWNLINK]);
         for (guint s = 0; s < media->n_remote_ssrcs; s++) {
-            struct bound_ssrc bound = {.ssrc = media->remote_ssrcs[s], .direction = QOS_UPLINK};
-            hold(leg, QOS_UPLINK, bound.ssrc, owner(leg, &bound));
+            bind_announced(leg, media->remote_ssrcs[s]);
+            if (media->remote_rtx_ssrcs[s])
+                bind_announced(leg, media->remote_rtx_ssrcs[s]);
         }
     }
     for (unsigned i = 0; i < leg->n_sources; i++)
@@ -153,10 +163,10 @@ void worker_leg_unbind(struct worker_leg *leg)
 bool worker_leg_may_add(const struct worker_leg *leg, uint32_t ssrc, const struct media_line *line)
 {
     unsigned n = 0;
-    if (announces(line, ssrc))
+    if (media_line_announces(line, ssrc))
         return true;
     for (unsigned i = 0; i < leg->n_sources; i++)
-        n += leg->sources[i]->line == line && !announces(line, leg->ssrcs[i]);
+        n += leg->sources[i]->line == line && !media_line_announces(line, leg->ssrcs[i]);
     return n < UNANNOUNCED_MAX;
 }
 

@@ -4,20 +4,33 @@
  * from a packet that has not been authenticated. */
 #include "wmcf/relay/leg.h"
 
+#include "wmcf/relay/capture.h"
+#include "wmcf/relay/cryptex.h"
+#include "wmcf/relay/encodings.h"
+#include "wmcf/relay/layers-allocation.h"
+#include "wmcf/relay/leg-arrivals.h"
+#include "wmcf/relay/packet-dependency.h"
+#include "wmcf/relay/red.h"
 #include "wmcf/relay/worker.h"
 
 #include <string.h>
 
-/* The m-line that the packet's MID names; NULL without one. Ids are the same in all m-lines of a
- * bundle (RFC 8843 9.1), but each is asked by its own. */
+/* The m-line that the packet's MID names; NULL without one. Each is asked by its own id; as they
+ * are the same in all m-lines of a bundle (RFC 8843 9.1), elements are gone through once, however
+ * many there are of both. */
 static struct media_line *line_by_mid(const struct worker_leg *leg, const struct rtp_header *header)
 {
+    const uint8_t *mid = NULL;
+    size_t length = 0;
+    uint8_t id = 0;
     if (!header->extensions_length)
         return NULL;
     for (unsigned i = 0; i < leg->n_lines; i++) {
         struct media_line *line = leg->lines[i];
-        size_t length;
-        const uint8_t *mid = rtp_extension_find(header, line->media.mid_extmap, &length);
+        if (line->media.mid_extmap != id) {
+            id = line->media.mid_extmap;
+            mid = rtp_extension_find(header, id, &length);
+        }
         if (mid && strlen(line->media.mid) == length && memcmp(mid, line->media.mid, length) == 0)
             return line;
     }
@@ -31,14 +44,12 @@ static struct media_line *associate(const struct worker_leg *leg, const struct r
     if (line)
         return line;
     for (unsigned i = 0; i < leg->n_lines; i++) {
-        const struct relay_media *media = &leg->lines[i]->media;
-        for (guint s = 0; s < media->n_remote_ssrcs; s++) {
-            if (media->remote_ssrcs[s] == header->ssrc)
-                return leg->lines[i];
-        }
+        if (media_line_announces(leg->lines[i], header->ssrc))
+            return leg->lines[i];
     }
     for (unsigned i = 0; i < leg->n_lines; i++) {
-        if (!leg->lines[i]->media.receive || leg->lines[i]->codec_of[header->pt] < 0)
+        if (!leg->lines[i]->media.receive || (leg->lines[i]->codec_of[header->pt] < 0 &&
+                                              !media_line_rtx_codec(leg->lines[i], header->pt)))
             continue;
         if (line)
             return NULL;
@@ -60,10 +71,51 @@ static struct media_line *follow_mid(const struct worker_leg *leg, const struct 
     return named ? named : line;
 }
 
+/* Redundant audio of another codec than those know who have none is of no use. False: broken. */
+static bool describe_red(struct packet *packet, const struct media_line *line, size_t length)
+{
+    struct red_primary primary;
+    if (!red_find_primary(packet->payload, length, &primary))
+        return false;
+    int codec = line->codec_of[primary.pt];
+    packet->layer_flags |= PACKET_REDUNDANT;
+    return codec >= 0 && red_is_primary_format(line->media.recv_codecs[codec].format);
+}
+
+/* Of one octet, for those who negotiated it as well. */
+static void take_note(struct packet *packet, const struct rtp_header *header, uint8_t id)
+{
+    size_t length;
+    const uint8_t *note = rtp_extension_find(header, id, &length);
+    if (note && length == 1)
+        packet->note = *note;
+}
+
+/* Of AV1 alone: other codecs tell of their layers in the payload. */
+static void take_dependency(struct packet *packet, struct source *source,
+                            const struct rtp_header *header, struct picture_sizes *ret_sizes)
+{
+    size_t length;
+    const uint8_t *descriptor =
+        rtp_extension_find(header, source->line->media.dependency_extmap, &length);
+    if (descriptor)
+        packet_add_dependency(packet, descriptor, length, &source->structure, ret_sizes);
+}
+
+static void take_allocation(const struct media_line *line, const struct rtp_header *header,
+                            int64_t now)
+{
+    size_t length;
+    unsigned active;
+    const uint8_t *told = rtp_extension_find(header, line->media.allocation_extmap, &length);
+    if (told && layers_allocation_read(told, length, &active))
+        encodings_told(line->encodings, active, now);
+}
+
 /* What subscribers need to know of it. A payload type that was not negotiated is kept as a packet
  * without format: it is forwarded to nobody, and leaves no hole either. False: broken. */
-static bool describe(struct packet *packet, const struct source *source,
-                     const struct rtp_header *header, const struct arrival *arrival)
+static bool describe(struct packet *packet, struct source *source, const struct rtp_header *header,
+                     const struct arrival *arrival)
 {
     const struct media_line *line = source->line;
     int codec = line->codec_of[header->pt];
@@ -73,8 +125,10 @@ static bool describe(struct packet *packet, const struct source *source,
     packet->timestamp = header->timestamp;
     packet->arrival = arrival->now;
     packet->dscp = arrival->dscp;
-    packet->audio_level = -1;
+    packet->note = -1;
     packet->key_frame = packet->entry = false;
+    packet->recovered = arrival->repaired;
+    packet->spatial = packet->temporal = packet->layer_flags = packet->descriptor = 0;
     packet->format = NULL;
     packet->clock_rate = source->clock_rate;
     if (codec < 0)
@@ -89,17 +143,22 @@ static bool describe(struct packet *packet, const struct source *source,
         length -= padding;
     }
     if (line->media.kind == RELAY_VIDEO) {
-        enum key_frame_codec kind = line->key_frame_of[codec];
-        packet->key_frame = key_frame_begins(kind, packet->payload, length);
-        packet->entry = packet->key_frame || kind == KEY_FRAME_UNKNOWN;
+        struct picture_sizes sizes = {0};
+        if (line->encodings && line->media.allocation_extmap)
+            take_allocation(line, header, arrival->now);
+        packet_describe_video(packet, line->key_frame_of[codec], length, &sizes);
+        if (line->media.dependency_extmap && line->key_frame_of[codec] == KEY_FRAME_AV1)
+            take_dependency(packet, source, header, &sizes);
+        if (sizes.n)
+            stream_note_sizes(source->stream, &sizes);
+        if (line->media.orientation_extmap)
+            take_note(packet, header, line->media.orientation_extmap);
         return true;
     }
+    if (line->red_codecs >> codec & 1 && !describe_red(packet, line, length))
+        return false;
     packet->entry = true;
-    size_t level_length;
-    const uint8_t *level =
-        rtp_extension_find(header, line->media.audio_level_extmap, &level_length);
-    if (level && level_length == 1)
-        packet->audio_level = *level;
+    take_note(packet, header, line->media.audio_level_extmap);
     return true;
 }
 
@@ -121,12 +180,13 @@ static bool foresee(struct media_line *line, size_t octets)
 }
 
 /* The publisher's gate. */
-static bool admit(struct media_line *line, size_t octets)
+static bool admit(struct stream *stream, size_t octets)
 {
+    struct media_line *line = stream->line;
     struct qos_slot *slot = line->media.slot[QOS_UPLINK];
     if (!slot || worker_leg_admit(line->leg, slot, line->media.mid, QOS_UPLINK, octets))
         return true;
-    line->in.interrupted |= !qos_slot_open(slot);
+    stream->interrupted |= !qos_slot_open(slot);
     return false;
 }
 
@@ -158,18 +218,21 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
                     const struct arrival *arrival)
 {
     struct media_line *line = source->line;
-    struct stream *stream = &line->in;
+    struct stream *stream = source->stream;
     struct worker *worker = line->leg->worker;
     bool holes = false;
     int codec = line->codec_of[packet->pt];
-    if (codec >= 0)
+    if (codec >= 0) {
         source->repairs = line->media.recv_codecs[codec].nack;
+        source->has_rtx = line->media.recv_codecs[codec].rtx_pt;
+    }
     stream_account(stream, source, packet, datagram_length, &holes);
     if (!line->media.receive)
         stream->interrupted = true;
     if (!line->media.receive ||
-        (!arrival->judged && !admit(line, datagram_length + arrival->overhead)) ||
-        (codec < 0 && source != stream->active) || !stream_activate(stream, source, arrival->now)) {
+        (!arrival->judged && !admit(stream, datagram_length + arrival->overhead)) ||
+        ((codec < 0 || arrival->repaired) && source != stream->active) ||
+        !stream_activate(stream, source, arrival->now)) {
         packet_unref(worker->pool, packet);
         return;
     }
@@ -180,8 +243,10 @@ static void deliver(struct source *source, struct packet *packet, size_t datagra
         stream->epoch++;
     }
     packet->epoch = stream->epoch;
-    if (!stream->first_told) {
-        stream->first_told = true;
+    if (G_UNLIKELY(stream->meter || packet->spatial || packet->temporal))
+        stream_measure(stream, packet);
+    if (!line->in.first_told) {
+        line->in.first_told = true;
         worker_raise_media(line->leg, EVENT_FIRST_MEDIA, line->media.mid, QOS_UPLINK, 0);
     }
     if (stream->keep_history)
@@ -204,23 +269,78 @@ bool worker_leg_take(struct source *source, struct packet *packet, const struct 
 static struct source *settle(struct worker_leg *leg, struct source *source,
                              const struct rtp_header *header, struct media_line *line, int64_t now)
 {
-    if (G_LIKELY(source && source->line == line))
+    if (G_LIKELY(source && source->line == line && !line->encodings))
+        return source;
+    struct stream *stream = line->encodings ? media_line_stream(line, header) : &line->in;
+    if (source && source->line == line && (!stream || stream == source->stream))
         return source;
     if (!source) {
-        source = worker_leg_add_source(leg, header->ssrc, line);
+        source = stream ? worker_leg_add_source(leg, header->ssrc, stream) : NULL;
         leg->unknown_ssrc_dropped += !source;
         return source;
     }
-    if (!worker_leg_may_move(leg, now)) {
+    if (!stream || !worker_leg_may_move(leg, now)) {
         leg->moved_ssrc_dropped++;
         return NULL;
     }
-    source_move(source, line);
+    source_move(source, stream);
     worker_leg_bind_source(leg, source);
     return source;
 }
 
-void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
+/* Authentic, new, in clear, and of the m-line. Takes the packet. */
+static void enter(struct worker_leg *leg, struct source *source, struct media_line *line,
+                  struct packet *packet, const uint8_t *data, const struct rtp_header *header,
+                  size_t length, const struct arrival *arrival)
+{
+    uint64_t index = packet->index;
+    if (source)
+        replay_commit(&source->replay, index);
+    struct source *settled = settle(leg, source, header, line, arrival->now);
+    if (settled && !source)
+        replay_commit(&settled->replay, index);
+    if (!settled) {
+        packet_unref(leg->worker->pool, packet);
+        return;
+    }
+    if (G_UNLIKELY(leg->capture))
+        capture_received(leg, settled->line, data, header->length, packet);
+    if (leg->arrivals)
+        leg_arrivals_note(leg, header, &settled->line->media, (unsigned)length + arrival->overhead,
+                          arrival->received);
+    const struct relay_codec *rtx = G_UNLIKELY(settled->line->codec_of[header->pt] < 0)
+                                        ? media_line_rtx_codec(settled->line, header->pt)
+                                        : NULL;
+    if (!(rtx ? worker_leg_take_rtx(settled, packet, header, rtx, length, arrival)
+              : worker_leg_take(settled, packet, header, length, arrival)))
+        counter_add(&leg->worker->counters.malformed, 1);
+}
+
+/* Which m-line it belongs to stands where it can be read afterwards alone (RFC 9335 4): nothing is
+ * foreseen of gate and policing. */
+static void receive_cryptex(struct worker_leg *leg, uint8_t *data, size_t length,
+                            struct rtp_header *header, struct arrival *arrival)
+{
+    if (!leg->cryptex) {
+        leg->cryptex_dropped++;
+        return;
+    }
+    struct source *source = worker_leg_source(leg, header->ssrc);
+    struct packet *packet =
+        worker_leg_decrypt_whole(leg, source, header, data, length, arrival->now);
+    if (!packet)
+        return;
+    struct media_line *line = source ? follow_mid(leg, source, header) : associate(leg, header);
+    if (!line) {
+        packet_unref(leg->worker->pool, packet);
+        leg->unknown_ssrc_dropped++;
+        return;
+    }
+    arrival->judged = arrival->judged && worker_leg_trusts_verdict(leg, source, header->ssrc, line);
+    enter(leg, source, line, packet, data, header, length, arrival);
+}
+
+void worker_leg_receive_rtp(struct worker_leg *leg, uint8_t *data, size_t length,
                             const struct arrival *arrival_)
 {
     struct arrival arrival = *arrival_;
@@ -230,6 +350,10 @@ void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t 
     if (!rtp_header_parse(data, length, &header) ||
         header.length + leg->in->class->tag_length > length) {
         counter_add(&leg->worker->counters.malformed, 1);
+        return;
+    }
+    if (G_UNLIKELY(cryptex_is_profile(header.profile))) {
+        receive_cryptex(leg, data, length, &header, &arrival);
         return;
     }
     struct source *source = worker_leg_source(leg, header.ssrc);
@@ -243,16 +367,6 @@ void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t 
         return;
     struct packet *packet =
         worker_leg_decrypt(leg, source, line, &header, data, length, arrival.now);
-    if (!packet)
-        return;
-    uint64_t index = packet->index;
-    if (source)
-        replay_commit(&source->replay, index);
-    struct source *settled = settle(leg, source, &header, line, arrival.now);
-    if (settled && !source)
-        replay_commit(&settled->replay, index);
-    if (!settled)
-        packet_unref(leg->worker->pool, packet);
-    else if (!worker_leg_take(settled, packet, &header, length, &arrival))
-        counter_add(&leg->worker->counters.malformed, 1);
+    if (packet)
+        enter(leg, source, line, packet, data, &header, length, &arrival);
 }

@@ -4,6 +4,10 @@
  * moved into ours by one offset per publisher, so that its audio and video stay in step. */
 #include "wmcf/relay/leg.h"
 
+#include "wmcf/relay/capture.h"
+#include "wmcf/relay/leg-bandwidth.h"
+#include "wmcf/relay/resend.h"
+#include "wmcf/relay/stream-mirror.h"
 #include "wmcf/relay/worker.h"
 
 #include <string.h>
@@ -23,11 +27,6 @@ static uint64_t ntp_from_us(int64_t us)
 {
     uint64_t seconds = (uint64_t)us / 1000000u, rest = (uint64_t)us % 1000000u;
     return seconds << 32 | (rest << 32) / 1000000u;
-}
-
-static int64_t ntp_to_us(uint64_t ntp)
-{
-    return (int64_t)(ntp >> 32) * 1000000 + (int64_t)((ntp & 0xffffffffu) * 1000000u >> 32);
 }
 
 /* Our NTP clock in µs at monotonic time `now`: the wall clock's start, monotonic from then on, so
@@ -63,13 +62,13 @@ static void on_sender_report(void *user, uint32_t ssrc, const struct rtcp_sender
     source->report_arrival = received->now;
     /* The smallest offset belongs to the report that was delayed least; it may rise slowly, because
      * clocks drift. */
-    int64_t offset = wall(received->now) - ntp_to_us(info->ntp);
-    int64_t difference = offset - leg->clock_offset;
-    if (!leg->clock_known || ABS(difference) > OFFSET_RESET_US)
-        leg->clock_offset = offset;
+    int64_t offset = wall(received->now) - rtcp_ntp_to_us(info->ntp);
+    int64_t difference = offset - leg->clock.offset;
+    if (!leg->clock.known || ABS(difference) > OFFSET_RESET_US)
+        leg->clock.offset = offset;
     else
-        leg->clock_offset += CLAMP(difference, -OFFSET_SLEW_US, OFFSET_SLEW_US / 5);
-    leg->clock_known = true;
+        leg->clock.offset += CLAMP(difference, -OFFSET_SLEW_US, OFFSET_SLEW_US / 5);
+    leg->clock.known = true;
 }
 
 static void on_block(void *user, const struct rtcp_block *block)
@@ -82,6 +81,12 @@ static void on_block(void *user, const struct rtcp_block *block)
     subscription->lost_remote = block->lost;
     subscription->fraction_lost_remote = block->fraction_lost;
     subscription->jitter_remote = block->jitter;
+    if (received->leg->bandwidth || block->fraction_lost) {
+        leg_bandwidth_report(line, block, received->now);
+    } else {
+        subscription->judged_highest = block->highest;
+        subscription->judged_lost = block->lost;
+    }
     if (!block->last_report)
         return;
     /* RFC 3550 6.4.1: A - LSR - DLSR, in 1/65536 s */
@@ -100,7 +105,7 @@ static void on_nack(void *user, uint32_t media, uint16_t sequence)
     struct received *received = user;
     struct media_line *line = worker_leg_line_by_local_ssrc(received->leg, media);
     if (line && received->nacks++ < NACKED_PER_PACKET)
-        router_resend(&line->out, sequence, received->now);
+        subscription_resend(&line->out, sequence, received->now);
 }
 
 static void on_key_frame(void *user, uint32_t media)
@@ -114,11 +119,25 @@ static void on_key_frame(void *user, uint32_t media)
         stream_want_key_frame(line->out.source);
 }
 
+static void on_transport_feedback(void *user, const uint8_t *fci, size_t length)
+{
+    struct received *received = user;
+    leg_bandwidth_feedback(received->leg, fci, length, received->now);
+}
+
+static void on_remb(void *user, uint64_t rate)
+{
+    struct received *received = user;
+    leg_bandwidth_remb(received->leg, rate, received->now);
+}
+
 static const struct rtcp_handler handler = {
     .sender_report = on_sender_report,
     .block = on_block,
     .nack = on_nack,
     .key_frame = on_key_frame,
+    .transport_feedback = on_transport_feedback,
+    .remb = on_remb,
 };
 
 /* TS 29.514: when every medium is disabled in both directions, RTCP is no longer forwarded. */
@@ -159,6 +178,8 @@ void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t lengt
             leg->srtp_failed++;
         return;
     }
+    if (G_UNLIKELY(leg->capture))
+        capture_rtcp(leg, false, data, length);
     if (!rtcp_parse(data, length, &handler, &received))
         counter_add(&leg->worker->counters.malformed, 1);
 }
@@ -176,17 +197,21 @@ static void begin(struct worker_leg *leg, struct rtcp_writer *writer)
     *writer = (struct rtcp_writer){.data = send_batch_reserve(batch), .max = RTCP_MAX};
 }
 
-static void finish(struct worker_leg *leg, struct rtcp_writer *writer)
+void worker_leg_finish_rtcp(struct worker_leg *leg, struct rtcp_writer *writer)
 {
     struct ice_path *path = worker_leg_nominated(leg);
     struct send_batch *batch = worker_batch(leg->worker, path->socket);
     size_t length = writer->length;
-    if (length && ice_path_admit(path, length) && srtcp_protect(leg->srtcp, writer->data, &length))
+    if (!length || !ice_path_admit(path, length + SRTCP_TRAILER_MAX))
+        return;
+    if (G_UNLIKELY(leg->capture))
+        capture_rtcp(leg, true, writer->data, length);
+    if (srtcp_protect(leg->srtcp, writer->data, &length))
         send_batch_commit(batch, &path->remote, length, &leg->send_failed);
 }
 
 /* The SSRC we report from when no medium of ours is sent: any of our own. */
-static uint32_t own_ssrc(const struct worker_leg *leg)
+uint32_t worker_leg_own_ssrc(const struct worker_leg *leg)
 {
     for (unsigned i = 0; i < leg->n_lines; i++) {
         if (leg->lines[i]->out.ssrc)
@@ -206,14 +231,17 @@ static bool reduced_size(const struct worker_leg *leg)
 
 /* The front of a feedback packet: nothing in reduced size (RFC 5506), else the smallest compound
  * (RFC 4585 3.1). */
-static void begin_feedback(struct worker_leg *leg, struct rtcp_writer *writer)
+bool worker_leg_begin_feedback(struct worker_leg *leg, struct rtcp_writer *writer)
 {
+    if (!can_send(leg))
+        return false;
     begin(leg, writer);
     if (reduced_size(leg))
-        return;
-    uint32_t ssrc = own_ssrc(leg);
+        return true;
+    uint32_t ssrc = worker_leg_own_ssrc(leg);
     rtcp_write_rr(writer, ssrc, NULL, 0);
     rtcp_write_sdes(writer, ssrc, leg->cname);
+    return true;
 }
 
 static unsigned collect_blocks(struct worker_leg *leg, int64_t now, unsigned *at,
@@ -240,9 +268,8 @@ static unsigned collect_blocks(struct worker_leg *leg, int64_t now, unsigned *at
     return n;
 }
 
-/* Our NTP time now, and the subscriber's RTP timestamp at that instant. False: not known yet. */
-static bool sender_info(const struct subscription *subscription, int64_t now,
-                        struct rtcp_sender_info *ret)
+bool subscription_sender_info(const struct subscription *subscription, int64_t now,
+                              struct rtcp_sender_info *ret)
 {
     const struct stream *stream = subscription->source;
     const struct source *source = stream ? stream->active : NULL;
@@ -255,8 +282,8 @@ static bool sender_info(const struct subscription *subscription, int64_t now,
                     (uint32_t)((now - source->anchor_at) * (int64_t)source->clock_rate / 1000000) +
                     subscription->timestamp_offset;
     } else if (source->has_report) {
-        int64_t theirs = wall(now) - source->line->leg->clock_offset;
-        int64_t passed = theirs - ntp_to_us(source->report.ntp);
+        int64_t theirs = wall(now) - stream->clock->offset;
+        int64_t passed = theirs - rtcp_ntp_to_us(source->report.ntp);
         if (ABS(passed) > CLOCK_MAX_US) /* reports that contradict one another */
             return false;
         timestamp = source->report.timestamp +
@@ -288,11 +315,11 @@ void worker_leg_report(struct worker_leg *leg, int64_t now)
     for (unsigned i = 0; i < leg->n_lines; i++) {
         struct subscription *subscription = &leg->lines[i]->out;
         struct rtcp_sender_info info;
-        if (!leg->lines[i]->media.send || !sender_info(subscription, now, &info))
+        if (!leg->lines[i]->media.send || !subscription_sender_info(subscription, now, &info))
             continue;
         unsigned with = reported ? 0 : n;
         if (writer.length + 28 + 24 * with + 280 > writer.max) {
-            finish(leg, &writer);
+            worker_leg_finish_rtcp(leg, &writer);
             begin(leg, &writer);
         }
         rtcp_write_sr(&writer, subscription->ssrc, &info, blocks, with);
@@ -305,50 +332,54 @@ void worker_leg_report(struct worker_leg *leg, int64_t now)
         if (n == 0)
             break;
         if (writer.length + 8 + 24 * n + 280 > writer.max) {
-            finish(leg, &writer);
+            worker_leg_finish_rtcp(leg, &writer);
             begin(leg, &writer);
         }
-        rtcp_write_rr(&writer, own_ssrc(leg), blocks, n);
-        rtcp_write_sdes(&writer, own_ssrc(leg), leg->cname);
+        rtcp_write_rr(&writer, worker_leg_own_ssrc(leg), blocks, n);
+        rtcp_write_sdes(&writer, worker_leg_own_ssrc(leg), leg->cname);
         reported = true;
     }
-    finish(leg, &writer);
+    worker_leg_finish_rtcp(leg, &writer);
 }
 
-bool source_send_nack(struct source *source, int64_t now)
+int64_t source_send_nack(struct source *source, int64_t now)
 {
     struct worker_leg *leg = source->line->leg;
     struct nack_generator *nack = source->nack;
     uint16_t sequences[NACK_SEQUENCES_MAX];
-    bool gave_up;
+    struct nack_outlook outlook;
     if (!nack || !can_send(leg))
-        return false;
+        return 0;
     /* What is asked for comes on top of a rate that is too high already: it would be dropped again,
      * or something else in its place. */
     if (source_is_policed(source, now)) {
         nack->n = 0;
-        return false;
+        return 0;
     }
     unsigned n =
-        nack_collect(nack, now, leg->round_trip, sequences, G_N_ELEMENTS(sequences), &gave_up);
-    if (gave_up && source->line->in.subscribers)
-        stream_want_key_frame(&source->line->in);
+        nack_collect(nack, now, leg->round_trip, sequences, G_N_ELEMENTS(sequences), &outlook);
+    if (outlook.gave_up && stream_is_used(source->stream))
+        stream_want_key_frame(source->stream);
     for (unsigned sent = 0; sent < n;) {
         struct rtcp_writer writer;
         unsigned fitted;
-        begin_feedback(leg, &writer);
-        if (!rtcp_write_nack(&writer, own_ssrc(leg), source->ssrc, sequences + sent, n - sent,
-                             &fitted))
+        worker_leg_begin_feedback(leg, &writer);
+        if (!rtcp_write_nack(&writer, worker_leg_own_ssrc(leg), source->ssrc, sequences + sent,
+                             n - sent, &fitted))
             break;
-        finish(leg, &writer);
+        worker_leg_finish_rtcp(leg, &writer);
         sent += fitted;
     }
-    source->line->in.nack_sent += n;
-    return nack->n > 0;
+    source->stream->nack_sent += n;
+    return outlook.next;
 }
 
 void stream_send_key_frame_request(struct stream *stream, int64_t now)
 {
+    if (stream->mirror) {
+        stream_mirror_request_key_frame(stream, now);
+        return;
+    }
     struct media_line *line = stream->line;
     struct worker_leg *leg = line->leg;
     struct source *source = stream->active;
@@ -356,18 +387,23 @@ void stream_send_key_frame_request(struct stream *stream, int64_t now)
         local_request_key_frame(stream, now);
         return;
     }
-    if (!stream->subscribers) /* nobody is waiting any more */
+    if (!stream_is_used(stream)) /* nobody is waiting any more */
         key_frame_request_satisfied(&stream->key_frames);
     if (!source || !can_send(leg))
         return;
     int codec = line->codec_of[source->pt];
-    if (codec < 0 || !line->media.recv_codecs[codec].pli ||
+    const struct relay_codec *negotiated = codec < 0 ? NULL : &line->media.recv_codecs[codec];
+    if (!negotiated || !(negotiated->pli || negotiated->fir) ||
         !key_frame_request_due(&stream->key_frames, now, leg->worker->limits.pli_interval,
                                stream->last_packet))
         return;
     struct rtcp_writer writer;
-    begin_feedback(leg, &writer);
-    if (rtcp_write_pli(&writer, own_ssrc(leg), source->ssrc))
+    worker_leg_begin_feedback(leg, &writer);
+    uint32_t ssrc = worker_leg_own_ssrc(leg);
+    /* A repetition would keep its number (RFC 5104 4.3.1.2), but who has lost the key frame on its
+     * way, not the request, must get another one. */
+    if (negotiated->pli ? rtcp_write_pli(&writer, ssrc, source->ssrc)
+                        : rtcp_write_fir(&writer, ssrc, source->ssrc, stream->fir_number++))
         stream->pli_sent++;
-    finish(leg, &writer);
+    worker_leg_finish_rtcp(leg, &writer);
 }

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The parts of a leg and how they are joined. Everything that happens here is rare (commands, the
  * first packet of an SSRC), so it may allocate; what happens per packet is in leg-receive.c and
- * router.c. A route is a subscription in a stream's list; both ends belong to the same worker. */
+ * router.c. A route is a subscription in a stream's list; both belong to the same worker, where the
+ * publisher is in another one the stream is a mirror. */
 #include "wmcf/relay/leg.h"
 
+#include "wmcf/relay/capture.h"
+#include "wmcf/relay/encodings.h"
+#include "wmcf/relay/layering.h"
+#include "wmcf/relay/leg-arrivals.h"
+#include "wmcf/relay/leg-bandwidth.h"
+#include "wmcf/relay/red.h"
+#include "wmcf/relay/resend.h"
 #include "wmcf/relay/worker.h"
 
 #include <openssl/crypto.h>
@@ -57,7 +65,7 @@ static bool make_room(struct worker_leg *leg, const struct media_line *line)
     struct source *oldest = NULL;
     for (unsigned i = 0; i < leg->n_sources; i++) {
         struct source *source = leg->sources[i];
-        if (source->line == line && source != line->in.active &&
+        if (source->line == line && source != source->stream->active &&
             (!oldest || source->last_packet < oldest->last_packet))
             oldest = source;
     }
@@ -68,8 +76,9 @@ static bool make_room(struct worker_leg *leg, const struct media_line *line)
     return true;
 }
 
-struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, struct media_line *line)
+struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, struct stream *stream)
 {
+    struct media_line *line = stream->line;
     unsigned max = leg->worker->limits.streams_max;
     if ((leg->n_sources == max || !worker_leg_may_add(leg, ssrc, line)) && !make_room(leg, line))
         return NULL;
@@ -77,7 +86,7 @@ struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, stru
         leg->sources = g_new0(struct source *, max);
         leg->ssrcs = g_new0(uint32_t, max);
     }
-    struct source *source = source_new(ssrc, line);
+    struct source *source = source_new(ssrc, stream);
     leg->ssrcs[leg->n_sources] = ssrc;
     leg->sources[leg->n_sources++] = source;
     worker_leg_bind_source(leg, source);
@@ -105,9 +114,9 @@ void worker_leg_remove_source(struct worker_leg *leg, struct source *source)
         leg->ssrcs[i] = leg->ssrcs[leg->n_sources];
         break;
     }
-    if (source->line->in.active == source) {
-        source->line->in.active = NULL;
-        source->line->in.epoch++;
+    if (source->stream->active == source) {
+        source->stream->active = NULL;
+        source->stream->epoch++;
     }
     unlink_feedback(leg->worker, source);
     worker_forget_ssrc(leg->worker, source->ssrc, leg);
@@ -116,28 +125,37 @@ void worker_leg_remove_source(struct worker_leg *leg, struct source *source)
 
 /* --- m-lines ---------------------------------------------------------------------------------- */
 
-void media_line_route(struct media_line *from, struct media_line *to)
+void media_line_route(struct stream *from, struct media_line *to)
 {
     struct subscription *subscription = &to->out;
     struct stream *old = subscription->source;
-    if (old == (from ? &from->in : NULL))
+    if (old == from || (old && from && old->encodings && old->encodings == from->encodings))
         return;
+    stream_unwait(subscription);
     if (old)
         stream_remove(old, subscription);
     subscription_interrupt(subscription);
+    leg_bandwidth_reroute(to);
     if (!from)
         return;
-    stream_add(&from->in, subscription);
-    stream_want_key_frame(&from->in);
+    stream_add(layers_enter(subscription, from), subscription);
+    layers_lead(subscription, to->leg->worker->now);
+    stream_want_key_frame(subscription->source);
+}
+
+static void note(const struct media_line *line, uint32_t ssrc, bool known)
+{
+    if (ssrc && known)
+        worker_note_ssrc(line->leg->worker, ssrc, line->leg);
+    else if (ssrc)
+        worker_forget_ssrc(line->leg->worker, ssrc, line->leg);
 }
 
 static void note_announced(const struct media_line *line, bool known)
 {
     for (guint i = 0; i < line->media.n_remote_ssrcs; i++) {
-        if (known)
-            worker_note_ssrc(line->leg->worker, line->media.remote_ssrcs[i], line->leg);
-        else
-            worker_forget_ssrc(line->leg->worker, line->media.remote_ssrcs[i], line->leg);
+        note(line, line->media.remote_ssrcs[i], known);
+        note(line, line->media.remote_rtx_ssrcs[i], known);
     }
 }
 
@@ -151,53 +169,83 @@ static struct sent_ssrc *find_sent(const struct worker_leg *leg, uint32_t ssrc)
     return NULL;
 }
 
-/* The m-line is about to send with another SSRC, or not any more. */
-static void retire_ssrc(struct worker_leg *leg, const struct subscription *subscription)
+/* The m-line will not send with the SSRC any more. */
+static void retire_ssrc(struct worker_leg *leg, const struct sent_ssrc *now)
 {
-    if (!subscription->ever_sent)
-        return;
-    struct sent_ssrc now = {.ssrc = subscription->ssrc,
-                            .last_index = subscription->last_index,
-                            .index_base = subscription->index_base};
-    struct sent_ssrc *sent = find_sent(leg, now.ssrc);
+    struct sent_ssrc *sent = find_sent(leg, now->ssrc);
     if (sent)
-        *sent = now;
+        *sent = *now;
     else
-        g_array_append_val(leg->sent, now);
+        g_array_append_val(leg->sent, *now);
 }
 
-static void change_ssrc(struct worker_leg *leg, struct subscription *subscription, uint32_t ssrc)
+static void retire_subscription(struct worker_leg *leg, const struct subscription *subscription)
 {
-    retire_ssrc(leg, subscription);
+    const struct rtx_sender *rtx = subscription->rtx;
+    if (subscription->ever_sent)
+        retire_ssrc(leg, &(struct sent_ssrc){.ssrc = subscription->ssrc,
+                                             .last_index = subscription->last_index,
+                                             .index_base = subscription->index_base});
+    if (rtx && rtx->ever_sent)
+        retire_ssrc(leg, &(struct sent_ssrc){.ssrc = rtx->ssrc,
+                                             .last_index = rtx->last_index,
+                                             .index_base = rtx->index_base});
+}
+
+/* For the numbers behind it to begin with roll-over counter 0, as the receiver does. */
+static uint64_t base_behind(uint64_t last_index)
+{
+    return (last_index + 1) & ~UINT64_C(0xffff);
+}
+
+/* Where the numbering of an SSRC goes on; a new one begins with roll-over counter 0. */
+static void resume_ssrc(const struct worker_leg *leg, uint32_t ssrc, uint64_t *last_index,
+                        uint64_t *index_base)
+{
     const struct sent_ssrc *sent = find_sent(leg, ssrc);
-    subscription_interrupt(subscription);
-    if (sent) {
-        subscription->last_index = sent->last_index;
-        subscription->index_base = sent->index_base;
-    } else { /* a new SSRC begins with roll-over counter 0 */
-        subscription->index_base = subscription->last_index & ~UINT64_C(0xffff);
+    if (sent)
+        *last_index = sent->last_index;
+    *index_base = sent ? sent->index_base : base_behind(*last_index);
+}
+
+/* SSRCs that the m-line sends with: media's, and that of retransmissions (0 = none). */
+static void change_ssrcs(struct worker_leg *leg, struct subscription *subscription, uint32_t ssrc,
+                         uint32_t rtx_ssrc)
+{
+    uint32_t rtx_before = subscription->rtx ? subscription->rtx->ssrc : 0;
+    if (subscription->ssrc == ssrc && rtx_before == rtx_ssrc)
+        return;
+    retire_subscription(leg, subscription);
+    if (subscription->ssrc != ssrc) {
+        subscription_interrupt(subscription);
+        resume_ssrc(leg, ssrc, &subscription->last_index, &subscription->index_base);
     }
+    if (rtx_before == rtx_ssrc)
+        return;
+    g_clear_pointer(&subscription->rtx, g_free);
+    if (!rtx_ssrc)
+        return;
+    struct rtx_sender *rtx = rtx_sender_new(g_random_int());
+    rtx->ssrc = rtx_ssrc;
+    resume_ssrc(leg, rtx_ssrc, &rtx->last_index, &rtx->index_base);
+    subscription->rtx = rtx;
 }
 
 static void line_free(struct media_line *line)
 {
     struct worker_leg *leg = line->leg;
     note_announced(line, false);
-    retire_ssrc(leg, &line->out);
+    leg_bandwidth_drop(leg, line);
+    retire_subscription(leg, &line->out);
     for (unsigned i = leg->n_sources; i-- > 0;) {
         if (leg->sources[i]->line == line)
             worker_leg_remove_source(leg, leg->sources[i]);
     }
-    while (line->in.subscribers)
-        media_line_route(NULL, line->in.subscribers->line);
+    media_line_set_encodings(line, NULL, leg->worker->now);
+    stream_finish(&line->in);
     media_line_route(NULL, line);
-    if (line->in.wanting) {
-        struct stream **at = &leg->worker->wanting;
-        while (*at != &line->in)
-            at = &(*at)->next_wanting;
-        *at = line->in.next_wanting;
-    }
-    g_assert(!line->in.queued); /* commands run between batches */
+    g_free(line->out.rtx);
+    layering_free(line->out.layering);
     g_free(line);
 }
 
@@ -205,12 +253,22 @@ static struct media_line *line_new(struct worker_leg *leg)
 {
     struct media_line *line = g_new0(struct media_line, 1);
     line->leg = leg;
-    line->in.line = line;
+    stream_init(&line->in, line);
     subscription_init(&line->out, line, g_random_int());
     return line;
 }
 
-static void configure(struct media_line *line, const struct relay_media *media, int64_t now)
+void media_line_want_pictures(struct media_line *line)
+{
+    struct stream *streams[RELAY_ENCODINGS_MAX + 1];
+    for (unsigned n = media_line_streams(line, streams); n-- > 0;) {
+        if (stream_is_used(streams[n]))
+            stream_want_key_frame(streams[n]);
+    }
+}
+
+static void configure(struct media_line *line, const struct relay_media *media,
+                      struct encoding_board *board, int64_t now)
 {
     bool received = line->media.receive, sent = line->media.send;
     note_announced(line, false);
@@ -220,6 +278,7 @@ static void configure(struct media_line *line, const struct relay_media *media, 
     }
     bool other_gate = media->slot[QOS_UPLINK] != line->media.slot[QOS_UPLINK];
     line->media = *media;
+    line->in.kind = media->kind;
     for (unsigned i = 0; other_gate && i < line->leg->n_sources; i++) {
         if (line->leg->sources[i]->line == line)
             source_note_discards(line->leg->sources[i]);
@@ -229,20 +288,25 @@ static void configure(struct media_line *line, const struct relay_media *media, 
     line->media.n_remote_ssrcs = MIN(media->n_remote_ssrcs, RELAY_SSRCS_MAX);
     note_announced(line, true);
     memset(line->codec_of, -1, sizeof line->codec_of);
+    line->red_codecs = 0;
     for (guint i = 0; i < line->media.n_recv_codecs; i++) {
         line->codec_of[line->media.recv_codecs[i].pt & 0x7f] = (int8_t)i;
         line->key_frame_of[i] = key_frame_codec_of_format(line->media.recv_codecs[i].format);
+        if (red_is_format(line->media.recv_codecs[i].format))
+            line->red_codecs |= (uint16_t)(1u << i);
     }
     if (media->receive != received)
         line->in.active_since = media->receive ? now : 0;
-    if (line->out.ssrc != media->local_ssrc)
-        change_ssrc(line->leg, &line->out, media->local_ssrc);
+    change_ssrcs(line->leg, &line->out, media->local_ssrc, media->local_rtx_ssrc);
     subscription_configure(&line->out, &line->media);
     if (line->out.source)
         stream_refresh(line->out.source);
+    if (line->out.wanted)
+        stream_refresh(line->out.wanted);
+    media_line_set_encodings(line, board, now);
     /* Resumed: whoever waits for a picture needs a whole one. */
-    if (!received && media->receive && line->in.subscribers)
-        stream_want_key_frame(&line->in);
+    if (!received && media->receive)
+        media_line_want_pictures(line);
     if (!sent && media->send && line->out.source)
         stream_want_key_frame(line->out.source);
 }
@@ -265,9 +329,10 @@ struct media_line *worker_leg_line_by_local_ssrc(struct worker_leg *leg, uint32_
     return NULL;
 }
 
-void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias, unsigned n,
-                           int64_t now)
+void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias,
+                           struct encoding_board *const *boards, unsigned n, int64_t now)
 {
+    leg_bandwidth_flush(leg); /* what waits is of these m-lines and SSRCs */
     n = MIN(n, RELAY_MEDIAS_MAX);
     struct media_line **old = leg->lines, **lines = g_new0(struct media_line *, n);
     unsigned n_old = leg->n_lines;
@@ -287,8 +352,13 @@ void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *med
     g_free(old);
     leg->lines = lines;
     leg->n_lines = n;
-    for (unsigned i = 0; i < n; i++)
-        configure(lines[i], &medias[i], now);
+    leg->cryptex = false;
+    for (unsigned i = 0; i < n; i++) {
+        configure(lines[i], &medias[i], boards[i], now);
+        leg->cryptex |= medias[i].cryptex;
+    }
+    leg_arrivals_configure(leg);
+    leg_bandwidth_configure(leg);
     worker_leg_bind_ssrcs(leg);
 }
 
@@ -306,6 +376,7 @@ void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *k
      * protect two texts. */
     if (leg->has_keys && CRYPTO_memcmp(&leg->keys, keys, sizeof *keys) == 0)
         return;
+    leg_bandwidth_flush(leg);
     drop_keys(leg);
     leg->in = rtp_transform_new(keys->profile, keys->remote_key, keys->key_length,
                                 keys->remote_salt, keys->salt_length);
@@ -328,7 +399,9 @@ void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *k
     g_array_set_size(leg->sent, 0);
     for (unsigned i = 0; i < leg->n_lines; i++) {
         struct subscription *subscription = &leg->lines[i]->out;
-        subscription->index_base = subscription->last_index & ~UINT64_C(0xffff);
+        subscription->index_base = base_behind(subscription->last_index);
+        if (subscription->rtx)
+            subscription->rtx->index_base = base_behind(subscription->rtx->last_index);
     }
 }
 
@@ -336,8 +409,12 @@ void worker_leg_free(struct worker_leg *leg)
 {
     if (!leg)
         return;
+    leg_bandwidth_drop(leg, NULL);
     for (unsigned i = 0; i < leg->n_lines; i++)
         line_free(leg->lines[i]);
+    leg_bandwidth_free(leg);
+    leg_arrivals_free(leg);
+    worker_leg_set_capture(leg, NULL);
     g_free(leg->lines);
     g_free(leg->sources);
     g_free(leg->ssrcs);

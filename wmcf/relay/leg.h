@@ -8,6 +8,9 @@
 
 #define ICE_PATHS_MAX 8
 
+struct encoding_board;
+struct leg_arrivals;
+struct leg_bandwidth;
 struct worker;
 
 struct slot_watch {  /* what the control thread has been told of a slot */
@@ -18,9 +21,11 @@ struct slot_watch {  /* what the control thread has been told of a slot */
 /* What is known of a datagram besides its octets. */
 struct arrival {
     int64_t now;
+    int64_t received;  /* by the kernel, where that is asked for (socket.h); else now */
     uint16_t overhead; /* octets of IP and UDP header */
     int8_t dscp;       /* -1 = nobody asks for it */
     bool judged;       /* the kernel has charged it to a slot and let it pass */
+    bool repaired;     /* it came as payload of a retransmission (leg-rtx.c) */
 };
 
 struct media_line { /* one m-line */
@@ -30,9 +35,22 @@ struct media_line { /* one m-line */
     uint64_t gate_counted;      /* discards at the uplink gate, a second ago */
     int8_t codec_of[128];       /* payload type → index of recv_codecs, -1 = none */
     enum key_frame_codec key_frame_of[RELAY_CODECS_MAX];
-    struct stream in;
+    uint16_t red_codecs;         /* bits: which of recv_codecs are redundant audio */
+    struct stream in;            /* of its encodings the first that was, mostly the only one */
+    struct encodings *encodings; /* NULL = no simulcast */
     struct subscription out;
 };
+
+/* The sender has told of this SSRC, its media's or its retransmissions'. */
+static inline bool media_line_announces(const struct media_line *line, uint32_t ssrc)
+{
+    for (guint i = 0; i < line->media.n_remote_ssrcs; i++) {
+        if (line->media.remote_ssrcs[i] == ssrc ||
+            (ssrc && line->media.remote_rtx_ssrcs[i] == ssrc))
+            return true;
+    }
+    return false;
+}
 
 struct ice_path { /* an address that the endpoint has shown it receives at */
     union socket_address remote;
@@ -63,6 +81,8 @@ struct worker_leg {
     struct worker *worker;
     struct relay_leg *handle;       /* for the control thread; never looked into here */
     _Atomic unsigned *dtls_pending; /* of the handle: what the control thread has not seen */
+    int64_t dtls_window;            /* a second that has begun then, and what came in it */
+    unsigned dtls_count;
     char cname[256];
 
     struct ice_credentials *ice;        /* in force */
@@ -72,6 +92,7 @@ struct worker_leg {
     unsigned generations;
     struct ice_checklist checks; /* full agent */
     struct leg_sockets *own;     /* its own; NULL = the worker's */
+    bool tunnel;                 /* somebody else does its ICE: leg-tunnel.c */
     uint32_t tag;  /* first half of its transactions, unique in the worker; 0 = none */
     bool checking; /* in the worker's list of those with checks to make */
     struct worker_leg *next_checking;
@@ -91,6 +112,7 @@ struct worker_leg {
     bool has_keys;
     struct relay_srtp_keys keys;
     struct rtp_transform *in, *out;
+    struct relay_capture *capture; /* NULL = nobody looks (capture.h) */
     struct srtcp *srtcp;
 
     struct media_line **lines;
@@ -113,16 +135,20 @@ struct worker_leg {
 
     GArray *sent; /* struct sent_ssrc: SSRCs that have been sent with these keys and are not now */
 
+    struct leg_bandwidth *bandwidth; /* NULL = no congestion control (leg-bandwidth.h) */
+    uint16_t next_wide;              /* transport-wide number, while `bandwidth` is NULL */
+    struct leg_arrivals *arrivals;   /* NULL = nobody negotiated to be told (leg-arrivals.h) */
+
     struct worker_leg *next, **link; /* in the worker's list of this report slot */
     unsigned slot;
     int64_t rtcp_window; /* received RTCP is limited per second */
     unsigned rtcp_count;
-    int64_t round_trip;   /* µs, 0 = not known */
-    bool clock_known;     /* publisher's NTP clock against ours: */
-    int64_t clock_offset; /* µs, ours - theirs */
+    int64_t round_trip; /* µs, 0 = not known */
+    struct publisher_clock clock;
 
+    bool cryptex; /* negotiated: header extensions may come ciphered */
     uint64_t stun_requests, unvalidated_dropped, unknown_ssrc_dropped, moved_ssrc_dropped,
-        rtcp_gated, srtp_failed, replayed, send_failed;
+        cryptex_dropped, rtcp_gated, srtp_failed, replayed, send_failed;
 };
 
 /* Copies names and credentials. Not registered anywhere yet. */
@@ -134,26 +160,30 @@ struct worker_leg *worker_leg_new(struct worker *worker, struct relay_leg *handl
 void worker_leg_free(struct worker_leg *leg);
 
 void worker_leg_set_keys(struct worker_leg *leg, const struct relay_srtp_keys *keys, int64_t now);
-void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias, unsigned n,
-                           int64_t now);
+/* `boards` has one for each medium with simulcast, NULL for the others. */
+void worker_leg_set_medias(struct worker_leg *leg, const struct relay_media *medias,
+                           struct encoding_board *const *boards, unsigned n, int64_t now);
 struct media_line *worker_leg_line(struct worker_leg *leg, const char *mid);
 struct media_line *worker_leg_line_by_local_ssrc(struct worker_leg *leg, uint32_t ssrc);
 struct source *worker_leg_source(struct worker_leg *leg, uint32_t ssrc);
 /* NULL at the limit. */
-struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc,
-                                     struct media_line *line);
+struct source *worker_leg_add_source(struct worker_leg *leg, uint32_t ssrc, struct stream *stream);
 void worker_leg_remove_source(struct worker_leg *leg, struct source *source);
 /* What was withheld of the medium is no loss. */
 void worker_leg_gate_opened(struct worker_leg *leg, struct media_line *line);
-/* NULL `from` disconnects. */
-void media_line_route(struct media_line *from, struct media_line *to);
+/* Key frames of all that somebody gets. */
+void media_line_want_pictures(struct media_line *line);
+/* NULL `from` disconnects; else any of its encodings. */
+void media_line_route(struct stream *from, struct media_line *to);
 
 static inline struct ice_path *worker_leg_nominated(struct worker_leg *leg)
 {
     return leg->nominated < 0 ? NULL : &leg->paths[leg->nominated];
 }
 
-/* What may be sent to a path that has not proven to be there: three times of what it sent. */
+/* What may be sent to a path that has not proven to be there: three times of what it sent, whatever
+ * it is; `length` is that of the datagram or more. Answers to its own questions always go, and
+ * count. */
 static inline bool ice_path_admit(struct ice_path *path, size_t length)
 {
     if (G_LIKELY(path->proven))
@@ -166,18 +196,33 @@ static inline bool ice_path_admit(struct ice_path *path, size_t length)
 
 /* --- leg-receive.c: datagrams from a validated address -----------------------------------------
  */
-void worker_leg_receive_rtp(struct worker_leg *leg, const uint8_t *data, size_t length,
+/* `data` is changed in place. */
+void worker_leg_receive_rtp(struct worker_leg *leg, uint8_t *data, size_t length,
                             const struct arrival *arrival);
 /* A packet in clear of a known source, payload, length and index filled in: describes and delivers
  * it. Takes the packet; false when it is broken. */
 bool worker_leg_take(struct source *source, struct packet *packet, const struct rtp_header *header,
                      size_t datagram_length, const struct arrival *arrival);
+/* --- leg-rtx.c: retransmissions on an SSRC of their own ----------------------------------------
+ */
+/* The codec whose retransmissions have this payload type; NULL = none. */
+const struct relay_codec *media_line_rtx_codec(const struct media_line *line, uint8_t pt);
+/* An authentic, new packet of `rtx`, the source of retransmissions of `codec`. Takes the packet;
+ * false when it is broken. */
+bool worker_leg_take_rtx(struct source *rtx, struct packet *packet, const struct rtp_header *header,
+                         const struct relay_codec *codec, size_t datagram_length,
+                         const struct arrival *arrival);
 /* --- leg-decrypt.c ---------------------------------------------------------------------------- */
 /* The packet in clear, with its index; NULL when it is not authentic, or seen before. `source`
  * NULL: the first one of its SSRC. */
 struct packet *worker_leg_decrypt(struct worker_leg *leg, const struct source *source,
                                   struct media_line *line, const struct rtp_header *header,
                                   const uint8_t *data, size_t length, int64_t now);
+/* The same for one with ciphered extensions (cryptex.h), which `data` and `header` have in the
+ * clear then. */
+struct packet *worker_leg_decrypt_whole(struct worker_leg *leg, const struct source *source,
+                                        struct rtp_header *header, uint8_t *data, size_t length,
+                                        int64_t now);
 /* --- leg-data.c: DTLS, which data channels are inside of ---------------------------------------
  */
 void worker_leg_receive_dtls(struct worker_leg *leg, uint8_t *data, size_t length,
@@ -217,10 +262,18 @@ void worker_leg_watch_slots(struct worker_leg *leg, int64_t now);
 /* --- leg-rtcp.c ------------------------------------------------------------------------------- */
 /* `data` is changed in place and has SRTCP_TRAILER_MAX octets behind it. */
 void worker_leg_receive_rtcp(struct worker_leg *leg, uint8_t *data, size_t length, int64_t now);
+/* Our NTP time now, and the subscriber's RTP timestamp at that instant. False: not known yet. */
+bool subscription_sender_info(const struct subscription *subscription, int64_t now,
+                              struct rtcp_sender_info *ret);
 /* Sender and receiver reports; once a second. */
 void worker_leg_report(struct worker_leg *leg, int64_t now);
-/* Requests for what is missing. Returns whether the source still has holes. */
-bool source_send_nack(struct source *source, int64_t now);
+/* The front of a feedback packet; false when nothing can be sent. It goes with finish_rtcp(). */
+bool worker_leg_begin_feedback(struct worker_leg *leg, struct rtcp_writer *writer);
+void worker_leg_finish_rtcp(struct worker_leg *leg, struct rtcp_writer *writer);
+/* The SSRC that feedback comes from. */
+uint32_t worker_leg_own_ssrc(const struct worker_leg *leg);
+/* Requests for what is missing. Returns when to look again; 0 = the source has no holes. */
+int64_t source_send_nack(struct source *source, int64_t now);
 /* A PLI, if one is wanted and due. */
 void stream_send_key_frame_request(struct stream *stream, int64_t now);
 /* --- leg-ice.c -------------------------------------------------------------------------------- */
@@ -250,6 +303,13 @@ void worker_leg_tell_nomination(struct worker_leg *leg, int64_t now);
 void worker_leg_forget_paths(struct worker_leg *leg);
 /* Those that only former credentials have shown. */
 void worker_leg_forget_former_paths(struct worker_leg *leg);
+/* --- leg-tunnel.c: ICE is done elsewhere, datagrams come and go by one local socket ------------
+ */
+/* There is a path between these addresses, first or another one. */
+void worker_leg_tunnel_up(struct worker_leg *leg, const union socket_address *local,
+                          const union socket_address *remote, int64_t now);
+/* There is none (any more). `reason`: why none was found; NULL = consent has expired. */
+void worker_leg_tunnel_down(struct worker_leg *leg, const char *reason);
 /* --- leg-generation.c: credentials of the leg, one pair in force -------------------------------
  */
 struct ice_remote { /* as the command brings it */

@@ -5,6 +5,8 @@
  * source that floods it and nobody else's. */
 #include "wmcf/relay/local-source.h"
 
+#include "wmcf/relay/capture.h"
+#include "wmcf/relay/local-sink.h"
 #include "wmcf/relay/worker.h"
 
 #include <string.h>
@@ -21,7 +23,8 @@ struct local_batch {
     uint8_t data[];
 };
 
-struct relay_local *relay_local_new(const struct relay_local_config *config, struct worker *worker,
+struct relay_local *relay_local_new(const struct relay_local_config *config,
+                                    const struct local_outlets *outlets, struct worker *worker,
                                     struct worker_leg *leg)
 {
     struct relay_local *local = g_new0(struct relay_local, 1);
@@ -30,11 +33,14 @@ struct relay_local *relay_local_new(const struct relay_local_config *config, str
     local->ops = config->ops;
     local->user = config->user;
     local->queue_max = config->queue_packets;
+    local->outlets = *outlets;
     return local;
 }
 
 void relay_local_free(struct relay_local *local)
 {
+    if (local)
+        local_outlets_close(&local->outlets);
     g_free(local);
 }
 
@@ -64,6 +70,8 @@ static struct local_batch *make_batch(struct relay_local *local, unsigned medium
         batch->packets[batch->n].offset = (uint32_t)octets;
         batch->packets[batch->n++].length = (uint32_t)packets[i].length;
         memcpy(batch->data + octets, packets[i].data, packets[i].length);
+        if (packets[i].pt && packets[i].length > 1)
+            batch->data[octets + 1] = (batch->data[octets + 1] & 0x80) | packets[i].pt;
         octets += packets[i].length;
     }
     return batch;
@@ -127,7 +135,7 @@ static struct source *source_of(struct media_line *line, uint32_t ssrc)
         if (leg->sources[i]->line == line)
             worker_leg_remove_source(leg, leg->sources[i]);
     }
-    return worker_leg_add_source(leg, ssrc, line);
+    return worker_leg_add_source(leg, ssrc, &line->in);
 }
 
 static bool take(struct media_line *line, const uint8_t *data, size_t length, int64_t at)
@@ -147,11 +155,13 @@ static bool take(struct media_line *line, const uint8_t *data, size_t length, in
     packet->length = (uint16_t)(length - header.length);
     memcpy(packet->payload, data + header.length, packet->length);
     replay_commit(&source->replay, index);
+    if (G_UNLIKELY(line->leg->capture))
+        capture_received(line->leg, line, data, header.length, packet);
     /* The pipeline's clock is ours: no sender report has to tell it. */
     source->anchored = true;
     source->anchor_at = at;
     source->anchor_timestamp = header.timestamp;
-    struct arrival arrival = {.now = worker->now, .dscp = -1};
+    struct arrival arrival = {.now = worker->now, .received = worker->now, .dscp = -1};
     return worker_leg_take(source, packet, &header, length, &arrival);
 }
 
@@ -172,7 +182,7 @@ void local_batch_run(struct relay_local *local, const struct local_batch *batch)
 void local_request_key_frame(struct stream *stream, int64_t now)
 {
     struct worker_leg *leg = stream->line->leg;
-    if (!stream->subscribers) /* nobody is waiting any more */
+    if (!stream_is_used(stream)) /* nobody is waiting any more */
         key_frame_request_satisfied(&stream->key_frames);
     if (!key_frame_request_due(&stream->key_frames, now, leg->worker->limits.pli_interval,
                                stream->last_packet))

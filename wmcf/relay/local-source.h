@@ -12,6 +12,12 @@ struct worker;
 struct worker_leg;
 struct stream;
 struct local_batch;
+struct local_outlet;
+
+struct local_outlets {
+    unsigned n;
+    struct local_outlet **list; /* owned */
+};
 
 struct relay_local {
     struct worker *worker;  /* RO */
@@ -19,13 +25,15 @@ struct relay_local {
     const struct relay_local_ops *ops;
     void *user;
     unsigned queue_max;
-    _Atomic unsigned queued;  /* packets on their way to the worker */
-    _Atomic uint64_t dropped; /* that found no place there */
-    _Atomic uint64_t refused; /* no RTP, too long, or of no medium */
+    _Atomic unsigned queued;      /* packets on their way to the worker */
+    _Atomic uint64_t dropped;     /* that found no place there */
+    _Atomic uint64_t refused;     /* no RTP, too long, or of no medium */
+    struct local_outlets outlets; /* RO: local-sink.h */
 };
 
-/* Control. `config` is copied. */
-struct relay_local *relay_local_new(const struct relay_local_config *config, struct worker *worker,
+/* Control. `config` is copied, the outlets are taken. */
+struct relay_local *relay_local_new(const struct relay_local_config *config,
+                                    const struct local_outlets *outlets, struct worker *worker,
                                     struct worker_leg *leg);
 void relay_local_free(struct relay_local *local);
 

@@ -37,7 +37,7 @@ static void drop(struct packet_buffer *buffer, uint64_t index)
     buffer->count--;
 }
 
-static void clear(struct packet_buffer *buffer)
+void packet_buffer_clear(struct packet_buffer *buffer)
 {
     for (unsigned i = 0; buffer->count; i++)
         drop(buffer, i);
@@ -47,7 +47,7 @@ void packet_buffer_free(struct packet_buffer *buffer)
 {
     if (!buffer)
         return;
-    clear(buffer);
+    packet_buffer_clear(buffer);
     g_free(buffer);
 }
 
@@ -67,7 +67,7 @@ void packet_buffer_put(struct packet_buffer *buffer, struct packet *packet)
         buffer->oldest = buffer->newest = packet->index;
     } else if (packet->index > buffer->newest) {
         if (packet->index - buffer->newest > buffer->mask) {
-            clear(buffer);
+            packet_buffer_clear(buffer);
             buffer->oldest = packet->index;
         } else {
             while (packet->index - buffer->oldest > buffer->mask)

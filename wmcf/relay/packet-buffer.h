@@ -9,6 +9,7 @@ struct packet_buffer;
 struct packet_buffer *packet_buffer_new(struct packet_pool *pool, unsigned packets_max,
                                         int64_t age_max);
 void packet_buffer_free(struct packet_buffer *buffer);
+void packet_buffer_clear(struct packet_buffer *buffer);
 /* Takes a reference of its own. */
 void packet_buffer_put(struct packet_buffer *buffer, struct packet *packet);
 /* Borrowed; NULL when it is gone, too old or never came. */

@@ -11,13 +11,13 @@ static void count_jitter(struct reception *reception, uint32_t timestamp, uint32
     /* RFC 3550 A.8, in integers */
     uint32_t arrival = (uint32_t)((uint64_t)arrival_us * clock_rate / 1000000u);
     uint32_t transit = arrival - timestamp;
-    int32_t difference = (int32_t)(transit - reception->transit);
+    uint32_t difference = transit - reception->transit;
     reception->transit = transit;
-    if (difference < 0)
-        difference = -difference;
+    if (difference > INT32_MAX) /* unsigned: a jump by 2^31 has no positive counterpart */
+        difference = 0 - difference;
     /* A timestamp that jumps (another track on the same SSRC) is no jitter. */
-    if ((uint32_t)difference < clock_rate * 10)
-        reception->jitter += (uint32_t)difference - ((reception->jitter + 8) >> 4);
+    if (difference < clock_rate * 10)
+        reception->jitter += difference - ((reception->jitter + 8) >> 4);
 }
 
 bool reception_packet(struct reception *reception, uint64_t index, uint32_t timestamp,

@@ -1,58 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The control side: makes the workers, chooses one for each group, turns calls into commands and
- * events into callbacks. A handle lives until its worker has said `released`, the last event that
- * names it, so neither side ever looks a pointer up. Events wait in one queue for the control loop;
- * it outlives the relay by reference while a wake-up is under way. */
-#include "wmcf/relay/relay.h"
+/* The control side: makes the workers, measures how busy they are, turns calls into commands and
+ * events into callbacks (routes: relay-route.c). A handle lives until its worker has said
+ * `released`, the last event that names it, so neither side ever looks a pointer up. Events wait in
+ * one queue for the control loop; it outlives the relay by reference while a wake-up is under way.
+ */
+#include "wmcf/relay/relay-control.h"
 
-#include "base/loop.h"
-#include "wmcf/relay/worker.h"
+#include "wmcf/relay/local-sink.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <string.h>
+#include <unistd.h>
 
-struct outbox { /* worker → control */
-    _Atomic unsigned refs;
-    struct command_queue events;
-};
+#define MEASURE_MS 1000
 
-struct group { /* legs that share a worker */
-    guint64 id;
-    guint worker, legs;
-};
+/* --- load ------------------------------------------------------------------------------------- */
 
-struct relay {
-    GPtrArray *workers;              /* struct worker */
-    struct relay_address *addresses; /* n_addresses per worker, one after the other */
-    gsize n_addresses;
-    guint legs, legs_max;
-    guint *legs_of; /* per worker */
-    GHashTable *groups;
-    struct outbox *outbox;
-    union socket_address *bound; /* n_addresses, without port */
-    char **advertise;
-    struct qos *qos;                                    /* NULL = none; borrowed */
-    guint socket_buffer, own_port, own_ports, own_next; /* ports of legs of their own */
-    guint next_index;                                   /* of their sockets */
-};
-
-struct relay_leg {
-    struct relay *relay;
-    struct worker_leg *there; /* never looked into here */
-    struct group *group;
-    char *name;
-    const struct relay_leg_ops *ops;
-    void *user;
-    bool releasing;
-    struct relay_address *own_addresses; /* NULL = the worker's */
-    struct relay_local *local;           /* NULL = a leg with a network */
-    _Atomic unsigned dtls_pending;
-};
-
-static struct worker *worker_of(const struct relay_leg *leg)
+/* Without legs there is no load, and nothing is measured. */
+static void measure(struct relay *relay, bool idle)
 {
-    return g_ptr_array_index(leg->relay->workers, leg->group->worker);
+    int64_t now = g_get_monotonic_time(), passed = MAX(now - relay->measured_at, 1);
+    for (guint i = 0; i < relay->workers->len; i++) {
+        uint64_t cpu = worker_cpu(g_ptr_array_index(relay->workers, i));
+        uint64_t busy = (cpu - MIN(cpu, relay->cpu[i])) * 1000 / (uint64_t)passed;
+        placement_measured(relay->placement, i, idle ? 0 : (guint)MIN(busy, 1000));
+        relay->cpu[i] = cpu;
+    }
+    relay->measured_at = now;
+}
+
+static void on_measure(void *data)
+{
+    measure(data, false);
+}
+
+static void count_leg(struct relay *relay)
+{
+    if (relay->legs++ > 0)
+        return;
+    measure(relay, true);
+    loop_timer_start_repeating(relay->load_timer, MEASURE_MS);
+}
+
+static void discount_leg(struct relay *relay)
+{
+    if (--relay->legs > 0)
+        return;
+    loop_timer_stop(relay->load_timer);
+    measure(relay, true);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -72,10 +68,10 @@ static void outbox_unref(struct outbox *outbox)
 static void leg_forget(struct relay_leg *leg)
 {
     struct relay *relay = leg->relay;
-    relay->legs--;
-    relay->legs_of[leg->group->worker]--;
-    if (--leg->group->legs == 0)
+    if (placement_remove(relay->placement, leg->group, leg->worker))
         g_hash_table_remove(relay->groups, &leg->group->id);
+    discount_leg(relay);
+    relay_routes_free(leg);
     relay_local_free(leg->local);
     g_free(leg->own_addresses);
     g_free(leg->name);
@@ -138,6 +134,10 @@ static void handle(struct event *event)
     case EVENT_DTLS:
         if (leg->ops->dtls)
             leg->ops->dtls(leg->user, event->dtls);
+        break;
+    case EVENT_ACTIVITY:
+        if (leg->ops->activity)
+            leg->ops->activity(leg->user, event->activity.mid, &event->activity.report);
         break;
     default:
         on_media(leg, event);
@@ -222,6 +222,14 @@ static struct worker_limits limits_of(const struct relay_config *config)
         .buffer_packets = config->nack_buffer_packets ? config->nack_buffer_packets : 1024,
         .streams_max = config->streams_max ? config->streams_max : 64,
         .stun_rate_unknown = config->stun_rate_unknown,
+        .buffer_octets = (size_t)(config->buffer_mib ? config->buffer_mib : 1024) << 20,
+        .bandwidth = {.start = (config->bitrate_start ? config->bitrate_start : 800) * 1000,
+                      .min = (config->bitrate_min ? config->bitrate_min : 50) * 1000,
+                      .max = (config->bitrate_max ? config->bitrate_max : 50000) * 1000},
+        .send_history = config->send_history ? config->send_history : 8192,
+        .pause_after = (config->pause_after_ms ? config->pause_after_ms : 2000) * INT64_C(1000),
+        .pacing = (config->pacing_ms ? config->pacing_ms : 200) * INT64_C(1000),
+        .dtls_rate = config->dtls_rate ? config->dtls_rate : 100,
         .ice_pairs_max = config->ice_pairs_max ? config->ice_pairs_max : 64,
         .ice_checks_max = config->ice_checks_max ? config->ice_checks_max : 500,
         .discard_report =
@@ -245,7 +253,7 @@ struct relay *relay_new(const struct relay_config *config, GError **error)
         return NULL;
     }
     addresses = media_addresses(config->bind, &n_addresses, error);
-    if (!addresses || !srtcp_init(error))
+    if (!addresses)
         return NULL;
     struct relay *relay = g_new0(struct relay, 1);
     struct worker_limits limits = limits_of(config);
@@ -253,7 +261,11 @@ struct relay *relay_new(const struct relay_config *config, GError **error)
     relay->n_addresses = n_addresses;
     relay->addresses = g_new0(struct relay_address, (gsize)n_addresses * workers);
     relay->legs_max = config->legs_max ? config->legs_max : G_MAXUINT;
-    relay->legs_of = g_new0(guint, workers);
+    relay->placement = placement_new(workers, config->spread_legs ? config->spread_legs : 32);
+    relay->load_timer = loop_timer_new("relay load", on_measure, relay);
+    relay->cpu = g_new0(uint64_t, workers);
+    relay->links = g_new0(struct worker_link *, (gsize)workers * workers);
+    relay->ring_octets = config->ring_buffer ? config->ring_buffer : 2u << 20;
     relay->groups = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
     relay->outbox = g_new0(struct outbox, 1);
     relay->outbox->refs = 1;
@@ -284,11 +296,19 @@ void relay_free(struct relay *relay)
     if (!relay)
         return;
     g_warn_if_fail(relay->legs == 0);
+    loop_timer_free(relay->load_timer);
+    guint workers = relay->workers->len;
+    for (guint i = 0; i < workers; i++)
+        worker_stop(g_ptr_array_index(relay->workers, i));
     g_ptr_array_free(relay->workers, TRUE);
+    for (guint i = 0; i < workers * workers; i++)
+        worker_link_free(relay->links[i]);
+    g_free(relay->links);
+    placement_free(relay->placement);
     outbox_unref(relay->outbox);
     g_hash_table_destroy(relay->groups);
     g_free(relay->addresses);
-    g_free(relay->legs_of);
+    g_free(relay->cpu);
     g_free(relay->bound);
     g_strfreev(relay->advertise);
     g_free(relay);
@@ -297,6 +317,12 @@ void relay_free(struct relay *relay)
 guint relay_workers(const struct relay *relay)
 {
     return relay->workers->len;
+}
+
+const struct relay_address *relay_addresses(const struct relay *relay, gsize *ret_n)
+{
+    *ret_n = relay->n_addresses;
+    return relay->addresses;
 }
 
 void relay_worker_stats(const struct relay *relay, guint number, struct relay_worker_stats *ret)
@@ -311,43 +337,57 @@ void relay_worker_stats(const struct relay *relay, guint number, struct relay_wo
     COPY(unknown_source_dropped);
     COPY(malformed);
     COPY(stun_rejected);
+    COPY(dtls_dropped);
+    COPY(wakeups);
     COPY(receive_batches);
+    COPY(runs_in);
     COPY(send_calls);
+    COPY(runs_out);
     COPY(gso_fallbacks);
     COPY(send_dropped);
     COPY(gate_discarded);
     COPY(policing_discarded);
+    COPY(ring_dropped);
+    COPY(feedback_in);
+    COPY(feedback_out);
+    COPY(probes);
+    COPY(overuses);
+    COPY(video_pauses);
+    COPY(estimate_sum);
+    for (unsigned i = 0; i <= RELAY_ESTIMATE_BOUNDS; i++)
+        COPY(estimates[i]);
     COPY(legs);
+    COPY(mirrors);
+    ret->buffer_octets = packet_pool_octets(worker->pool);
+    ret->busy = placement_busy(relay->placement, number);
+    COPY(transit_sum);
+    for (unsigned i = 0; i <= RELAY_TRANSIT_BOUNDS; i++)
+        COPY(transit[i]);
+    ret->cpu = worker_cpu(worker);
 #undef COPY
 }
 
 /* --- legs ------------------------------------------------------------------------------------- */
 
-static struct group *group_for(struct relay *relay, guint64 id)
+static struct placement_group *group_for(struct relay *relay, guint64 id)
 {
-    struct group *group = g_hash_table_lookup(relay->groups, &id);
+    struct placement_group *group = g_hash_table_lookup(relay->groups, &id);
     if (group)
         return group;
-    group = g_new0(struct group, 1);
-    group->id = id;
-    for (guint i = 1; i < relay->workers->len; i++) {
-        if (relay->legs_of[i] < relay->legs_of[group->worker])
-            group->worker = i;
-    }
+    group = placement_group_new(relay->placement, id);
     g_hash_table_insert(relay->groups, &group->id, group);
     return group;
 }
 
-/* A leg that is being released is inert: commands that come late go nowhere. */
-static void post(const struct relay_leg *leg, struct command *command)
+void relay_post(const struct relay_leg *leg, struct command *command)
 {
     if (leg->releasing)
         command_free(command);
     else
-        worker_post(worker_of(leg), command);
+        worker_post(relay_worker_of(leg), command);
 }
 
-static struct command *command_new(const struct relay_leg *leg, enum command_kind kind)
+struct command *relay_command_new(const struct relay_leg *leg, enum command_kind kind)
 {
     struct command *command = g_new0(struct command, 1);
     command->kind = kind;
@@ -407,41 +447,56 @@ static struct leg_sockets *open_own_sockets(struct relay *relay, struct relay_ad
     return own;
 }
 
+static struct leg_sockets *adopt_tunnel(struct relay *relay, int fd)
+{
+    struct leg_sockets *own = g_malloc0(sizeof *own + sizeof own->sockets[0]);
+    media_socket_adopt(&own->sockets[own->n++], relay->next_index++, fd);
+    return own;
+}
+
 struct relay_leg *relay_leg_new(struct relay *relay, const struct relay_leg_config *config,
                                 GError **error)
 {
     if (relay->legs >= relay->legs_max) {
+        if (config->tunnel)
+            close(config->tunnel);
         problem_set(error, PROBLEM_RESOURCES_UNAVAILABLE,
                     "the media centre carries %u legs, its configured limit; try again later",
                     relay->legs_max);
         return NULL;
     }
+    struct local_outlets outlets = {0};
+    if (config->local && !local_outlets_open(&outlets, config->local, error))
+        return NULL;
     struct leg_sockets *own = NULL;
     g_autofree struct relay_address *own_addresses = NULL;
-    if (config->ice_full) {
+    if (config->ice_full && !config->local) {
         own_addresses = g_new0(struct relay_address, relay->n_addresses);
         own = open_own_sockets(relay, own_addresses, error);
         if (!own)
             return NULL;
     }
+    if (config->tunnel)
+        own = adopt_tunnel(relay, config->tunnel);
     struct relay_leg *leg = g_new0(struct relay_leg, 1);
     leg->own_addresses = g_steal_pointer(&own_addresses);
     leg->relay = relay;
+    count_leg(relay);
     leg->group = group_for(relay, config->group);
-    leg->group->legs++;
+    leg->worker = placement_add(relay->placement, leg->group);
     leg->name = g_strdup(config->name);
     leg->ops = config->ops;
     leg->user = config->user;
-    leg->there = worker_leg_new(worker_of(leg), leg, &leg->dtls_pending,
+    leg->there = worker_leg_new(relay_worker_of(leg), leg, &leg->dtls_pending,
                                 config->local_ufrag ? config->local_ufrag : "",
                                 config->local_pwd ? config->local_pwd : "", config->ice_full,
                                 config->cname ? config->cname : "", config->transport);
     leg->there->own = own;
+    leg->there->tunnel = config->tunnel != 0;
     if (config->local)
-        leg->there->local = leg->local = relay_local_new(config->local, worker_of(leg), leg->there);
-    relay->legs++;
-    relay->legs_of[leg->group->worker]++;
-    post(leg, command_new(leg, COMMAND_ADD));
+        leg->there->local = leg->local =
+            relay_local_new(config->local, &outlets, relay_worker_of(leg), leg->there);
+    relay_post(leg, relay_command_new(leg, COMMAND_ADD));
     return leg;
 }
 
@@ -455,7 +510,7 @@ const struct relay_address *relay_leg_addresses(const struct relay_leg *leg, gsi
     *ret_n = leg->relay->n_addresses;
     if (leg->own_addresses)
         return leg->own_addresses;
-    return leg->relay->addresses + leg->group->worker * leg->relay->n_addresses;
+    return leg->relay->addresses + leg->worker * leg->relay->n_addresses;
 }
 
 static void copy_candidates(struct command *command, const struct relay_candidate *candidates,
@@ -475,114 +530,141 @@ void relay_leg_set_remote_ice(struct relay_leg *leg, const struct relay_remote_i
     static const enum ice_role roles[] = {[RELAY_ICE_LITE] = ICE_LITE,
                                           [RELAY_ICE_CONTROLLED] = ICE_CONTROLLED,
                                           [RELAY_ICE_CONTROLLING] = ICE_CONTROLLING};
-    struct command *command = command_new(leg, COMMAND_REMOTE_ICE);
+    struct command *command = relay_command_new(leg, COMMAND_REMOTE_ICE);
     struct ice_remote *to = &command->ice.remote;
     g_strlcpy(to->ufrag, remote->ufrag, sizeof to->ufrag);
     g_strlcpy(to->pwd, remote->pwd, sizeof to->pwd);
     to->role = roles[remote->role];
     to->complete = remote->complete;
     copy_candidates(command, remote->candidates, remote->n_candidates);
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_add_candidates(struct relay_leg *leg, const struct relay_candidate *candidates,
                               gsize n, bool complete)
 {
-    struct command *command = command_new(leg, COMMAND_CANDIDATES);
+    struct command *command = relay_command_new(leg, COMMAND_CANDIDATES);
     command->ice.remote.complete = complete;
     copy_candidates(command, candidates, n);
-    post(leg, command);
+    relay_post(leg, command);
+}
+
+void relay_leg_tunnel_up(struct relay_leg *leg, const struct sockaddr_storage *local,
+                         const struct sockaddr_storage *remote)
+{
+    struct command *command = relay_command_new(leg, COMMAND_TUNNEL);
+    memcpy(&command->tunnel.local, local, sizeof command->tunnel.local);
+    memcpy(&command->tunnel.remote, remote, sizeof command->tunnel.remote);
+    relay_post(leg, command);
+}
+
+void relay_leg_tunnel_down(struct relay_leg *leg, const char *reason)
+{
+    struct command *command = relay_command_new(leg, COMMAND_TUNNEL);
+    command->tunnel.reason = reason;
+    relay_post(leg, command);
 }
 
 void relay_leg_prepare_ice(struct relay_leg *leg, const char *local_ufrag, const char *local_pwd)
 {
-    struct command *command = command_new(leg, COMMAND_PREPARE_ICE);
+    struct command *command = relay_command_new(leg, COMMAND_PREPARE_ICE);
     g_strlcpy(command->ice.remote.ufrag, local_ufrag, sizeof command->ice.remote.ufrag);
     g_strlcpy(command->ice.remote.pwd, local_pwd, sizeof command->ice.remote.pwd);
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_cancel_ice(struct relay_leg *leg)
 {
-    post(leg, command_new(leg, COMMAND_CANCEL_ICE));
+    relay_post(leg, relay_command_new(leg, COMMAND_CANCEL_ICE));
 }
 
 void relay_leg_set_keys(struct relay_leg *leg, const struct relay_srtp_keys *keys)
 {
-    struct command *command = command_new(leg, COMMAND_KEYS);
+    struct command *command = relay_command_new(leg, COMMAND_KEYS);
     command->keys = *keys;
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_set_medias(struct relay_leg *leg, const struct relay_media *medias, guint n)
 {
-    struct command *command = command_new(leg, COMMAND_MEDIAS);
-    command->medias.n = MIN(n, RELAY_MEDIAS_MAX);
-    command->medias.list = g_memdup2(medias, (gsize)command->medias.n * sizeof *medias);
-    post(leg, command);
+    struct command *command = relay_command_new(leg, COMMAND_MEDIAS);
+    n = MIN(n, RELAY_MEDIAS_MAX);
+    if (!leg->releasing)
+        relay_routes_configure(leg, medias, n);
+    command->medias.n = n;
+    command->medias.list = g_memdup2(medias, (gsize)n * sizeof *medias);
+    command->medias.boards = relay_routes_boards(leg, n);
+    relay_post(leg, command);
+    if (!leg->releasing)
+        relay_routes_configured(leg);
+}
+
+void relay_leg_prefer_layer(struct relay_leg *leg, const char *mid,
+                            const struct relay_layer_preference *preference)
+{
+    struct command *command = relay_command_new(leg, COMMAND_PREFER);
+    g_strlcpy(command->prefer.mid, mid, sizeof command->prefer.mid);
+    command->prefer.any = !preference;
+    if (preference)
+        command->prefer.preference = *preference;
+    relay_post(leg, command);
 }
 
 void relay_leg_set_data(struct relay_leg *leg, const char *mid, struct qos_slot *uplink,
                         struct qos_slot *downlink)
 {
-    struct command *command = command_new(leg, COMMAND_DATA);
+    struct command *command = relay_command_new(leg, COMMAND_DATA);
     if (mid) {
         g_strlcpy(command->data.mid, mid, sizeof command->data.mid);
         command->data.slot[QOS_UPLINK] = uplink;
         command->data.slot[QOS_DOWNLINK] = downlink;
     }
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_gate_opened(struct relay_leg *leg, const char *mid)
 {
-    struct command *command = command_new(leg, COMMAND_GATE_OPENED);
+    struct command *command = relay_command_new(leg, COMMAND_GATE_OPENED);
     g_strlcpy(command->mid, mid, sizeof command->mid);
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_send_dtls(struct relay_leg *leg, GBytes *datagram)
 {
-    struct command *command = command_new(leg, COMMAND_DTLS);
+    struct command *command = relay_command_new(leg, COMMAND_DTLS);
     command->dtls = g_bytes_ref(datagram);
-    post(leg, command);
+    relay_post(leg, command);
 }
 
 void relay_leg_request_key_frame(struct relay_leg *leg, const char *mid)
 {
-    struct command *command = command_new(leg, COMMAND_KEY_FRAME);
+    struct command *command = relay_command_new(leg, COMMAND_KEY_FRAME);
     g_strlcpy(command->mid, mid, sizeof command->mid);
-    post(leg, command);
+    relay_post(leg, command);
+}
+
+void relay_leg_watch_activity(struct relay_leg *leg, const char *mid, bool watch)
+{
+    struct command *command = relay_command_new(leg, COMMAND_ACTIVITY);
+    g_strlcpy(command->activity.mid, mid, sizeof command->activity.mid);
+    command->activity.watch = watch;
+    relay_post(leg, command);
 }
 
 void relay_leg_release(struct relay_leg *leg)
 {
     g_return_if_fail(!leg->releasing);
-    post(leg, command_new(leg, COMMAND_RELEASE));
+    relay_routes_configure(leg, NULL, 0);
+    relay_capture_leg_goes(leg);
+    relay_post(leg, relay_command_new(leg, COMMAND_RELEASE));
     leg->releasing = true;
-}
-
-void relay_route(struct relay_leg *from, const char *from_mid, struct relay_leg *to,
-                 const char *to_mid)
-{
-    /* One worker per group: a route never leaves it. */
-    g_return_if_fail(!from || worker_of(from) == worker_of(to));
-    if (from && from->releasing)
-        from = NULL;
-    struct command *command = command_new(to, COMMAND_ROUTE);
-    if (from) {
-        command->route.from = from->there;
-        g_strlcpy(command->route.from_mid, from_mid, sizeof command->route.from_mid);
-    }
-    g_strlcpy(command->route.to_mid, to_mid, sizeof command->route.to_mid);
-    post(to, command);
 }
 
 void relay_leg_stats(struct relay_leg *leg, relay_stats_fn done, void *user)
 {
     g_return_if_fail(!leg->releasing);
-    struct command *command = command_new(leg, COMMAND_STATS);
+    struct command *command = relay_command_new(leg, COMMAND_STATS);
     command->stats.done = done;
     command->stats.user = user;
-    post(leg, command);
+    relay_post(leg, command);
 }

@@ -4,8 +4,12 @@
  */
 #include "wmcf/relay/rtcp.h"
 
+#include <string.h>
+
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
 enum { TYPE_SR = 200, TYPE_RR = 201, TYPE_RTPFB = 205, TYPE_PSFB = 206 };
-enum { RTPFB_NACK = 1, PSFB_PLI = 1, PSFB_FIR = 4 };
+enum { RTPFB_NACK = 1, RTPFB_TRANSPORT = 15, PSFB_REMB = 15, PSFB_PLI = 1, PSFB_FIR = 4 };
 
 static uint16_t read16(const uint8_t *p)
 {
@@ -83,6 +87,8 @@ static bool parse_one(uint8_t type, uint8_t count, const uint8_t *p, size_t leng
     case TYPE_RR:
         return length >= 4 && parse_blocks(p + 4, length - 4, count, handler, user);
     case TYPE_RTPFB:
+        if (count == RTPFB_TRANSPORT && length >= 8)
+            handler->transport_feedback(user, p + 8, length - 8);
         return count != RTPFB_NACK || parse_nack(p, length, handler, user);
     case TYPE_PSFB:
         if (count == PSFB_PLI) {
@@ -91,6 +97,9 @@ static bool parse_one(uint8_t type, uint8_t count, const uint8_t *p, size_t leng
             handler->key_frame(user, read32(p + 4));
         } else if (count == PSFB_FIR) {
             return parse_fir(p, length, handler, user);
+        } else if (count == PSFB_REMB && length >= 16 && memcmp(p + 8, "REMB", 4) == 0) {
+            uint32_t value = read32(p + 12); /* 6 bits of exponent, 18 of mantissa */
+            handler->remb(user, (uint64_t)(value & 0x3ffff) << MIN(value >> 18 & 0x3f, 40));
         }
         return true;
     default: /* SDES, BYE, APP, XR: a leg's life is not told by RTCP */
@@ -109,7 +118,9 @@ bool rtcp_parse(const uint8_t *data, size_t length, const struct rtcp_handler *h
         size_t body = octets - 4;
         if (data[0] & 0x20) { /* padding: in the last packet only (RFC 3550 6.4.1) */
             uint8_t padding = data[octets - 1];
-            if (octets != length || padding == 0 || padding > body || padding % 4)
+            /* Browsers fill the last word of transport-wide feedback so. */
+            bool fills = data[1] == TYPE_RTPFB && (data[0] & 0x1f) == RTPFB_TRANSPORT;
+            if (octets != length || padding == 0 || padding > body || (padding % 4 && !fills))
                 return false;
             body -= padding;
         }

@@ -120,3 +120,43 @@ bool rtcp_write_pli(struct rtcp_writer *writer, uint32_t sender, uint32_t media)
     put32(put32(p, sender), media);
     return true;
 }
+
+bool rtcp_write_fir(struct rtcp_writer *writer, uint32_t sender, uint32_t media, uint8_t number)
+{
+    uint8_t *p = append(writer, 4, TYPE_PSFB, 20);
+    if (!p)
+        return false;
+    /* The media source is told in the entry, and 0 here (RFC 5104 4.3.1.2). */
+    p = put32(put32(put32(p, sender), 0), media);
+    put32(p, (uint32_t)number << 24);
+    return true;
+}
+
+bool rtcp_write_transport_feedback(struct rtcp_writer *writer, uint32_t sender, uint32_t media,
+                                   const uint8_t *fci, size_t length)
+{
+    uint8_t *p = append(writer, 15, TYPE_RTPFB, 12 + length);
+    if (!p)
+        return false;
+    memcpy(put32(put32(p, sender), media), fci, length);
+    return true;
+}
+
+bool rtcp_write_remb(struct rtcp_writer *writer, uint32_t sender, uint64_t rate,
+                     const uint32_t *ssrcs, unsigned n)
+{
+    uint8_t *p = append(writer, 15, TYPE_PSFB, 20 + 4 * (size_t)n);
+    uint32_t exponent = 0;
+    if (!p)
+        return false;
+    while (rate > 0x3ffff) { /* a mantissa of 18 bits */
+        rate >>= 1;
+        exponent++;
+    }
+    p = put32(put32(p, sender), 0);
+    memcpy(p, "REMB", 4);
+    p = put32(p + 4, n << 24 | exponent << 18 | (uint32_t)rate);
+    for (unsigned i = 0; i < n; i++)
+        p = put32(p, ssrcs[i]);
+    return true;
+}

@@ -12,7 +12,7 @@
 #define SEND_DSCP_SEEN 0x40  /* beside a DSCP: the kernel's filter counts what it marks */
 
 struct send_totals { /* grows; the owner reads and clears */
-    uint64_t packets, octets, calls, dropped, segmentation_fallbacks;
+    uint64_t packets, octets, calls, runs, dropped, segmentation_fallbacks;
 };
 
 struct send_batch;

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SEQUENCE_MAP_RANGES 16
+#define SEQUENCE_MAP_RANGES 48
 
 struct sequence_range {
     uint64_t from; /* first source index it holds for */

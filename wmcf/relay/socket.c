@@ -140,6 +140,14 @@ static void set_buffer(int fd, int forced, int plain, int octets)
         setsockopt(fd, SOL_SOCKET, plain, &octets, sizeof octets);
 }
 
+/* Linux 4.18 and later do; an older one ignores the control message and sends one datagram. */
+static bool knows_segmentation(int fd)
+{
+    int size;
+    socklen_t length = sizeof size;
+    return getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &size, &length) == 0;
+}
+
 bool media_socket_open(struct media_socket *socket_, unsigned index,
                        const union socket_address *address, guint16 port, guint buffer,
                        GError **error)
@@ -174,9 +182,14 @@ bool media_socket_open(struct media_socket *socket_, unsigned index,
         return false;
     }
     getsockname(fd, &local.any, &length);
-    *socket_ =
-        (struct media_socket){.index = index, .fd = fd, .segmentation = true, .local = local};
+    *socket_ = (struct media_socket){
+        .index = index, .fd = fd, .segmentation = knows_segmentation(fd), .local = local};
     return true;
+}
+
+void media_socket_adopt(struct media_socket *socket_, unsigned index, int fd)
+{
+    *socket_ = (struct media_socket){.index = index, .fd = fd, .tunnel = true};
 }
 
 void media_socket_enforce(struct media_socket *socket_, struct qos *qos)
@@ -197,6 +210,13 @@ void media_socket_enforce(struct media_socket *socket_, struct qos *qos)
         setsockopt(socket_->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
                    &one, sizeof one);
     qos_add_port(qos, socket_address_port(&socket_->local));
+}
+
+void media_socket_stamp(struct media_socket *socket_, bool on)
+{
+    const int value = on;
+    setsockopt(socket_->fd, SOL_SOCKET, SO_TIMESTAMPNS, &value, sizeof value);
+    socket_->stamped = on;
 }
 
 void media_socket_close(struct media_socket *socket_)

@@ -12,7 +12,9 @@
 struct media_socket {
     unsigned index;
     int fd;
-    bool segmentation; /* UDP_SEGMENT has not failed yet */
+    bool segmentation; /* runs may be sent at all: the kernel knows UDP_SEGMENT */
+    bool tunnel;       /* to who does ICE for the one leg it has: no addresses, no port */
+    bool stamped;      /* every message says when the kernel received it */
     uint8_t dscp;      /* that it writes at present */
     union socket_address local;
     struct qos *qos; /* told when the port is no longer ours; NULL */
@@ -41,7 +43,11 @@ bool media_address_advertised(const char *const *advertise, const union socket_a
 bool media_socket_open(struct media_socket *socket, unsigned index,
                        const union socket_address *address, guint16 port, guint buffer,
                        GError **error);
+/* A connected datagram socket in place of a UDP one; takes `fd`, which does not block. */
+void media_socket_adopt(struct media_socket *socket, unsigned index, int fd);
 /* The port is ours: the level of enforcement looks at it, and the socket tells what it has judged
  * and what it came with. `qos` may be NULL. */
 void media_socket_enforce(struct media_socket *socket, struct qos *qos);
+/* Whether messages say when the kernel received them (SCM_TIMESTAMPNS); 0.1 µs for each. */
+void media_socket_stamp(struct media_socket *socket, bool on);
 void media_socket_close(struct media_socket *socket);

@@ -6,6 +6,7 @@
  * 0.15 to 0.2 µs more, because they look up and reset a provider context each time; that is why the
  * older SHA1_* functions are used here. */
 #define OPENSSL_SUPPRESS_DEPRECATED
+#include "wmcf/relay/cryptex.h"
 #include "wmcf/relay/srtp.h"
 
 #include <glib.h>
@@ -68,13 +69,19 @@ static void crypt_payload(struct aes_cm *self, uint32_t ssrc, uint64_t index, co
     }
 }
 
-/* `state`: the inner one behind header and payload. */
-static void finish_digest(const struct aes_cm *self, SHA_CTX state, uint64_t index,
+static void put_word(uint8_t *at, uint32_t word)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(word >> (24 - 8 * i));
+}
+
+/* `state`: the inner one behind header and payload; `word` is what follows them, the roll-over
+ * counter or, in RTCP, the index. */
+static void finish_digest(const struct aes_cm *self, SHA_CTX state, uint32_t word,
                           uint8_t digest[SHA_DIGEST_LENGTH])
 {
-    uint32_t roc = (uint32_t)(index >> 16);
-    uint8_t tail[4] = {(uint8_t)(roc >> 24), (uint8_t)(roc >> 16), (uint8_t)(roc >> 8),
-                       (uint8_t)roc};
+    uint8_t tail[4];
+    put_word(tail, word);
     SHA1_Update(&state, tail, sizeof tail);
     SHA1_Final(digest, &state);
     state = self->outer;
@@ -83,11 +90,11 @@ static void finish_digest(const struct aes_cm *self, SHA_CTX state, uint64_t ind
 }
 
 static void authenticate(const struct aes_cm *self, const uint8_t *data, size_t length,
-                         uint64_t index, uint8_t digest[SHA_DIGEST_LENGTH])
+                         uint32_t word, uint8_t digest[SHA_DIGEST_LENGTH])
 {
     SHA_CTX state = self->inner;
     SHA1_Update(&state, data, length);
-    finish_digest(self, state, index, digest);
+    finish_digest(self, state, word, digest);
 }
 
 static void protect(struct rtp_transform *base, uint8_t *packet, size_t header_length,
@@ -96,16 +103,32 @@ static void protect(struct rtp_transform *base, uint8_t *packet, size_t header_l
     struct aes_cm *self = (struct aes_cm *)base;
     uint8_t digest[SHA_DIGEST_LENGTH];
     crypt_payload(self, ssrc, index, payload, packet + header_length, payload_length);
-    authenticate(self, packet, header_length + payload_length, index, digest);
+    authenticate(self, packet, header_length + payload_length, (uint32_t)(index >> 16), digest);
     memcpy(packet + header_length + payload_length, digest, TAG_LENGTH);
 }
 
+/* RFC 9335 6: authentication is that of the packet as it came, see cryptex_gather(). */
+static void hash_packet(SHA_CTX *state, const uint8_t *packet, size_t csrcs, size_t length)
+{
+    if (G_LIKELY(!csrcs)) {
+        SHA1_Update(state, packet, length);
+        return;
+    }
+    SHA1_Update(state, packet, RTP_HEADER_LENGTH);
+    SHA1_Update(state, packet + CRYPTEX_CLEAR, csrcs);
+    SHA1_Update(state, packet + RTP_HEADER_LENGTH, CRYPTEX_WORD);
+    SHA1_Update(state, packet + CRYPTEX_CLEAR + csrcs, length - CRYPTEX_CLEAR - csrcs);
+}
+
 static bool unprotect(struct rtp_transform *base, const uint8_t *packet, size_t header_length,
-                      size_t payload_length, uint32_t ssrc, uint64_t index, uint8_t *payload)
+                      size_t csrcs, size_t payload_length, uint32_t ssrc, uint64_t index,
+                      uint8_t *payload)
 {
     struct aes_cm *self = (struct aes_cm *)base;
     uint8_t digest[SHA_DIGEST_LENGTH];
-    authenticate(self, packet, header_length + payload_length, index, digest);
+    SHA_CTX state = self->inner;
+    hash_packet(&state, packet, csrcs, header_length + payload_length);
+    finish_digest(self, state, (uint32_t)(index >> 16), digest);
     if (CRYPTO_memcmp(digest, packet + header_length + payload_length, TAG_LENGTH) != 0)
         return false;
     crypt_payload(self, ssrc, index, packet + header_length, payload, payload_length);
@@ -113,20 +136,47 @@ static bool unprotect(struct rtp_transform *base, const uint8_t *packet, size_t 
 }
 
 static bool find(struct rtp_transform *base, const uint8_t *packet, size_t header_length,
-                 size_t payload_length, uint64_t first, unsigned tries, uint64_t *ret_index)
+                 size_t csrcs, size_t payload_length, uint32_t ssrc, uint64_t first, unsigned tries,
+                 uint64_t *ret_index)
 {
     const struct aes_cm *self = (const struct aes_cm *)base;
     const uint8_t *tag = packet + header_length + payload_length;
     uint8_t digest[SHA_DIGEST_LENGTH];
     SHA_CTX state = self->inner;
-    SHA1_Update(&state, packet, header_length + payload_length);
+    hash_packet(&state, packet, csrcs, header_length + payload_length);
     for (unsigned i = 0; i < tries; i++) {
         *ret_index = first + ((uint64_t)i << 16);
-        finish_digest(self, state, *ret_index, digest);
+        finish_digest(self, state, (uint32_t)(*ret_index >> 16), digest);
         if (CRYPTO_memcmp(digest, tag, TAG_LENGTH) == 0)
             return true;
     }
     return false;
+}
+
+/* RFC 3711 3.4: packet, word, tag; what is authenticated ends with the word. */
+static void protect_rtcp(struct rtp_transform *base, uint8_t *packet, size_t length, uint32_t ssrc,
+                         uint32_t word)
+{
+    struct aes_cm *self = (struct aes_cm *)base;
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    crypt_payload(self, ssrc, word & SRTCP_INDEX_MAX, packet + SRTCP_CLEAR, packet + SRTCP_CLEAR,
+                  length - SRTCP_CLEAR);
+    put_word(packet + length, word);
+    authenticate(self, packet, length, word, digest);
+    memcpy(packet + length + SRTCP_WORD, digest, TAG_LENGTH);
+}
+
+static bool unprotect_rtcp(struct rtp_transform *base, uint8_t *packet, size_t length,
+                           uint32_t ssrc, uint32_t word)
+{
+    struct aes_cm *self = (struct aes_cm *)base;
+    uint8_t digest[SHA_DIGEST_LENGTH];
+    authenticate(self, packet, length, word, digest);
+    if (CRYPTO_memcmp(digest, packet + length + SRTCP_WORD, TAG_LENGTH) != 0)
+        return false;
+    crypt_payload(self, ssrc, word & SRTCP_INDEX_MAX, packet + SRTCP_CLEAR, packet + SRTCP_CLEAR,
+                  length - SRTCP_CLEAR);
+    return true;
 }
 
 static void aes_cm_free(struct rtp_transform *base)
@@ -142,6 +192,8 @@ static const struct rtp_transform_class aes_cm_class = {
     .protect = protect,
     .unprotect = unprotect,
     .find = find,
+    .protect_rtcp = protect_rtcp,
+    .unprotect_rtcp = unprotect_rtcp,
     .free = aes_cm_free,
 };
 
@@ -156,17 +208,21 @@ static void hmac_state(SHA_CTX *state, const uint8_t key[AUTH_KEY_LENGTH], uint8
     OPENSSL_cleanse(block, sizeof block);
 }
 
-struct rtp_transform *rtp_transform_aes_cm_new(const uint8_t *master_key,
+struct rtp_transform *rtp_transform_aes_cm_new(enum srtp_use use, const uint8_t *master_key,
                                                const uint8_t master_salt[14])
 {
+    const int labels = use == SRTP_FOR_RTCP ? SRTP_LABELS_RTCP : 0;
     struct aes_cm *self = g_new0(struct aes_cm, 1);
     uint8_t key[16], auth[AUTH_KEY_LENGTH];
     self->base.class = &aes_cm_class;
     self->cipher = EVP_CIPHER_CTX_new();
     bool ok =
-        srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_CIPHER, key, sizeof key) &&
-        srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_AUTH, auth, sizeof auth) &&
-        srtp_derive_key(master_key, 16, master_salt, SRTP_LABEL_SALT, self->salt, SALT_LENGTH) &&
+        srtp_derive_key(master_key, 16, master_salt, (enum srtp_label)(labels + SRTP_LABEL_CIPHER),
+                        key, sizeof key) &&
+        srtp_derive_key(master_key, 16, master_salt, (enum srtp_label)(labels + SRTP_LABEL_AUTH),
+                        auth, sizeof auth) &&
+        srtp_derive_key(master_key, 16, master_salt, (enum srtp_label)(labels + SRTP_LABEL_SALT),
+                        self->salt, SALT_LENGTH) &&
         EVP_EncryptInit_ex(self->cipher, EVP_aes_128_ecb(), NULL, key, NULL) == 1 &&
         EVP_CIPHER_CTX_set_padding(self->cipher, 0) == 1;
     if (ok) {

@@ -26,16 +26,34 @@ bool srtp_derive_key(const uint8_t *master_key, size_t key_length, const uint8_t
     return ok;
 }
 
-struct rtp_transform *rtp_transform_new(enum relay_srtp_profile profile, const uint8_t *key,
-                                        size_t key_length, const uint8_t *salt, size_t salt_length)
+static struct rtp_transform *transform_new(enum relay_srtp_profile profile, enum srtp_use use,
+                                           const uint8_t *key, size_t key_length,
+                                           const uint8_t *salt, size_t salt_length)
 {
     switch (profile) {
     case RELAY_SRTP_AES128_CM_HMAC_SHA1_80:
         if (key_length != 16 || salt_length != 14)
             return NULL;
-        return rtp_transform_aes_cm_new(key, salt);
+        return rtp_transform_aes_cm_new(use, key, salt);
+    case RELAY_SRTP_AEAD_AES_128_GCM:
+    case RELAY_SRTP_AEAD_AES_256_GCM:
+        if (key_length != (profile == RELAY_SRTP_AEAD_AES_256_GCM ? 32 : 16) || salt_length != 12)
+            return NULL;
+        return rtp_transform_aes_gcm_new(use, key, key_length, salt);
     }
     return NULL;
+}
+
+struct rtp_transform *rtp_transform_new(enum relay_srtp_profile profile, const uint8_t *key,
+                                        size_t key_length, const uint8_t *salt, size_t salt_length)
+{
+    return transform_new(profile, SRTP_FOR_RTP, key, key_length, salt, salt_length);
+}
+
+struct rtp_transform *rtcp_transform_new(enum relay_srtp_profile profile, const uint8_t *key,
+                                         size_t key_length, const uint8_t *salt, size_t salt_length)
+{
+    return transform_new(profile, SRTP_FOR_RTCP, key, key_length, salt, salt_length);
 }
 
 void rtp_transform_free(struct rtp_transform *transform)

@@ -4,6 +4,10 @@
  * of the new source. Between beginnings only offsets are added. */
 #include "wmcf/relay/subscription.h"
 
+#include "wmcf/relay/red.h"
+
+#include "wmcf/relay/layering.h"
+
 #include <string.h>
 
 #define RESEND_WINDOW_US 100000
@@ -20,15 +24,41 @@ void subscription_init(struct subscription *subscription, struct media_line *lin
     subscription->last_timestamp = random * 2654435761u;
 }
 
+/* Feedback was negotiated for it. Not where a retransmission is the packet itself once more: it
+ * would go with another number, and AES-GCM under one nonce for two headers gives its key away. */
+static bool takes_numbers(const struct relay_media *media)
+{
+    bool feedback = false, repeats = false;
+    for (guint i = 0; i < media->n_send_codecs; i++) {
+        const struct relay_codec *codec = &media->send_codecs[i];
+        feedback |= codec->transport_cc;
+        repeats |= codec->nack && (!codec->rtx_pt || !media->local_rtx_ssrc);
+    }
+    return feedback && !repeats;
+}
+
 void subscription_configure(struct subscription *subscription, const struct relay_media *media)
 {
+    struct rtp_extension_block extensions = subscription->extensions;
+    bool other_codecs =
+        subscription->n_codecs != media->n_send_codecs ||
+        memcmp(subscription->codecs, media->send_codecs, sizeof subscription->codecs) != 0;
     subscription->ssrc = media->local_ssrc;
     subscription->n_codecs = media->n_send_codecs;
     memcpy(subscription->codecs, media->send_codecs, sizeof subscription->codecs);
     subscription->format = NULL;
     subscription->pt = -1;
     rtp_extension_block_build(&subscription->extensions, media->mid_extmap, media->mid,
-                              media->audio_level_extmap);
+                              media->kind == RELAY_AUDIO ? media->audio_level_extmap
+                                                         : media->orientation_extmap);
+    if (takes_numbers(media))
+        rtp_extension_block_add_wide(&subscription->extensions, media->transport_cc_extmap);
+    subscription->extensions.ciphered = media->cryptex;
+    bool other_descriptor = subscription->descriptor_id != media->dependency_extmap;
+    subscription->descriptor_id = media->dependency_extmap;
+    if (other_codecs || other_descriptor ||
+        memcmp(&extensions, &subscription->extensions, sizeof extensions) != 0)
+        subscription->repeats_from = subscription->last_index + 1;
 }
 
 void subscription_interrupt(struct subscription *subscription)
@@ -49,6 +79,25 @@ int subscription_payload_type(struct subscription *subscription, const char *for
         }
     }
     return subscription->pt;
+}
+
+int subscription_red(const struct subscription *subscription, const struct packet *packet,
+                     unsigned *ret_from)
+{
+    struct red_primary inside = {0};
+    int whole = -1, primary = -1;
+    for (unsigned i = 0; i < subscription->n_codecs; i++) {
+        const struct relay_codec *codec = &subscription->codecs[i];
+        if (codec->format == packet->format)
+            whole = codec->pt;
+        else if (red_is_primary_format(codec->format))
+            primary = codec->pt;
+    }
+    red_find_primary(packet->payload, packet->length, &inside); /* it was looked at on receipt */
+    if (whole >= 0 && primary == inside.pt)
+        return whole;
+    *ret_from = inside.at;
+    return primary;
 }
 
 static bool goes_on(const struct subscription *subscription, const struct packet *packet)
@@ -73,6 +122,11 @@ static void begin(struct subscription *subscription, const struct packet *packet
         advance =
             passed <= 0 ? 1 : (uint32_t)((uint64_t)passed * packet->clock_rate / 1000000u) + 1;
     }
+    struct layering *layering = subscription->layering;
+    if (layering && layering->aligned)
+        advance = layering->timestamp - subscription->last_timestamp;
+    if (layering)
+        layering->aligned = false;
     subscription->timestamp_offset = subscription->last_timestamp + advance - packet->timestamp;
     sequence_map_begin(&subscription->map, packet->index, subscription->last_index + 1);
     subscription->begun = true;
@@ -124,7 +178,8 @@ bool subscription_find(const struct subscription *subscription, uint16_t sequenc
 
 bool subscription_may_resend(struct subscription *subscription, uint16_t sequence, int64_t now)
 {
-    int64_t interval = subscription->round_trip_us;
+    /* Half of it: who asks again after a round trip asks a little earlier at times. */
+    int64_t interval = subscription->round_trip_us / 2;
     if (interval < RESEND_INTERVAL_MIN_US)
         interval = RESEND_INTERVAL_MIN_US;
     if (interval > RESEND_INTERVAL_MAX_US)

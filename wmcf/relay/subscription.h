@@ -9,16 +9,22 @@
 
 #define SUBSCRIPTION_RESENT 64 /* remembered retransmissions, power of two */
 
+struct layering;
 struct media_line;
+struct rtx_sender;
 struct stream;
 
 struct subscription {
     struct media_line *line;   /* our own m-line; owner */
     struct stream *source;     /* NULL = not routed */
     struct subscription *next; /* in the source's list */
+    struct stream *wanted;     /* the encoding that it waits for; NULL = it has the right one */
+    struct subscription *next_waiting;
+    struct layering *layering; /* NULL = all that comes is forwarded (layering.h) */
 
     uint32_t ssrc;
     struct rtp_extension_block extensions;
+    uint8_t descriptor_id; /* of the dependency descriptor; 0 = not negotiated */
     struct relay_codec codecs[RELAY_CODECS_MAX];
     unsigned n_codecs;
     const char *format; /* the last one looked up, */
@@ -31,8 +37,10 @@ struct subscription {
     uint32_t timestamp_offset;
     uint64_t last_index; /* highest sent */
     uint32_t last_timestamp, last_clock_rate;
-    int64_t last_arrival; /* of the packet with last_timestamp */
-    uint64_t index_base;  /* subtracted for SRTP: a new key begins with roll-over counter 0 */
+    int64_t last_arrival;   /* of the packet with last_timestamp */
+    uint64_t index_base;    /* subtracted for SRTP: a new key begins with roll-over counter 0 */
+    uint64_t repeats_from;  /* what was sent before would be another packet now, see resend.c */
+    struct rtx_sender *rtx; /* NULL = retransmissions repeat the packet itself */
 
     struct {
         uint16_t sequence;
@@ -46,6 +54,8 @@ struct subscription {
     int64_t last_packet_out;
     int32_t lost_remote;
     uint8_t fraction_lost_remote;
+    uint32_t judged_highest; /* of the report up to which its loss has been judged; 0 = none */
+    int32_t judged_lost;
     uint32_t jitter_remote, round_trip_us;
 };
 
@@ -59,6 +69,20 @@ void subscription_configure(struct subscription *subscription, const struct rela
 void subscription_interrupt(struct subscription *subscription);
 /* The subscriber's payload type for a format, -1 when it has none. */
 int subscription_payload_type(struct subscription *subscription, const char *format);
+
+/* The same for a packet of redundant audio: the whole where the subscriber has that with the same
+ * payload type inside, else its primary block, which begins at *ret_from. */
+int subscription_red(const struct subscription *subscription, const struct packet *packet,
+                     unsigned *ret_from);
+/* The same for any packet. */
+static inline int subscription_view(struct subscription *subscription, const struct packet *packet,
+                                    unsigned *ret_from)
+{
+    *ret_from = 0;
+    return packet->layer_flags & PACKET_REDUNDANT
+               ? subscription_red(subscription, packet, ret_from)
+               : subscription_payload_type(subscription, packet->format);
+}
 
 enum subscription_verdict {
     SUBSCRIPTION_TAKES,
@@ -76,6 +100,6 @@ void subscription_skip(struct subscription *subscription, const struct packet *p
  * before the last beginning. */
 bool subscription_find(const struct subscription *subscription, uint16_t sequence,
                        uint64_t *ret_source_index, uint64_t *ret_index);
-/* Limits of retransmission: not the same packet twice within a round trip, and not more than a
+/* Limits of retransmission: not the same packet twice within half a round trip, and not more than a
  * budget per time. True: send it (it is then counted). */
 bool subscription_may_resend(struct subscription *subscription, uint16_t sequence, int64_t now);

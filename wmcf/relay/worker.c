@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The thread of a worker: waits on its sockets and its command queue, works in batches, and looks
  * at the clock once per batch. Nothing has a timer of its own: a tick of 20 ms repeats what is due
- * (holes, key frames), and each leg is visited once a second in one of 50 slots, which spreads
- * reports evenly. Without legs it sleeps until something comes. */
+ * (holes, key frames, checks) while there is something, and each leg is visited once a second in
+ * one of 50 slots, which spreads reports evenly. A turn visits one leg, since packets that come
+ * meanwhile would wait for the whole slot. Where nothing is due the thread sleeps on: to wake on an
+ * idle core costs as much as to forward several packets. */
 #include "wmcf/relay/worker.h"
 
+#include "wmcf/relay/encodings.h"
+#include "wmcf/relay/leg-arrivals.h"
+#include "wmcf/relay/leg-bandwidth.h"
+
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define BATCHES_PER_TURN 4 /* of one socket before the others and the commands get their turn */
-#define POOL_OCTETS_MAX ((size_t)1 << 30)
+#define BATCHES_PER_TURN 4   /* of one socket before the others and the commands get their turn */
+#define VISIT_SLACK_US 80000 /* a visit may wait for packets that wake the thread anyway */
 
 struct worker *worker_new(unsigned number, const struct worker_limits *limits,
                           worker_event_fn on_event, void *event_user)
@@ -23,12 +30,14 @@ struct worker *worker_new(unsigned number, const struct worker_limits *limits,
     worker->on_event = on_event;
     worker->event_user = event_user;
     worker->wake = worker->poll = -1;
+    worker->telling_due = worker->pacing_due = INT64_MAX;
     worker->addresses = address_table_new(g_random_int());
     worker->ice = ice_server_new(limits->stun_rate_unknown);
     worker->by_tag = g_hash_table_new(g_direct_hash, g_direct_equal);
     worker->by_ssrc = g_hash_table_new(g_direct_hash, g_direct_equal);
-    worker->pool = packet_pool_new(POOL_OCTETS_MAX);
+    worker->pool = packet_pool_new(limits->buffer_octets);
     worker->ring = receive_ring_new();
+    worker_links_init(&worker->links);
     return worker;
 }
 
@@ -38,6 +47,15 @@ void worker_post(struct worker *worker, struct command *command)
     if (command_queue_push(&worker->commands, &command->node) &&
         write(worker->wake, &one, sizeof one) < 0)
         g_assert(errno == EAGAIN); /* the counter is full: it is awake */
+}
+
+uint64_t worker_cpu(const struct worker *worker)
+{
+    clockid_t clock = atomic_load_explicit(&worker->cpu, memory_order_relaxed);
+    struct timespec used;
+    if (clock == 0 || clock_gettime(clock, &used) < 0)
+        return 0;
+    return (uint64_t)used.tv_sec * G_USEC_PER_SEC + (uint64_t)used.tv_nsec / 1000;
 }
 
 void worker_post_event(struct worker *worker, struct event *event)
@@ -65,6 +83,17 @@ void worker_raise_media(struct worker_leg *leg, enum event_kind kind, const char
     worker_post_event(leg->worker, event);
 }
 
+void worker_raise_activity(struct worker_leg *leg, const char *mid,
+                           const struct relay_activity *report)
+{
+    struct event *event = g_new0(struct event, 1);
+    event->kind = EVENT_ACTIVITY;
+    event->leg = leg->handle;
+    g_strlcpy(event->activity.mid, mid, sizeof event->activity.mid);
+    event->activity.report = *report;
+    worker_post_event(leg->worker, event);
+}
+
 void worker_note_ssrc(struct worker *worker, uint32_t ssrc, struct worker_leg *leg)
 {
     g_hash_table_insert(worker->by_ssrc, GUINT_TO_POINTER(ssrc), leg);
@@ -89,6 +118,7 @@ void worker_flush(struct worker *worker)
         counter_add(&worker->counters.packets_out, totals->packets);
         counter_add(&worker->counters.octets_out, totals->octets);
         counter_add(&worker->counters.send_calls, totals->calls);
+        counter_add(&worker->counters.runs_out, totals->runs);
         counter_add(&worker->counters.send_dropped, totals->dropped);
         counter_add(&worker->counters.gso_fallbacks, totals->segmentation_fallbacks);
         memset(totals, 0, sizeof *totals);
@@ -100,15 +130,23 @@ static void send_feedback(struct worker *worker)
 {
     struct source **at = &worker->feedback;
     worker->feedback_new = false;
+    worker->feedback_due = INT64_MAX;
     while (*at) {
         struct source *source = *at;
-        if (source_send_nack(source, worker->now)) {
+        int64_t next = source_send_nack(source, worker->now);
+        if (next) {
+            worker->feedback_due = MIN(worker->feedback_due, next);
             at = &source->next_feedback;
             continue;
         }
         *at = source->next_feedback;
         source->feedback_queued = false;
     }
+}
+
+static bool feedback_is_due(const struct worker *worker)
+{
+    return worker->feedback_new || (worker->feedback && worker->now >= worker->feedback_due);
 }
 
 static void request_key_frames(struct worker *worker)
@@ -130,10 +168,14 @@ static void request_key_frames(struct worker *worker)
 void worker_after_batch(struct worker *worker)
 {
     router_run(worker);
-    if (worker->feedback_new)
+    if (worker->now >= worker->pacing_due)
+        leg_bandwidth_run(worker);
+    if (feedback_is_due(worker))
         send_feedback(worker);
     if (worker->wanting_new)
         request_key_frames(worker);
+    if (worker->now >= worker->telling_due)
+        leg_arrivals_run(worker);
     worker_flush(worker);
 }
 
@@ -145,13 +187,17 @@ static void check_media(struct worker_leg *leg, int64_t now)
         const struct qos_slot *slot = line->media.slot[QOS_UPLINK];
         bool open = line->media.receive && (leg->local || (leg->in && leg->nominated >= 0)) &&
                     (!slot || qos_slot_open(slot));
-        if (!open) {
-            line->in.active_since = 0;
-            continue;
+        struct stream *streams[RELAY_ENCODINGS_MAX + 1];
+        int64_t last = 0;
+        for (unsigned s = media_line_streams(line, streams); s-- > 0;) {
+            if (!open)
+                streams[s]->active_since = 0;
+            else if (!streams[s]->active_since)
+                streams[s]->active_since = now;
+            last = MAX(last, MAX(streams[s]->last_packet, streams[s]->active_since));
         }
-        if (!line->in.active_since)
-            line->in.active_since = now;
-        int64_t last = MAX(line->in.last_packet, line->in.active_since);
+        if (!open)
+            continue;
         if (now - last <= limit || line->in.inactive_told)
             continue;
         line->in.inactive_told = true;
@@ -181,19 +227,69 @@ static void run_checks(struct worker *worker)
     }
 }
 
-static void tick(struct worker *worker)
+/* Repeats what is due, and begins the next slot with legs in it that is due, too. */
+static void begin_tick(struct worker *worker)
 {
     run_checks(worker);
+    encodings_tick(worker);
     send_feedback(worker);
     request_key_frames(worker);
-    for (struct worker_leg *leg = worker->slots[worker->slot_now]; leg; leg = leg->next) {
-        worker_leg_check_consent(leg, worker->now);
-        worker_leg_report(leg, worker->now);
-        worker_leg_watch_slots(leg, worker->now);
-        check_media(leg, worker->now);
-        expire_history(leg, worker->now);
+    if (worker->now >= worker->telling_due)
+        leg_arrivals_run(worker);
+    for (unsigned i = 0; i < WORKER_REPORT_SLOTS; i++) {
+        worker->visiting = worker->slots[worker->slot_now];
+        worker->slot_now = (worker->slot_now + 1) % WORKER_REPORT_SLOTS;
+        worker->tick_at += WORKER_TICK_US;
+        if (worker->slot_now == 0)
+            worker_links_tick(worker);
+        if (worker->visiting || worker->tick_at > worker->now)
+            break;
     }
-    worker->slot_now = (worker->slot_now + 1) % WORKER_REPORT_SLOTS;
+    if (worker->now - worker->tick_at > WORKER_REPORT_SLOTS * WORKER_TICK_US)
+        worker->tick_at = worker->now; /* the machine was asleep */
+}
+
+static void visit_next(struct worker *worker)
+{
+    struct worker_leg *leg = worker->visiting;
+    worker->visiting = leg->next;
+    check_media(leg, worker->now); /* first: without consent none is expected */
+    worker_leg_check_consent(leg, worker->now);
+    worker_leg_report(leg, worker->now);
+    worker_leg_watch_slots(leg, worker->now);
+    expire_history(leg, worker->now);
+    if (leg->bandwidth)
+        leg_bandwidth_visit(leg, worker->now);
+}
+
+void worker_tick(struct worker *worker)
+{
+    begin_tick(worker);
+    while (worker->visiting)
+        visit_next(worker);
+    worker_flush(worker);
+}
+
+static void run_due(struct worker *worker)
+{
+    worker->now = g_get_monotonic_time();
+    if (worker->n_legs == 0)
+        return;
+    if (worker->now >= worker->pacing_due) {
+        leg_bandwidth_run(worker);
+        worker_flush(worker);
+    }
+    if (feedback_is_due(worker)) {
+        send_feedback(worker);
+        worker_flush(worker);
+    }
+    if (!worker->visiting) {
+        if (worker->now < worker->tick_at)
+            return;
+        begin_tick(worker);
+    }
+    if (worker->visiting)
+        visit_next(worker);
     worker_flush(worker);
 }
 
@@ -210,18 +306,33 @@ void worker_run_commands(struct worker *worker)
         worker_run_command(worker, command);
         command_free(command);
     }
-    if (worker->feedback_new)
+    if (feedback_is_due(worker))
         send_feedback(worker);
     if (worker->wanting_new)
         request_key_frames(worker);
     worker_flush(worker);
 }
 
-static int timeout(struct worker *worker)
+/* ms until something is due; -1 = nothing will be. */
+static int timeout(const struct worker *worker)
 {
     if (worker->n_legs == 0)
         return -1;
-    int64_t left = worker->tick_at - worker->now;
+    if (worker->visiting)
+        return 0;
+    int64_t due = worker->tick_at;
+    if (worker->feedback)
+        due = MIN(due, worker->feedback_due);
+    else if (!worker->checking && !worker->wanting && !worker->encodings && !worker->telling) {
+        for (unsigned i = 0; i < WORKER_REPORT_SLOTS - 1; i++, due += WORKER_TICK_US) {
+            if (worker->slots[(worker->slot_now + i) % WORKER_REPORT_SLOTS])
+                break;
+        }
+        if (due > worker->now)
+            due += VISIT_SLACK_US;
+    }
+    due = MIN(due, worker->pacing_due);
+    int64_t left = due - worker->now;
     return left <= 0 ? 0 : (int)((left + 999) / 1000);
 }
 
@@ -267,9 +378,15 @@ static void *worker_main(void *data)
 {
     struct worker *worker = data;
     struct epoll_event ready[SOCKETS_MAX + 1];
+    clockid_t cpu;
+    if (pthread_getcpuclockid(pthread_self(), &cpu) == 0)
+        atomic_store_explicit(&worker->cpu, cpu, memory_order_relaxed);
     worker->running = true;
     while (worker->running) {
-        int n = epoll_wait(worker->poll, ready, G_N_ELEMENTS(ready), timeout(worker));
+        int wait = worker_links_doze(worker) ? timeout(worker) : 0;
+        int n = epoll_wait(worker->poll, ready, G_N_ELEMENTS(ready), wait);
+        worker_links_awake(worker);
+        counter_add(&worker->counters.wakeups, 1);
         for (int i = 0; i < n; i++) {
             struct media_socket *socket = ready[i].data.ptr;
             if (!socket)
@@ -279,12 +396,9 @@ static void *worker_main(void *data)
                     break;
             }
         }
+        worker_links_read(worker);
         forget_closed(worker);
-        worker->now = g_get_monotonic_time();
-        if (worker->n_legs && worker->now >= worker->tick_at) {
-            worker->tick_at = MAX(worker->tick_at + WORKER_TICK_US, worker->now);
-            tick(worker);
-        }
+        run_due(worker);
     }
     return NULL;
 }
@@ -308,16 +422,21 @@ bool worker_start(struct worker *worker, GError **error)
     return worker->thread != NULL;
 }
 
+void worker_stop(struct worker *worker)
+{
+    if (!worker->thread)
+        return;
+    struct command *stop = g_new0(struct command, 1);
+    stop->kind = COMMAND_STOP;
+    worker_post(worker, stop);
+    g_thread_join(g_steal_pointer(&worker->thread));
+}
+
 void worker_free(struct worker *worker)
 {
     if (!worker)
         return;
-    if (worker->thread) {
-        struct command *stop = g_new0(struct command, 1);
-        stop->kind = COMMAND_STOP;
-        worker_post(worker, stop);
-        g_thread_join(worker->thread);
-    }
+    worker_stop(worker);
     for (struct queue_node *node = command_queue_take(&worker->commands); node;) {
         struct command *command = (struct command *)node;
         node = node->next;
@@ -331,6 +450,7 @@ void worker_free(struct worker *worker)
             worker_leg_free(leg);
         }
     }
+    worker_links_finish(worker);
     forget_closed(worker);
     for (unsigned i = 0; i < worker->n_sockets; i++) {
         send_batch_free(worker->sockets[i].batch);

@@ -2,12 +2,14 @@
 /* Application methods (`method.authority`, 6.3.2.5.x.6): relayed hop by hop, within a media session
  * to the far end of it, outside of one to whom a resourceId names if policy permits; the response
  * comes back the same way. Of a user with several endpoints the one that registered last is asked:
- * a question has one answer. */
+ * a question has one answer. A media resource of this network has no far end: what it knows is
+ * answered by call-playback.c; what is said in a room goes to everybody there (room-request.c). */
 #define LOG_CATEGORY "application"
 #include "wsf-link/json-read.h"
-#include "wsf/call.h"
+#include "wsf/call-playback.h"
 #include "wsf/identity.h"
 #include "wsf/methods/methods.h"
+#include "wsf/room.h"
 #include "wsf/routing.h"
 
 struct relayed {
@@ -66,6 +68,10 @@ static bool relay_in_session(struct client *client, struct link_transaction *txn
         problem_set(error, PROBLEM_INVALID_STATE, "nobody has answered the call yet");
         return false;
     }
+    if (near->session->stay)
+        return room_request(client->wsf, near, txn, user_data, error);
+    if (far->resource && call_playback_is(client->wsf, link_transaction_method(txn)))
+        return call_playback(client->wsf, near, far, txn, user_data, error);
     if (!far->endpoint) {
         problem_set(error, PROBLEM_APP_METHOD_UNKNOWN, "a media resource knows no such methods");
         return false;
@@ -75,8 +81,11 @@ static bool relay_in_session(struct client *client, struct link_transaction *txn
         set_away(error);
         return false;
     }
-    relay(link, txn, "mediaSessionId", near->media_session_id,
-          json_pack("{s:s}", "mediaSessionId", far->media_session_id), user_data);
+    json_t *members = json_pack("{s:s}", "mediaSessionId", far->media_session_id);
+    json_t *participant = json_object_get(message, "participantId");
+    if (json_is_string(participant) && endpoint_is_wsf(client_endpoint(client)))
+        json_object_set(members, "participantId", participant); /* of a room there */
+    relay(link, txn, "mediaSessionId", near->media_session_id, members, user_data);
     return true;
 }
 
@@ -131,7 +140,7 @@ static bool relay_to_resource(struct client *client, struct link_transaction *tx
         permit(wsf, caller, &id, resource_id, error) &&
         routing_find(wsf, resource_id, caller, &route, error) &&
         routing_hop_limit(wsf, &route, message, caller, &hop_limit, error);
-    if (good && route.kind == ROUTE_RESOURCE) {
+    if (good && route.resource) {
         problem_set(error, PROBLEM_APP_METHOD_UNKNOWN, "a media resource knows no such methods");
         good = false;
     }

@@ -11,6 +11,7 @@
 #include "wsf/call.h"
 #include "wsf/identity.h"
 #include "wsf/methods/methods.h"
+#include "wsf/room.h"
 #include "wsf/routing.h"
 
 #include <string.h>
@@ -129,8 +130,11 @@ static bool route(struct setup *setup, GError **error)
 /* A6: direct media when everybody can and the policy allows it, "else the call is anchored". */
 static void choose_media(struct setup *setup, struct link_transaction *txn)
 {
+    const struct policy_caller from = {setup->id.subject, setup->caller->kind};
+    const char *to = json_string_value(json_object_get(setup->message, "resourceId"));
     bool direct =
         setup->sdp_offer && !setup->by_wsf &&
+        !policy_has_media_path(setup->client->wsf->policy, &from, to ? to : "") &&
         direct_is_possible(setup->client->wsf, txn, setup->caller, &setup->route, setup->policy);
     setup->media = direct ? &media_direct : &media_anchored;
 }
@@ -154,7 +158,12 @@ static bool admit(struct setup *setup, struct link_transaction *txn, GError **er
     choose_media(setup, txn);
     if (setup->media == &media_direct)
         return true;
-    setup->wmcf = wmcf_pool_choose(wsf->pool, error);
+    const struct policy_caller from = {setup->id.subject, setup->caller->kind};
+    if (setup->route.kind == ROUTE_ROOM &&
+        !room_admit(wsf, setup->route.called, &from, &setup->wmcf, error))
+        return false;
+    if (!setup->wmcf)
+        setup->wmcf = wmcf_pool_choose(wsf->pool, error);
     return setup->wmcf != NULL;
 }
 
@@ -186,6 +195,7 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
     struct log_ids ids = {.link = link_name(client->link), .session = setup.media_session_id};
     log_info(&ids, "%s calls %s on %u endpoints", identity_log(setup.id.subject),
              identity_log(setup.route.called), setup.route.endpoints->len);
+    bool room = setup.route.kind == ROUTE_ROOM;
     const struct call_request request = {
         .media_session_id = setup.media_session_id,
         .caller = setup.caller,
@@ -194,7 +204,9 @@ void handle_msetup(struct client *client, struct link_transaction *txn)
         .hop_limit = setup.hop_limit,
         .endpoints = setup.route.endpoints,
         .resource = setup.route.resource,
-        .resource_media = setup.route.resource ? &media_resource : NULL,
+        .resource_media = room                   ? &media_room
+                          : setup.route.resource ? &media_resource
+                                                 : NULL,
         .media = setup.media,
         .wanted = g_steal_pointer(&setup.wanted),
         .pre_offer = setup.pre_offer,

@@ -6,6 +6,7 @@
 #include "wsf-link/json-read.h"
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
+#include "wsf/recording.h"
 
 #include <string.h>
 
@@ -103,16 +104,41 @@ static void refuse_offer(struct client *client, struct leg *leg, const struct up
     call_refused(client->wsf, leg, refusal, false);
 }
 
+/* Who is in a room of another network, and who speaks there, is for our side's client: mids are the
+ * same on both legs. Only a signalling function has rooms. */
+static json_t *room_news(struct client *client, const json_t *message)
+{
+    static const char *const texts[] = {"participantId", "activeSpeaker"};
+    json_t *news = json_object();
+    if (!endpoint_is_wsf(client_endpoint(client)))
+        return news;
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        if (json_is_string(json_object_get(message, texts[i])))
+            json_object_set(news, texts[i], json_object_get(message, texts[i]));
+    if (json_is_array(json_object_get(message, "participants")))
+        json_object_set(news, "participants", json_object_get(message, "participants"));
+    return news;
+}
+
 /* The rest only informs: the endpoint rings, or has data for the far end. */
-static void inform(struct client *client, struct leg *leg, const struct update *update)
+static void inform(struct client *client, struct leg *leg, const struct update *update,
+                   const json_t *message)
 {
     struct leg *far = leg_far(leg);
+    const json_t *recording = json_object_get(message, "recording");
     bool alerting = g_strcmp0(update->state, "alerting") == 0;
+    json_t *news = room_news(client, message);
+    if (json_is_boolean(recording) && endpoint_is_wsf(client_endpoint(client)))
+        recording_heard(client->wsf, leg, json_is_true(recording));
+    if (far && json_object_size(news) > 0)
+        leg_keep_room_news(far, news);
+    if (!alerting && far && update->user_data)
+        json_object_set(news, "userData", (json_t *)update->user_data);
     if (alerting && !leg->caller)
         call_alerting(client->wsf, leg, update->user_data);
-    else if (far && update->user_data)
-        leg_send_update(client->wsf, far,
-                        json_pack("{s:o}", "userData", json_deep_copy(update->user_data)));
+    else if (far && json_object_size(news) > 0)
+        leg_send_update(client->wsf, far, json_deep_copy(news));
+    json_decref(news);
 }
 
 /* The caller may become another one of its identities; a server tells who has been reached. */
@@ -163,7 +189,7 @@ static void handle_update(struct client *client, struct leg *leg, const struct u
     } else if (update->problem) {
         refuse_offer(client, leg, update, txn);
     } else {
-        inform(client, leg, update);
+        inform(client, leg, update, link_transaction_message(txn));
         leg_succeed(leg, txn, NULL);
     }
 }
@@ -189,7 +215,7 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     if (!update.candidates && !update.end_of_candidates) {
         handle_update(client, leg, &update, txn);
     } else if (alone) {
-        inform(client, leg, &update);
+        inform(client, leg, &update, message);
         call_candidates(client->wsf, leg, update.candidates, update.end_of_candidates, txn);
     } else {
         /* They belong to the description beside them; the message is gone with its response. */

@@ -8,9 +8,10 @@ import * as person from '../../support/browser.mjs';
 import { calling, receivedBy, remoteCandidate, scene } from '../../support/calls.mjs';
 
 const SECONDS = 10;
-const LEAST_FPS = 10;
 const MOST_LOSS = 0.005;
-const SAMPLE_RATE = 48_000;
+// How much a browser makes of sound and picture is the machine's business. That all of it arrives is the
+// media centre's, but for what is on its way when the looking begins and ends.
+const UNDER_WAY = 0.1;
 
 let alice;
 let bob;
@@ -26,6 +27,7 @@ test('sound and picture in both directions for ten seconds, through the media ce
     const results = await receivedBy([alice, bob], SECONDS);
     for (const [index, { audio, video }] of results.entries()) {
         const name = ['alice', 'bob'][index];
+        const sent = (kind, what) => (1 - UNDER_WAY) * results[1 - index][kind].sent[what];
         const fps = video.frames / video.seconds;
         t.diagnostic(
             `${name}: ${fps.toFixed(1)} fps, ${video.freezes} freezes, loss of picture ` +
@@ -33,12 +35,16 @@ test('sound and picture in both directions for ten seconds, through the media ce
                 `${(audio.loss * 100).toFixed(2)} % of ${audio.packets}, concealed ` +
                 `${((audio.concealed / audio.samples) * 100).toFixed(1)} %`,
         );
-        assert.ok(fps >= LEAST_FPS, `${name} sees ${fps.toFixed(1)} frames a second`);
+        const frames = `${video.complete} frames, and plays ${video.frames}`;
+        assert.ok(video.complete > 0 && video.complete >= sent('video', 'frames'), `${name} gets ${frames}`);
+        assert.ok(video.frames > 0, `${name} gets ${frames}`);
         assert.ok(video.loss < MOST_LOSS, `${name} loses ${video.loss} of the picture`);
-        assert.ok(audio.packets >= SECONDS * 45, `${name} gets ${audio.packets} packets of sound`);
+        assert.ok(
+            audio.packets > 0 && audio.packets >= sent('audio', 'packets'),
+            `${name} gets ${audio.packets} packets of sound`,
+        );
         assert.ok(audio.loss < MOST_LOSS, `${name} loses ${audio.loss} of the sound`);
-        assert.ok(audio.samples > 0.9 * SAMPLE_RATE * audio.seconds, `${name} plays sound`);
-        assert.ok(audio.energy > 0, `${name} hears something`);
+        assert.ok(audio.samples > 0 && audio.energy > 0, `${name} hears something`);
     }
 
     for (const page of [alice, bob]) {

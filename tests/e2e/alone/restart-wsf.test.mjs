@@ -8,6 +8,9 @@ import * as person from '../../support/browser.mjs';
 import { calling, pictureMoves, scene } from '../../support/calls.mjs';
 import { pause } from '../../support/stack.mjs';
 
+// An outage that the media notice loses all of some seconds.
+const MOST_LOSS = 0.005;
+
 const things = scene({ stack: { conf: '[store]\nfile = wsf.db\n' } });
 let stack;
 let alice;
@@ -33,7 +36,8 @@ function watch(page) {
         const of = (kind) => rows.find((one) => one.type === 'inbound-rtp' && one.kind === kind);
         const [audio, video] = [of('audio'), of('video')];
         const lost = (audio.packetsLost ?? 0) + (video.packetsLost ?? 0);
-        return { at: performance.now(), frames: video.framesDecoded, packets: audio.packetsReceived, lost };
+        const all = audio.packetsReceived + video.packetsReceived + lost;
+        return { frames: video.framesDecoded, packets: audio.packetsReceived, all, lost };
     };
     const run = (async () => {
         let before = await look();
@@ -41,7 +45,8 @@ function watch(page) {
             await pause(1000); // the length of one look
             const now = await look();
             const since = (name) => now[name] - before[name];
-            seconds.push({ frames: since('frames'), packets: since('packets'), lost: since('lost') });
+            const [frames, packets, all, lost] = ['frames', 'packets', 'all', 'lost'].map(since);
+            seconds.push({ frames, packets, all, lost });
             before = now;
         }
     })();
@@ -57,6 +62,7 @@ async function outage(seconds, signal = 'SIGKILL') {
     await calling(alice, bob, 'bob');
     const [context] = stack.contexts();
     const watching = await both(watch);
+    await stack.stored();
     await stack.wsf.kill(signal);
     await both(away);
     await pause(seconds * 1000); // the outage
@@ -70,11 +76,8 @@ async function outage(seconds, signal = 'SIGKILL') {
             assert.ok(look.frames > 0, `the picture stood still: ${JSON.stringify(looks)}`);
             assert.ok(look.packets > 0, `the sound stopped: ${JSON.stringify(looks)}`);
         }
-        assert.equal(
-            looks.reduce((sum, { lost }) => sum + lost, 0),
-            0,
-            'packets lost',
-        );
+        const [lost, all] = ['lost', 'all'].map((what) => looks.reduce((sum, one) => sum + one[what], 0));
+        assert.ok(lost <= MOST_LOSS * all, `${lost} packets lost of ${all}`);
     }
     assert.deepEqual(
         stack.contexts().map(({ contextId }) => contextId),
@@ -104,7 +107,7 @@ test('back after 20 s; the callee hangs up, and the next call works', async () =
 
 test('restarted in good order: the call goes on', async () => {
     await outage(1, 'SIGTERM');
-    assert.match(stack.wsf.log, /wsf has ended/);
+    await stack.wsf.says(/wsf has ended/);
     await endedBy(bob, alice);
 });
 
@@ -112,6 +115,7 @@ test('killed while it rings: it goes on ringing and can be answered', async () =
     await person.call(alice, 'bob');
     await person.ringing(bob);
     await alice.waitForSelector('#stage[data-state="alerting"]');
+    await stack.stored();
     await stack.wsf.kill('SIGKILL');
     await both(away);
     await stack.wsf.start();
@@ -125,6 +129,7 @@ test('killed while it rings: it goes on ringing and can be answered', async () =
 
 test('hung up while wsf was away: the other side is told', async () => {
     await calling(alice, bob, 'bob');
+    await stack.stored();
     await stack.wsf.kill('SIGKILL');
     await both(away);
     await person.hangUp(alice);

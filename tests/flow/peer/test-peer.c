@@ -196,26 +196,53 @@ static bool picture_whole(void *user)
     return receive_of(f->client, PEER_VIDEO)->lost == 0;
 }
 
-static void test_loss_is_repaired(void)
+static bool picture_begun(void *user)
+{
+    struct fixture *f = user;
+    return receive_of(f->client, PEER_VIDEO)->decoded > 0;
+}
+
+static void run_lossy(bool rtx)
 {
     struct fixture f;
     struct peer_config client = config_of("client", false), server = config_of("server", true);
-    server.faults.drop_out = 0.1;
+    const struct peer_faults lossy = {.drop_out = 0.1};
+    client.medias[1].rtx = server.medias[1].rtx = rtx;
     make(&f, &client, &server);
     negotiate(f.server, f.client);
     connect_both(&f);
+    run_until(&f, picture_begun);
+    peer_set_faults(f.server, &lossy);
     run_until(&f, losses_seen);
     struct peer_faults none = {0};
     peer_set_faults(f.server, &none);
     run_until(&f, picture_whole);
-    g_assert_cmpuint(receive_of(f.client, PEER_VIDEO)->duplicates, ==, 0);
+    const struct peer_recv_stats *video = receive_of(f.client, PEER_VIDEO);
+    g_assert_cmpuint(video->duplicates, ==, 0);
+    g_assert_cmpuint(video->broken_payload, ==, 0);
+    g_assert_cmpuint(video->dropped, ==, 0);
+    g_assert_cmpuint(video->decoded, >, 0);
+    g_assert_true(rtx == (video->rtx > 0));
+    g_assert_cmpuint(video->rtx, >=, rtx ? video->recovered : 0);
     finish(&f);
+}
+
+static void test_loss_is_repaired(void)
+{
+    run_lossy(false);
+    run_lossy(true);
 }
 
 static bool one_key_frame(void *user)
 {
     struct fixture *f = user;
     return receive_of(f->client, PEER_VIDEO)->key_frames == 1;
+}
+
+static bool key_frame_each_way(void *user)
+{
+    struct fixture *f = user;
+    return one_key_frame(user) && receive_of(f->server, PEER_VIDEO)->key_frames == 1;
 }
 
 static bool two_key_frames(void *user)
@@ -257,7 +284,8 @@ static void test_directions_change(void)
     make(&f, &client, &server);
     negotiate(f.server, f.client);
     connect_both(&f);
-    run_until(&f, one_key_frame);
+    /* The client's first frame still under way would find a line that no longer receives. */
+    run_until(&f, key_frame_each_way);
     peer_set_direction(f.server, 1, PEER_SENDONLY);
     negotiate(f.server, f.client);
     struct peer_send_stats before, after;
@@ -299,6 +327,34 @@ static void run_never_connects(const struct peer_faults *faults)
     negotiate(f.server, f.client);
     g_assert_false(peer_group_run(f.group, in_ms(600), both_connected, &f));
     g_assert_cmpuint(peer_recv_count(f.server), ==, 0);
+    finish(&f);
+}
+
+static bool client_was_reached(void *user)
+{
+    struct fixture *f = user;
+    struct peer_stats stats;
+    peer_get_stats(f->client, &stats);
+    return stats.datagrams_in > 0;
+}
+
+/* The ClientHello is there before the answer, and not repeated while anyone waits. */
+static void test_early_client_hello(void)
+{
+    struct fixture f;
+    struct peer_config client = config_of("client", false), server = config_of("server", false);
+    GError *error = NULL;
+    server.faults.dtls_before_ice = true;
+    server.dtls_repeat_ms = 60000;
+    make(&f, &client, &server);
+    g_autofree char *offer = peer_offer(f.client, &error);
+    g_assert_no_error(error);
+    g_autofree char *answer = peer_answer(f.server, offer, &error);
+    g_assert_no_error(error);
+    run_until(&f, client_was_reached);
+    g_assert_true(peer_set_answer(f.client, answer, &error));
+    g_assert_no_error(error);
+    connect_both(&f);
     finish(&f);
 }
 
@@ -366,14 +422,24 @@ static void test_bad_sdp(void)
     peer_group_free(group);
 }
 
+static const struct peer_srtp_profile_row *make_keys(enum peer_srtp_profile profile,
+                                                     struct peer_srtp_keys *keys,
+                                                     struct peer_srtp_keys *mirrored)
+{
+    const struct peer_srtp_profile_row *row = peer_srtp_profile_find(profile, NULL);
+    *keys = *mirrored = (struct peer_srtp_keys){.profile = profile};
+    for (guint i = 0; i < row->key_length + row->salt_length; i++) {
+        keys->local[i] = mirrored->remote[i] = (guint8)(i * 7);
+        keys->remote[i] = mirrored->local[i] = (guint8)(i * 11 + 3);
+    }
+    return row;
+}
+
 /* Both ways round against libsrtp, over a roll-over of the sequence numbers. */
-static void test_evp_against_libsrtp(void)
+static void evp_against_libsrtp(enum peer_srtp_profile profile)
 {
     struct peer_srtp_keys keys, mirrored;
-    for (guint i = 0; i < 30; i++) {
-        keys.local[i] = mirrored.remote[i] = (guint8)(i * 7);
-        keys.remote[i] = mirrored.local[i] = (guint8)(i * 11 + 3);
-    }
+    const struct peer_srtp_profile_row *row = make_keys(profile, &keys, &mirrored);
     struct peer_srtp *evp = peer_srtp_new(&keys, PEER_SRTP_EVP);
     struct peer_srtp *lib = peer_srtp_new(&mirrored, PEER_SRTP_LIBSRTP);
     for (guint i = 0; i < 400; i++) {
@@ -386,17 +452,81 @@ static void test_evp_against_libsrtp(void)
         memcpy(packet, plain, length);
         gsize n = length;
         g_assert_true(peer_srtp_protect(i & 2 ? evp : lib, packet, &n));
-        g_assert_cmpuint(n, ==, length + 10);
+        g_assert_cmpuint(n, ==, length + row->tag_length);
         g_assert_cmpint(peer_srtp_unprotect(i & 2 ? lib : evp, packet, &n), ==, PEER_SRTP_OK);
         g_assert_cmpmem(packet, n, plain, length);
     }
-    guint8 broken[64] = {0x80, 96};
+    guint8 broken[80] = {0x80, 96};
     gsize n = 50;
     g_assert_true(peer_srtp_protect(lib, broken, &n));
     broken[20] ^= 1;
     g_assert_cmpint(peer_srtp_unprotect(evp, broken, &n), ==, PEER_SRTP_FAILED);
     peer_srtp_free(evp);
     peer_srtp_free(lib);
+}
+
+/* The same of RTCP: empty reports to long compounds from two SSRCs, and encrypted. */
+static void evp_rtcp_against_libsrtp(enum peer_srtp_profile profile)
+{
+    struct peer_srtp_keys keys, mirrored;
+    const struct peer_srtp_profile_row *row = make_keys(profile, &keys, &mirrored);
+    struct peer_srtp *evp = peer_srtp_new(&keys, PEER_SRTP_EVP);
+    struct peer_srtp *lib = peer_srtp_new(&mirrored, PEER_SRTP_LIBSRTP);
+    for (guint i = 0; i < 400; i++) {
+        guint8 plain[300] = {0x80, 201}, packet[320];
+        gsize length = 8 + i % 70 * 4, n = length;
+        plain[3] = (guint8)(length / 4 - 1);
+        plain[7] = (guint8)(i & 1);
+        memset(plain + 8, (int)i, length - 8);
+        memcpy(packet, plain, length);
+        g_assert_true(peer_srtp_protect_rtcp(i & 2 ? evp : lib, packet, &n));
+        g_assert_cmpuint(n, ==, length + row->tag_length + 4);
+        g_assert_cmpmem(packet, 8, plain, 8);
+        if (length > 24)
+            g_assert_cmpint(memcmp(packet + 8, plain + 8, length - 8), !=, 0);
+        g_assert_cmpint(peer_srtp_unprotect_rtcp(i & 2 ? lib : evp, packet, &n), ==, PEER_SRTP_OK);
+        g_assert_cmpmem(packet, n, plain, length);
+    }
+    peer_srtp_free(evp);
+    peer_srtp_free(lib);
+}
+
+/* Each octet counts, and nothing that is too short is read. */
+static void evp_rtcp_refuses(enum peer_srtp_profile profile)
+{
+    struct peer_srtp_keys keys, mirrored;
+    make_keys(profile, &keys, &mirrored);
+    struct peer_srtp *evp = peer_srtp_new(&keys, PEER_SRTP_EVP);
+    struct peer_srtp *lib = peer_srtp_new(&mirrored, PEER_SRTP_LIBSRTP);
+    guint8 good[60] = {0x80, 201, 0, 9}, packet[60];
+    gsize length = 40, n;
+    g_assert_true(peer_srtp_protect_rtcp(lib, good, &length));
+    for (gsize i = 0; i < length; i++) {
+        memcpy(packet, good, n = length);
+        packet[i] ^= 0x40;
+        g_assert_cmpint(peer_srtp_unprotect_rtcp(evp, packet, &n), ==, PEER_SRTP_FAILED);
+    }
+    for (gsize i = 0; i < length; i++) {
+        g_autofree guint8 *part = g_memdup2(good, n = i);
+        g_assert_cmpint(peer_srtp_unprotect_rtcp(evp, part, &n), ==, PEER_SRTP_FAILED);
+    }
+    n = 4;
+    g_assert_false(peer_srtp_protect_rtcp(evp, packet, &n));
+    g_assert_cmpint(peer_srtp_unprotect_rtcp(evp, good, &length), ==, PEER_SRTP_OK);
+    g_assert_cmpuint(length, ==, 40);
+    peer_srtp_free(evp);
+    peer_srtp_free(lib);
+}
+
+static void test_evp_against_libsrtp(void)
+{
+    static const enum peer_srtp_profile profiles[PEER_SRTP_PROFILES] = {
+        PEER_SRTP_AES128_CM_SHA1_80, PEER_SRTP_AEAD_AES_128_GCM, PEER_SRTP_AEAD_AES_256_GCM};
+    for (guint i = 0; i < PEER_SRTP_PROFILES; i++) {
+        evp_against_libsrtp(profiles[i]);
+        evp_rtcp_against_libsrtp(profiles[i]);
+        evp_rtcp_refuses(profiles[i]);
+    }
 }
 
 static void test_histogram(void)
@@ -425,6 +555,7 @@ int main(int argc, char **argv)
     g_test_add_func("/peer/key-frame-on-request", test_key_frame_on_request);
     g_test_add_func("/peer/directions-change", test_directions_change);
     g_test_add_func("/peer/wrong-fingerprint", test_wrong_fingerprint);
+    g_test_add_func("/peer/early-client-hello", test_early_client_hello);
     g_test_add_func("/peer/ice-faults", test_ice_faults);
     g_test_add_func("/peer/stranger", test_stranger);
     g_test_add_func("/peer/close", test_close);

@@ -72,14 +72,16 @@ static const struct media_resource_ops ops = {
     .packets = on_packets,
 };
 
+static struct pipeline_surroundings surroundings = {.cpu_threads = 1};
+
 static struct pipeline_text *fill(struct pipeline_template *t,
                                   const struct pipeline_argument *arguments, guint n)
 {
     g_autoptr(GError) error = NULL;
     g_assert_nonnull(t);
-    struct pipeline_text *text = pipeline_template_fill(t, arguments, n, 1, "", &error);
+    struct pipeline_text *text = pipeline_template_fill(t, arguments, n, &surroundings, "", &error);
     g_assert_no_error(error);
-    pipeline_template_free(t);
+    pipeline_template_unref(t);
     return text;
 }
 
@@ -235,18 +237,18 @@ static void test_failures(void)
     fails(TONE " ! opusenc ! rtpopuspay ! wmcfsink", 5000, "*needs a mid*");
     fails(TONE " ! opusenc ! rtpopuspay ! wmcfsink mid=a/b", 5000, "*needs a mid*");
     fails("filesrc location=/nonexistent ! fakesink " TONE OPUS, 5000,
-          "filesrc*: *No such file \"/nonexistent\"*");
+          "t.pipeline:1: filesrc*: *No such file \"/nonexistent\"*");
     fails("videotestsrc is-live=true ! video/x-raw,width=64,height=64 ! jpegenc ! rtpjpegpay ! "
           "wmcfsink mid=v",
-          5000, "wmcfsink*: wmcfsink takes RTP of opus*JPEG*");
+          5000, "t.pipeline:1: wmcfsink*: wmcfsink takes RTP of opus*JPEG*");
     fails("videotestsrc is-live=true pattern=snow ! vp8enc deadline=1 ! rtpvp8pay mtu=9000 ! "
           "wmcfsink mid=v",
-          5000, "wmcfsink*: a packet of * octets *mtu=1200*");
+          5000, "t.pipeline:1: wmcfsink*: a packet of * octets *mtu=1200*");
     fails("appsrc is-live=true caps=\"application/x-rtp,media=audio,encoding-name=OPUS,"
           "clock-rate=48000,payload=111\" ! wmcfsink mid=silent",
           200, "no packet came at silent within 200 ms*");
     fails("audiotestsrc is-live=true ! identity error-after=20" OPUS, 5000,
-          "identity*: Failed after*");
+          "t.pipeline:1: identity*: Failed after*");
 }
 
 /* Closed in every moment of its start. */

@@ -4,6 +4,7 @@
 #include "tests/flow/relay/endpoint.h"
 
 #include "base/loop.h"
+#include "tests/support/peer/srtp-evp.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -32,6 +33,8 @@ static void on_connected(void *user, const struct sockaddr_storage *local,
     struct sockaddr_storage own;
     socklen_t length = sizeof own;
     endpoint->connected++;
+    if (endpoint->tunnel)
+        return;
     getsockname(endpoint->fd, (struct sockaddr *)&own, &length);
     g_assert_cmpint(remote->ss_family, ==, own.ss_family);
     g_assert_cmpmem(local, sizeof(struct sockaddr_in), &endpoint->relay,
@@ -62,6 +65,7 @@ static void on_gated(void *user, const char *mid, enum qos_direction direction)
     struct endpoint *endpoint = user;
     endpoint->gated[direction]++;
     g_strlcpy(endpoint->last_mid, mid, sizeof endpoint->last_mid);
+    g_strlcpy(endpoint->gated_mid, mid, sizeof endpoint->gated_mid);
 }
 
 static void on_policing_discard(void *user, const char *mid, enum qos_direction direction,
@@ -79,6 +83,14 @@ static void on_inactivity(void *user, const char *mid)
     ((struct endpoint *)user)->inactivity++;
 }
 
+static void on_activity(void *user, const char *mid, const struct relay_activity *activity)
+{
+    struct endpoint *endpoint = user;
+    endpoint->activities++;
+    endpoint->activity = *activity;
+    g_strlcpy(endpoint->last_mid, mid, sizeof endpoint->last_mid);
+}
+
 static void on_released(void *user)
 {
     struct endpoint *endpoint = user;
@@ -86,7 +98,15 @@ static void on_released(void *user)
     endpoint->leg = NULL;
 }
 
+static void on_ice_failed(void *user, const char *reason)
+{
+    struct endpoint *endpoint = user;
+    g_assert_nonnull(reason);
+    endpoint->failed++;
+}
+
 static const struct relay_leg_ops ops = {
+    .ice_failed = on_ice_failed,
     .ice_connected = on_connected,
     .consent_expired = on_expired,
     .dtls = on_dtls,
@@ -94,6 +114,7 @@ static const struct relay_leg_ops ops = {
     .media_gated = on_gated,
     .policing_discard = on_policing_discard,
     .media_inactivity = on_inactivity,
+    .activity = on_activity,
     .released = on_released,
 };
 
@@ -105,8 +126,11 @@ struct relay *test_relay_new(struct relay_config *config)
     g_autoptr(GError) error = NULL;
     if (!config->bind)
         config->bind = loopback;
+    bool spread = g_getenv("RELAY_SPREAD") != NULL;
     if (!config->workers)
-        config->workers = 1;
+        config->workers = spread ? 2 : 1;
+    if (!config->spread_legs && spread)
+        config->spread_legs = 1;
     config->legs_max = config->legs_max ? config->legs_max : 10000;
     config->socket_buffer = 4 << 20;
     config->video_buffer_ms = config->video_buffer_ms ? config->video_buffer_ms : 2000;
@@ -120,11 +144,34 @@ struct relay *test_relay_new(struct relay_config *config)
     return relay;
 }
 
+struct relay_worker_stats test_relay_totals(struct relay *relay)
+{
+    struct relay_worker_stats sum = {0};
+    for (guint i = 0; i < relay_workers(relay); i++) {
+        struct relay_worker_stats stats;
+        relay_worker_stats(relay, i, &stats);
+        sum.packets_in += stats.packets_in;
+        sum.packets_out += stats.packets_out;
+        sum.unknown_source_dropped += stats.unknown_source_dropped;
+        sum.dtls_dropped += stats.dtls_dropped;
+        sum.malformed += stats.malformed;
+        sum.stun_rejected += stats.stun_rejected;
+        sum.ring_dropped += stats.ring_dropped;
+        sum.legs += stats.legs;
+        sum.mirrors += stats.mirrors;
+    }
+    return sum;
+}
+
 static srtp_t session(const uint8_t *key, const uint8_t *salt, srtp_ssrc_type_t direction)
 {
     uint8_t joined[30];
+    static bool initialised;
     srtp_policy_t policy;
     srtp_t ret;
+    if (!initialised)
+        g_assert_cmpint(srtp_init(), ==, srtp_err_status_ok);
+    initialised = true;
     memset(&policy, 0, sizeof policy);
     memcpy(joined, key, 16);
     memcpy(joined + 16, salt, 14);
@@ -159,13 +206,33 @@ int endpoint_socket(const struct endpoint *endpoint)
     return fd;
 }
 
+static struct endpoint *make(struct relay *relay, guint64 group, struct qos_transport *transport,
+                             int tunnel);
+
 struct endpoint *endpoint_new(struct relay *relay, guint64 group)
 {
-    return endpoint_new_on(relay, group, NULL);
+    return make(relay, group, NULL, 0);
 }
 
 struct endpoint *endpoint_new_on(struct relay *relay, guint64 group,
                                  struct qos_transport *transport)
+{
+    return make(relay, group, transport, 0);
+}
+
+struct endpoint *endpoint_new_tunnel(struct relay *relay, guint64 group)
+{
+    int ends[2];
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), ==, 0);
+    struct endpoint *endpoint = make(relay, group, NULL, ends[1]);
+    close(endpoint->fd);
+    endpoint->fd = ends[0];
+    endpoint->tunnel = true;
+    return endpoint;
+}
+
+static struct endpoint *make(struct relay *relay, guint64 group, struct qos_transport *transport,
+                             int tunnel)
 {
     static unsigned serial;
     static const uint16_t known[] = {STUN_ATTRIBUTE_USERNAME,   STUN_ATTRIBUTE_MESSAGE_INTEGRITY,
@@ -203,7 +270,8 @@ struct endpoint *endpoint_new_on(struct relay *relay, guint64 group,
                                       .cname = "relay-cname",
                                       .ops = &ops,
                                       .user = endpoint,
-                                      .transport = transport};
+                                      .transport = transport,
+                                      .tunnel = tunnel};
     endpoint->leg = relay_leg_new(relay, &config, &error);
     g_assert_no_error(error);
     gsize n;
@@ -235,6 +303,8 @@ void endpoint_free(struct endpoint *endpoint)
     close(endpoint->fd);
     srtp_dealloc(endpoint->in);
     srtp_dealloc(endpoint->out);
+    srtp_evp_free(endpoint->evp_in);
+    srtp_evp_free(endpoint->evp_out);
     g_queue_clear_full(&endpoint->rtp, g_free);
     g_queue_clear_full(&endpoint->rtcp, g_free);
     g_queue_clear_full(&endpoint->dtls, g_free);
@@ -246,11 +316,14 @@ void endpoint_free(struct endpoint *endpoint)
 
 void endpoint_send_raw(struct endpoint *endpoint, const void *data, size_t length)
 {
-    sendto(endpoint->fd, data, length, 0, (struct sockaddr *)&endpoint->relay,
-           length_of(&endpoint->relay));
+    if (endpoint->tunnel)
+        send(endpoint->fd, data, length, MSG_DONTWAIT);
+    else
+        sendto(endpoint->fd, data, length, 0, (struct sockaddr *)&endpoint->relay,
+               length_of(&endpoint->relay));
 }
 
-void endpoint_stun(struct endpoint *endpoint, unsigned flags)
+size_t endpoint_stun(struct endpoint *endpoint, unsigned flags)
 {
     StunMessage message;
     uint8_t buffer[512];
@@ -270,6 +343,7 @@ void endpoint_stun(struct endpoint *endpoint, unsigned flags)
                                               strlen(password));
     g_assert_cmpuint(length, >, 0);
     endpoint_send_raw(endpoint, buffer, length);
+    return length;
 }
 
 static bool is_connected(void *user)
@@ -297,6 +371,25 @@ void endpoint_set_keys(struct endpoint *endpoint)
     relay_leg_set_keys(endpoint->leg, &endpoint->keys);
 }
 
+static struct srtp_evp *evp_session(const uint8_t *key, const uint8_t *salt)
+{
+    uint8_t joined[30];
+    memcpy(joined, key, 16);
+    memcpy(joined + 16, salt, 14);
+    return srtp_evp_new(PEER_SRTP_AES128_CM_SHA1_80, joined);
+}
+
+void endpoint_set_cryptex(struct endpoint *endpoint, bool on)
+{
+    const struct relay_srtp_keys *keys = &endpoint->keys;
+    if (!endpoint->evp_in) {
+        endpoint->evp_in = evp_session(keys->local_key, keys->local_salt);
+        endpoint->evp_out = evp_session(keys->remote_key, keys->remote_salt);
+    }
+    srtp_evp_set_cryptex(endpoint->evp_in, true); /* may come until told otherwise */
+    srtp_evp_set_cryptex(endpoint->evp_out, on);
+}
+
 void endpoint_rekey(struct endpoint *endpoint)
 {
     endpoint->keys.local_key[0] ^= 0x55;
@@ -312,8 +405,8 @@ void endpoint_rekey(struct endpoint *endpoint)
 size_t endpoint_protect_rtp(struct endpoint *endpoint, const struct rtp_out *rtp, uint8_t *out)
 {
     uint8_t *p = out;
-    bool extension = rtp->mid || rtp->level >= 0;
-    *p++ = extension ? 0x90 : 0x80;
+    bool extension = rtp->mid || rtp->level >= 0 || rtp->elements_length;
+    *p++ = (uint8_t)(0x80 | (extension ? 0x10 : 0) | (rtp->padding ? 0x20 : 0));
     *p++ = (uint8_t)((rtp->marker ? 0x80 : 0) | rtp->pt);
     *p++ = (uint8_t)(rtp->sequence >> 8);
     *p++ = (uint8_t)rtp->sequence;
@@ -321,6 +414,9 @@ size_t endpoint_protect_rtp(struct endpoint *endpoint, const struct rtp_out *rtp
         *p++ = (uint8_t)(rtp->timestamp >> i);
     for (int i = 24; i >= 0; i -= 8)
         *p++ = (uint8_t)(rtp->ssrc >> i);
+    out[0] |= (uint8_t)rtp->csrcs;
+    memset(p, 0x5c, 4 * rtp->csrcs);
+    p += 4 * rtp->csrcs;
     if (extension) {
         uint8_t *start = p;
         p += 4;
@@ -334,15 +430,20 @@ size_t endpoint_protect_rtp(struct endpoint *endpoint, const struct rtp_out *rtp
             *p++ = (uint8_t)(rtp->level_id << 4);
             *p++ = (uint8_t)rtp->level;
         }
+        if (rtp->elements_length)
+            memcpy(p, rtp->elements, rtp->elements_length);
+        p += rtp->elements_length;
         while ((p - start) % 4)
             *p++ = 0;
-        start[0] = 0xbe;
-        start[1] = 0xde;
+        start[0] = rtp->two_byte ? 0x10 : 0xbe;
+        start[1] = rtp->two_byte ? 0x00 : 0xde;
         start[2] = 0;
         start[3] = (uint8_t)((p - start) / 4 - 1);
     }
     memcpy(p, rtp->payload, rtp->payload_length);
     p += rtp->payload_length;
+    if (endpoint->evp_out)
+        return srtp_evp_protect(endpoint->evp_out, out, (size_t)(p - out));
     int length = (int)(p - out);
     g_assert_cmpint(srtp_protect(endpoint->out, out, &length), ==, srtp_err_status_ok);
     return (size_t)length;
@@ -415,6 +516,14 @@ static void read_stun(struct endpoint *endpoint, const uint8_t *data, size_t len
     endpoint->stun_success++;
 }
 
+static guint hash_of(const uint8_t *data, size_t length)
+{
+    guint hash = 5381;
+    for (size_t i = 0; i < length; i++)
+        hash = hash * 33 + data[i];
+    return hash;
+}
+
 static void take(struct endpoint *endpoint, struct packet_in *packet)
 {
     int length = (int)packet->length;
@@ -428,6 +537,18 @@ static void take(struct endpoint *endpoint, struct packet_in *packet)
         return;
     }
     bool rtcp = packet->data[1] >= 192 && packet->data[1] <= 223;
+    packet->on_wire = hash_of(packet->data, packet->length);
+    packet->cryptex = false;
+    if (!rtcp && endpoint->evp_in) {
+        packet->length = srtp_evp_unprotect(endpoint->evp_in, packet->data, packet->length);
+        packet->cryptex = srtp_evp_was_cryptex(endpoint->evp_in);
+        endpoint->undecryptable += !packet->length;
+        if (packet->length)
+            g_queue_push_tail(&endpoint->rtp, packet);
+        else
+            g_free(packet);
+        return;
+    }
     srtp_err_status_t status = rtcp ? srtp_unprotect_rtcp(endpoint->in, packet->data, &length)
                                     : srtp_unprotect(endpoint->in, packet->data, &length);
     if (status != srtp_err_status_ok) {

@@ -12,21 +12,26 @@
 
 struct packet_in { /* as it came, in clear */
     size_t length;
-    int tos; /* the octet of the IP header, or traffic class */
+    int tos;       /* the octet of the IP header, or traffic class */
+    guint on_wire; /* a hash of the datagram */
+    bool cryptex;
     uint8_t data[ENDPOINT_MAX];
 };
 
+struct srtp_evp;
 struct endpoint {
     int fd;
     struct sockaddr_storage relay; /* where it sends to */
     char ufrag[16], pwd[32], remote_ufrag[16], remote_pwd[32];
     StunAgent agent;
     srtp_t in, out;
-    struct relay_srtp_keys keys; /* as the relay is given them */
-    GQueue rtp, rtcp, dtls;      /* struct packet_in */
+    struct srtp_evp *evp_in, *evp_out; /* in place of them for RTP; NULL */
+    struct relay_srtp_keys keys;       /* as the relay is given them */
+    GQueue rtp, rtcp, dtls;            /* struct packet_in */
     unsigned stun_success, stun_error, undecryptable;
     int last_stun_error;
     bool releasing;
+    bool tunnel;       /* `fd` leads to the relay's end */
     bool roams;        /* more than one address: do not check the one that is told */
     bool silent;       /* does not answer the relay's checks */
     uint32_t priority; /* of the candidate it checks from */
@@ -34,11 +39,14 @@ struct endpoint {
     struct sockaddr_storage mapped;
 
     struct relay_leg *leg; /* the relay's side */
-    unsigned connected, expired, first_media, inactivity, released;
+    unsigned connected, failed, expired, first_media, inactivity, released;
     unsigned gated[2], discard_events;
-    uint64_t discards[2]; /* as policing_discard told, by direction */
-    GPtrArray *datagrams; /* GBytes that the relay handed up */
-    char last_mid[RELAY_MID_MAX + 1];
+    unsigned activities;
+    struct relay_activity activity;    /* as told last */
+    uint64_t discards[2];              /* as policing_discard told, by direction */
+    GPtrArray *datagrams;              /* GBytes that the relay handed up */
+    char last_mid[RELAY_MID_MAX + 1];  /* of whatever event told one */
+    char gated_mid[RELAY_MID_MAX + 1]; /* of the last media_gated */
 };
 
 /* A leg of `relay` and its other end, on loopback. */
@@ -46,6 +54,8 @@ struct endpoint *endpoint_new(struct relay *relay, guint64 group);
 /* The same, known to the kernel by `transport`. */
 struct endpoint *endpoint_new_on(struct relay *relay, guint64 group,
                                  struct qos_transport *transport);
+/* The same, whose ICE is done elsewhere: nothing goes by UDP. */
+struct endpoint *endpoint_new_tunnel(struct relay *relay, guint64 group);
 /* A receiving session that has seen nothing yet. */
 srtp_t endpoint_session(const struct relay_srtp_keys *keys);
 /* Another socket of the same kind, for an endpoint that moves. */
@@ -54,28 +64,35 @@ void endpoint_release(struct endpoint *endpoint);
 /* Releases the leg if need be and waits for `released`. */
 void endpoint_free(struct endpoint *endpoint);
 
-/* One Binding request; flags below. */
+/* One Binding request; flags below. Returns its octets. */
 enum { STUN_NOMINATE = 1, STUN_BAD_PASSWORD = 2, STUN_CONTROLLED = 4, STUN_BAD_REMOTE = 8 };
-void endpoint_stun(struct endpoint *endpoint, unsigned flags);
+size_t endpoint_stun(struct endpoint *endpoint, unsigned flags);
 /* Tells the relay the endpoint's credentials; it stays lite. */
 void endpoint_describe(struct endpoint *endpoint);
 /* STUN with nomination until the relay says connected. */
 void endpoint_connect(struct endpoint *endpoint);
 /* The same keys on both sides. */
 void endpoint_set_keys(struct endpoint *endpoint);
+/* Its RTP is ciphered with header extensions and CSRCs from now on (RFC 9335), or not any more; by
+ * the generated legs' code, which has no replay list. */
+void endpoint_set_cryptex(struct endpoint *endpoint, bool on);
 /* Others on both sides, as after a second DTLS association. */
 void endpoint_rekey(struct endpoint *endpoint);
 void endpoint_send_raw(struct endpoint *endpoint, const void *data, size_t length);
 /* Protects and sends. */
 struct rtp_out {
     uint8_t pt;
-    bool marker;
+    bool marker, padding;
     uint16_t sequence;
     uint32_t timestamp, ssrc;
     const char *mid; /* NULL = without extension */
     uint8_t mid_id;
     int level; /* -1 = none */
     uint8_t level_id;
+    const uint8_t *elements; /* more header extensions, in the one-byte form */
+    size_t elements_length;
+    guint csrcs;
+    bool two_byte; /* … in the two-byte form; without mid and level then */
     const uint8_t *payload;
     size_t payload_length;
 };
@@ -99,4 +116,8 @@ bool endpoints_wait(struct endpoint *const *endpoints, bool (*done)(void *user),
         g_assert_true(condition);                                                                  \
     } while (0)
 
+/* Fills in what the test leaves open: one worker, or with RELAY_SPREAD in the environment two, with
+ * the legs of a group on both in turn. */
 struct relay *test_relay_new(struct relay_config *config);
+/* Of all workers together. */
+struct relay_worker_stats test_relay_totals(struct relay *relay);

@@ -4,7 +4,7 @@
  * Threads: control. */
 #include "tests/flow/relay/endpoint.h"
 
-#define SUBSCRIBERS_MAX 16
+#define SUBSCRIBERS_MAX 48
 #define VIDEO_PT 96
 #define AUDIO_PT 111
 #define PUBLISHED_SSRC 0x11111111u

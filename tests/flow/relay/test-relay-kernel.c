@@ -109,7 +109,7 @@ static void check_gate(const char *address)
     BED_UNTIL(&bed, bed.to->rtp.length == 30);
     g_assert_cmpuint(dropped_by_relay(&bed), ==, 0);
     BED_UNTIL(&bed, bed.from->gated[QOS_UPLINK] == 1); /* which the relay has never seen */
-    g_assert_cmpstr(bed.from->last_mid, ==, "v");
+    g_assert_cmpstr(bed.from->gated_mid, ==, "v");
     /* SSRCs that the kernel does not know it must let through: audio's gate is open. */
     for (guint i = 0; i < 100; i++)
         bed_send_as(&bed, BED_VIDEO, 0x9000 + i, "v");

@@ -7,13 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct relay_worker_stats worker_stats(struct relay *relay)
-{
-    struct relay_worker_stats stats;
-    relay_worker_stats(relay, 0, &stats);
-    return stats;
-}
-
 struct counter {
     const unsigned *value;
     unsigned at_least;
@@ -64,7 +57,7 @@ static void test_stun(void)
     g_assert_cmpuint(endpoint->connected, ==, 1);
     struct relay_leg_stats stats = endpoint_stats(endpoint);
     g_assert_cmpuint(stats.stun_requests, ==, 4);
-    g_assert_cmpuint(worker_stats(relay).stun_rejected, ==, 3);
+    g_assert_cmpuint(test_relay_totals(relay).stun_rejected, ==, 3);
     endpoint_free(endpoint);
     relay_free(relay);
 }
@@ -156,13 +149,77 @@ static void test_forged_address(void)
     scene_end(&scene);
 }
 
+static size_t drain(int fd)
+{
+    uint8_t data[ENDPOINT_MAX];
+    size_t octets = 0;
+    for (ssize_t n; (n = recv(fd, data, sizeof data, MSG_DONTWAIT)) > 0;)
+        octets += (size_t)n;
+    return octets;
+}
+
+static void ask_again(struct endpoint *endpoint, uint16_t sequence)
+{
+    uint8_t nack[16] = {0x81, 205, 0, 3, [7] = 9}; /* RFC 4585 6.2.1 */
+    uint32_t ssrc = g_htonl(SUBSCRIBED_SSRC(0));
+    memcpy(nack + 8, &ssrc, sizeof ssrc);
+    nack[12] = (uint8_t)(sequence >> 8);
+    nack[13] = (uint8_t)sequence;
+    nack[14] = nack[15] = 0xff;
+    endpoint_send_rtcp(endpoint, nack, sizeof nack);
+}
+
+/* Media, retransmissions, reports, DTLS, our own questions and the answers to those of the endpoint
+ * together: a foreign address gets at most three times of what seems to come from there. */
+static void test_foreign_address(void)
+{
+    struct scene scene;
+    scene_begin(&scene, NULL, 1, NULL, NULL);
+    struct endpoint *to = scene.to[0];
+    scene_publish(&scene, 3, true);
+    g_assert_true(scene_wait_rtp(&scene, to, 3));
+    uint16_t first = rtp_sequence(g_queue_peek_head(&to->rtp));
+    int own = to->fd, foreign = endpoint_socket(to);
+    size_t sent = 0, got = 0;
+    g_autofree uint8_t *flight = g_malloc0(1000);
+    const uint8_t record[] = {22, 0xfe, 0xfd, [11] = (1000 - 13) >> 8, (1000 - 13) & 0xff};
+    g_autoptr(GBytes) dtls = NULL;
+    memcpy(flight, record, sizeof record);
+    dtls = g_bytes_new_static(flight, 1000);
+    to->roams = true;
+    for (guint round = 0; round < 12; round++) {
+        if (round % 4 == 0) {
+            to->fd = foreign; /* whose owner knows of nothing and never answers */
+            sent += endpoint_stun(to, STUN_NOMINATE);
+            to->fd = own;
+            WAIT_UNTIL(scene.from, endpoint_stats(to).stun_requests == 3 + round / 4);
+        }
+        scene_publish(&scene, 20, round == 0);
+        guint published = 3 + 20 * (round + 1);
+        WAIT_UNTIL(scene.from, endpoint_stats(scene.from).medias[0].packets_in == published);
+        ask_again(to, first);
+        relay_leg_send_dtls(to->leg, dtls);
+        WAIT_UNTIL(scene.from, endpoint_stats(to).medias[0].nack_received >= (round + 1) * 17);
+        got += drain(foreign);
+        g_assert_cmpuint(got, <=, 3 * sent);
+    }
+    scene_wait(&scene, NULL, NULL, 1100); /* reports, and the next question */
+    got += drain(foreign);
+    g_test_message("%zu octets went there, %zu octets came", got, sent);
+    g_assert_cmpuint(got, <=, 3 * sent);
+    g_assert_cmpuint(got, >, sent); /* but it was asked whether it is there */
+    close(foreign);
+    scene_end(&scene);
+}
+
 /* An address belongs to one leg; another one gets it only when it is free. */
 static void test_take_over(void)
 {
-    struct relay_config config = {0};
+    struct relay_config config = {.workers = 1}; /* an address is one leg's per socket */
     struct relay *relay = test_relay_new(&config);
     struct endpoint *a = endpoint_new(relay, 1), *b = endpoint_new(relay, 1);
     endpoint_connect(a);
+    WAIT_UNTIL(a, a->checks >= 1); /* b could not answer it */
     int own = b->fd;
     b->fd = a->fd; /* b's requests come from a's address */
     b->roams = true;
@@ -191,6 +248,7 @@ static void test_many_addresses(void)
     scene_begin(&scene, NULL, 1, NULL, NULL);
     struct endpoint *to = scene.to[0];
     int own = to->fd;
+    g_assert_true(wait_count(to, &to->stun_success, 2)); /* of the connection */
     for (guint i = 0; i < 30; i++) {
         to->fd = endpoint_socket(to);
         endpoint_stun(to, 0);
@@ -241,14 +299,14 @@ static bool has_datagram(void *user)
 
 static void test_dtls(void)
 {
-    struct relay_config config = {0};
+    struct relay_config config = {.dtls_rate = 1000000};
     struct relay *relay = test_relay_new(&config);
     struct endpoint *endpoint = endpoint_new(relay, 1);
     static const uint8_t hello[40] = {22, 0xfe, 0xff, 1, 2, 3};
     g_autoptr(GBytes) answer = g_bytes_new_static(hello, sizeof hello);
     endpoint_send_raw(endpoint, hello, sizeof hello); /* not validated: nobody sees it */
     relay_leg_send_dtls(endpoint->leg, answer);       /* no address yet: dropped */
-    WAIT_UNTIL(endpoint, worker_stats(relay).unknown_source_dropped == 1);
+    WAIT_UNTIL(endpoint, test_relay_totals(relay).unknown_source_dropped == 1);
     g_assert_cmpuint(endpoint->datagrams->len, ==, 0);
     endpoint_connect(endpoint);
     g_assert_cmpuint(endpoint->dtls.length, ==, 0);
@@ -263,14 +321,41 @@ static void test_dtls(void)
     struct packet_in *packet = endpoint->dtls.head->data;
     g_assert_cmpmem(packet->data, packet->length, hello, sizeof hello);
     /* more than the control thread has seen are lost, not queued */
-    uint64_t before = worker_stats(relay).packets_in;
+    uint64_t before = test_relay_totals(relay).packets_in;
     for (guint i = 0; i < 500; i++)
         endpoint_send_raw(endpoint, hello, sizeof hello);
-    while (worker_stats(relay).packets_in < before + 500)
+    while (test_relay_totals(relay).packets_in < before + 500)
         g_usleep(1000); /* while nobody serves the control thread */
     pass(endpoint, 50);
     g_assert_cmpuint(endpoint->datagrams->len, <=, 1 + 256);
+    g_assert_cmpuint(test_relay_totals(relay).dtls_dropped, ==, 501 - endpoint->datagrams->len);
     endpoint_free(endpoint);
+    relay_free(relay);
+}
+
+/* A validated endpoint that never tires, another one beside it. */
+static void test_dtls_flood(void)
+{
+    struct relay_config config = {.dtls_rate = 20};
+    struct relay *relay = test_relay_new(&config);
+    struct endpoint *loud = endpoint_new(relay, 1), *quiet = endpoint_new(relay, 1);
+    static const uint8_t hello[40] = {22, 0xfe, 0xff, 1, 2, 3};
+    endpoint_connect(loud);
+    endpoint_connect(quiet);
+    gint64 began = g_get_monotonic_time();
+    for (guint i = 0; i < 1000; i++) {
+        endpoint_send_raw(loud, hello, sizeof hello);
+        pass(loud, 0);
+    }
+    endpoint_send_raw(quiet, hello, sizeof hello);
+    g_assert_true(
+        endpoints_wait((struct endpoint *[]){quiet, loud, NULL}, has_datagram, quiet, 3000));
+    WAIT_UNTIL(loud, test_relay_totals(relay).dtls_dropped + loud->datagrams->len == 1000);
+    gint64 seconds = (g_get_monotonic_time() - began) / G_USEC_PER_SEC + 1;
+    g_assert_cmpint(loud->datagrams->len, <=, 20 * (seconds + 1));
+    g_assert_cmpuint(loud->datagrams->len, >=, 20);
+    endpoint_free(loud);
+    endpoint_free(quiet);
     relay_free(relay);
 }
 
@@ -289,7 +374,7 @@ static void test_unvalidated(void)
     scene_publish(&scene, 5, true);
     uint8_t report[8] = {0x80, 201, 0, 1, 0x11, 0x11, 0x11, 0x11};
     endpoint_send_rtcp(scene.from, report, sizeof report);
-    WAIT_UNTIL(scene.to[0], worker_stats(scene.relay).unknown_source_dropped == 6);
+    WAIT_UNTIL(scene.to[0], test_relay_totals(scene.relay).unknown_source_dropped == 6);
     scene_wait(&scene, NULL, NULL, 20);
     g_assert_cmpint(recv(scene.from->fd, protected, sizeof protected, 0), ==, -1); /* no answer */
     close(scene.from->fd);
@@ -398,7 +483,7 @@ static void test_flood(void)
     }
     g_assert_true(scene_wait_rtp(&scene, scene.to[0], 101));
     g_assert_cmpuint(scene.to[0]->rtp.length, ==, 101);
-    struct relay_worker_stats stats = worker_stats(scene.relay);
+    struct relay_worker_stats stats = test_relay_totals(scene.relay);
     g_assert_cmpuint(stats.malformed, >, 1000);
     g_assert_cmpuint(stats.unknown_source_dropped, >, 1000);
     close(stranger.fd);
@@ -420,7 +505,7 @@ static void test_bad_rtcp(void)
     }
     scene_publish(&scene, 5, true);
     g_assert_true(scene_wait_rtp(&scene, scene.to[0], 5));
-    WAIT_UNTIL(scene.from, worker_stats(scene.relay).malformed > 0);
+    WAIT_UNTIL(scene.from, test_relay_totals(scene.relay).malformed > 0);
     scene_end(&scene);
 }
 
@@ -498,7 +583,7 @@ static void test_release(void)
         }
     }
     g_assert_cmpuint(counts, ==, 32);
-    g_assert_cmpuint(worker_stats(relay).legs, ==, 0);
+    g_assert_cmpuint(test_relay_totals(relay).legs, ==, 0);
     relay_free(relay);
 }
 
@@ -643,10 +728,12 @@ int main(int argc, char **argv)
     g_test_add_func("/peers/moves", test_moves);
     g_test_add_func("/peers/aggressive-nomination", test_aggressive_nomination);
     g_test_add_func("/peers/forged-address", test_forged_address);
+    g_test_add_func("/peers/foreign-address", test_foreign_address);
     g_test_add_func("/peers/take-over", test_take_over);
     g_test_add_func("/peers/many-addresses", test_many_addresses);
     g_test_add_func("/peers/consent", test_consent);
     g_test_add_func("/peers/dtls", test_dtls);
+    g_test_add_func("/peers/dtls-flood", test_dtls_flood);
     g_test_add_func("/peers/unvalidated", test_unvalidated);
     g_test_add_func("/peers/forged-media", test_forged_media);
     g_test_add_func("/peers/many-ssrcs", test_many_ssrcs);

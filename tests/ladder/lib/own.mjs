@@ -292,6 +292,14 @@ export class OwnTarget {
         await this.program.stop('SIGKILL');
     }
 
+    /** The wsf has noticed it by then: a call in between would be begun and given up. */
+    async #lost() {
+        await this.centre.stop('SIGKILL');
+        const up = /^wsf_wmcf_up(?:\{[^}]*\})? 1$/m;
+        while (up.test(await (await fetch(`${this.base}/metrics`)).text()))
+            await new Promise((done) => setTimeout(done, 10));
+    }
+
     async #again(server, program) {
         await program.exited;
         await (server === 'W' ? this.#run() : program.start());
@@ -300,7 +308,7 @@ export class OwnTarget {
     async control(server, what) {
         const program = { W: this.program, C: this.centre }[server];
         if (!program) throw new Error(`there is no ${server}`);
-        if (what === 'is killed') await (server === 'W' ? this.#killed() : program.stop('SIGKILL'));
+        if (what === 'is killed') await (server === 'W' ? this.#killed() : this.#lost());
         else if (what === 'drains') await program.signal('SIGINT', /draining/);
         else if (what === 'ends for a restart') await program.signal('SIGTERM', /restart/);
         else if (what === 'reads its configuration again') await program.signal('SIGHUP', /read again/);

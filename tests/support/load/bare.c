@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads the bare forwarder: the same legs, media and measuring as against wmcf, with the static
- * keys in place of signalling, ICE and DTLS, and without RTCP, which it does not know. */
+/* The adapter of the bare forwarder: the same legs, media and measuring as against wmcf, with the
+ * static keys in place of signalling, ICE and DTLS, and without RTCP, which it does not know. It
+ * forwards whatever a leg sends to the others of its context that receive, so one m-line of each
+ * kind takes the streams of all of them. */
 #include "base/loop.h"
 #include "tests/bench/static-keys.h"
-#include "tests/support/load/load.h"
+#include "tests/support/load/adapter.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define REGISTRATION_MS 200
+
+struct bare {
+    struct sockaddr_storage to;
+    struct loop_timer *timer;
+};
 
 static bool parse_to(const char *text, struct sockaddr_storage *ret)
 {
@@ -24,66 +31,66 @@ static bool parse_to(const char *text, struct sockaddr_storage *ret)
     return in->sin_port != 0;
 }
 
-static void on_finished(void *user)
+static void bare_add(struct load_run *run, struct load_leg *leg)
 {
-    loop_quit();
-}
-
-static void clean(void *user)
-{
-    loop_timer_free(user);
-}
-
-static void on_registered(void *user)
-{
-    load_media_phase(user, on_finished, NULL);
-}
-
-static bool start_leg(struct load_run *run, guint index, const struct sockaddr_storage *to,
-                      GError **error)
-{
-    struct load_leg *leg = run->legs->pdata[index];
+    struct bare *bare = run->data;
     struct peer_config config;
-    guint8 local[30], remote[30];
+    guint8 local[PEER_SRTP_MASTER_MAX], remote[PEER_SRTP_MASTER_MAX];
+    enum peer_srtp_profile profile;
+    g_autoptr(GError) error = NULL;
     load_peer_config(run->options, &config, leg->publishes, leg->subscribes);
     config.faults.no_rtcp = true;
-    leg->begun_us = g_get_monotonic_time();
-    leg->peer = peer_new(run->group, &config, error);
-    if (!leg->peer)
-        return false;
-    bare_key(index, 0, local);
-    bare_key(index, 1, remote);
-    peer_connect_static(leg->peer, to, local, remote);
+    leg->peer = peer_new(run->group, &config, &error);
+    if (!leg->peer) {
+        load_leg_done(run, leg, error->message);
+        return;
+    }
+    bare_key(leg->index, 0, local);
+    bare_key(leg->index, 1, remote);
+    profile = config.n_srtp_profiles ? config.srtp_profiles[0] : PEER_SRTP_AEAD_AES_128_GCM;
+    peer_connect_static(leg->peer, &bare->to, profile, local, remote);
     struct bare_registration registration = {.magic = BARE_MAGIC_BYTES,
                                              .context = (guint16)leg->context,
-                                             .endpoint = (guint16)index,
-                                             .receives = leg->subscribes};
+                                             .endpoint = (guint16)leg->index,
+                                             .receives = leg->subscribes,
+                                             .srtp_profile = (guint8)profile};
     peer_send_raw(leg->peer, &registration, sizeof registration);
-    load_leg_settled(run, leg, true);
-    return true;
+    load_context_ready(run, leg->context);
+    load_leg_done(run, leg, NULL);
 }
 
-void load_bare_start(struct load_run *run)
+static void on_registered(void *data)
 {
-    struct sockaddr_storage to;
-    g_autoptr(GError) error = NULL;
-    if (!parse_to(run->options->to, &to)) {
-        load_fail(run, "say --to address:port");
-        return;
-    }
-    load_make_legs(run);
-    if (run->legs->len > BARE_ENDPOINTS) {
-        load_fail(run, "at most %u legs", BARE_ENDPOINTS);
-        return;
-    }
-    for (guint i = 0; i < run->legs->len; i++)
-        if (!start_leg(run, i, &to, &error)) {
-            load_fail(run, "%s", error->message);
-            return;
-        }
-    load_report_setup(run);
-    struct loop_timer *timer = loop_timer_new("registration", on_registered, run);
-    run->clean = clean;
-    run->clean_user = timer;
-    loop_timer_start(timer, REGISTRATION_MS);
+    load_joined(data);
 }
+
+/* Nothing tells when the last registration was read. */
+static void bare_join(struct load_run *run)
+{
+    struct bare *bare = run->data;
+    bare->timer = loop_timer_new("registration", on_registered, run);
+    loop_timer_start(bare->timer, REGISTRATION_MS);
+}
+
+static void bare_open(struct load_run *run)
+{
+    struct bare *bare = run->data = g_new0(struct bare, 1);
+    if (!parse_to(run->options->to, &bare->to))
+        load_fail(run, "say --to address:port");
+    else if (run->legs->len > BARE_ENDPOINTS)
+        load_fail(run, "at most %u legs", BARE_ENDPOINTS);
+    else
+        load_opened(run);
+}
+
+static void bare_free(struct load_run *run)
+{
+    struct bare *bare = run->data;
+    if (!bare)
+        return;
+    loop_timer_free(bare->timer);
+    g_free(bare);
+}
+
+const struct load_adapter load_bare_adapter = {
+    .name = "bare", .open = bare_open, .add = bare_add, .join = bare_join, .free = bare_free};

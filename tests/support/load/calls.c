@@ -305,6 +305,7 @@ static void begin_round(struct calls *calls)
             struct load_leg *leg = g_new0(struct load_leg, 1);
             leg->context = i;
             leg->publishes = leg->subscribes = true;
+            leg->n_sources = 1;
             g_ptr_array_add(run->legs, leg);
             client->leg = leg;
             client->call = call;

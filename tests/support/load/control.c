@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mode `control`: drives wmcf over its control link as a WSF would. A leg goes add → answer →
- * modify → connected; `parallel` of them are under way at a time, the first of each context before
- * the others. When all are settled the routes are set, media is measured, and every context is
- * subtracted, so that what the program holds before and after can be compared. */
+/* The adapter of wmcf, mode `control`: drives it over its control link as a WSF would. A leg goes
+ * add → answer → modify → connected, with one m-line for each stream that it shall receive; the
+ * routes of an explicit topology are set when all legs are there. */
 #include "base/loop.h"
-#include "tests/support/load/load.h"
+#include "tests/support/load/adapter.h"
 #include "wsf-link/link.h"
 
 #include <string.h>
 
 #define ROUTES_PER_MESSAGE 512
-#define SETTLE_MS 1000
 
 struct control;
 
@@ -18,9 +16,7 @@ struct control_leg {
     struct control *control;
     struct load_leg *leg;
     char *termination_id;
-    char *mids[2];
-    guint n_mids;
-    bool settled;
+    GPtrArray *mids; /* char * */
 };
 
 struct control {
@@ -28,13 +24,10 @@ struct control {
     struct link_service *service;
     struct link_dialer *dialer;
     struct link *link;
-    bool started, leaving;
-    struct loop_timer *timer;
+    bool started;
     struct control_leg *legs; /* parallel to run->legs */
     char **context_ids;
-    GQueue ready; /* struct control_leg: may be added now */
-    guint under_way, waiting;
-    struct load_process before;
+    guint waiting;  /* for responses to routes or subtract */
     json_t *events; /* how often each was notified */
 };
 
@@ -43,8 +36,6 @@ static const char *const extensions[] = {NULL};
 static const struct link_protocol protocol = {
     .subprotocol = "eirtcw-mc.v1", .methods = methods, .extensions = extensions};
 
-static void pump(struct control *control);
-
 static char *problem_of(const struct link_response *response)
 {
     return g_strdup(response->error ? response->error->message : "no problem told");
@@ -52,47 +43,20 @@ static char *problem_of(const struct link_response *response)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-static void on_left(void *data)
-{
-    struct control *control = data;
-    struct load_process after;
-    load_process_read(control->run->options->pid, &after);
-    json_object_set_new(control->run->report, "process_before",
-                        load_process_json(&control->before));
-    json_object_set_new(control->run->report, "process_after", load_process_json(&after));
-    json_object_set(control->run->report, "events", control->events);
-    control->leaving = true;
-    link_close(control->link, LINK_CLOSE_NORMAL, "done");
-}
-
-/* The program's own clearing up is given a moment before it is looked at. */
-static void finish(struct control *control)
-{
-    control->timer = loop_timer_new("leave", on_left, control);
-    loop_timer_start(control->timer, SETTLE_MS);
-}
-
 static void on_subtracted(struct link *link, const struct link_response *response, void *user)
 {
     struct control *control = user;
     g_autofree char *problem = response->success ? NULL : problem_of(response);
-    if (problem) {
+    if (problem)
         load_fail(control->run, "subtract: %s", problem);
-        return;
-    }
-    if (--control->waiting == 0)
-        finish(control);
+    else if (--control->waiting == 0)
+        load_left(control->run);
 }
 
-static void on_measured(void *user)
+static void control_leave(struct load_run *run)
 {
-    struct control *control = user;
-    const struct load_options *options = control->run->options;
-    if (options->keep) {
-        finish(control);
-        return;
-    }
-    for (guint c = 0; c < (guint)options->contexts; c++) {
+    struct control *control = run->data;
+    for (guint c = 0; c < (guint)run->options->contexts; c++) {
         if (!control->context_ids[c])
             continue;
         control->waiting++;
@@ -101,7 +65,7 @@ static void on_measured(void *user)
                      control);
     }
     if (!control->waiting)
-        finish(control);
+        load_left(run);
 }
 
 /* --- routes ---------------------------------------------------------------------------------- */
@@ -115,7 +79,7 @@ static void on_routed(struct link *link, const struct link_response *response, v
         return;
     }
     if (--control->waiting == 0)
-        load_media_phase(control->run, on_measured, control);
+        load_joined(control->run);
 }
 
 static void send_routes(struct control *control, const struct control_leg *through, json_t *routes)
@@ -130,27 +94,26 @@ static void send_routes(struct control *control, const struct control_leg *throu
 
 static json_t *end_of(const struct control_leg *leg, guint media)
 {
-    return json_pack("{s:s, s:s}", "terminationId", leg->termination_id, "mid", leg->mids[media]);
+    return json_pack("{s:s, s:s}", "terminationId", leg->termination_id, "mid",
+                     leg->mids->pdata[media]);
 }
 
-static bool usable(const struct control_leg *leg)
+/* Everything that one leg publishes, to every other one of its context that subscribes. The first
+ * medium of each kind of the receiver takes the first of its sources, and so on. */
+static void route_from(struct control *control, const struct control_leg *from, guint n_legs)
 {
-    return leg->termination_id && leg->leg->peer &&
-           peer_get_state(leg->leg->peer) == PEER_CONNECTED;
-}
-
-/* Everything that one leg publishes, to every other one of its context that subscribes. */
-static void route_from(struct control *control, const struct control_leg *from)
-{
+    struct load_run *run = control->run;
+    guint kinds = run->options->audio + !run->options->no_video;
     json_t *routes = json_array();
-    for (guint i = 0; i < control->run->legs->len; i++) {
-        const struct control_leg *to = &control->legs[i];
-        if (to == from || to->leg->context != from->leg->context || !to->leg->subscribes ||
-            !usable(to))
+    for (guint i = 0; i < n_legs; i++) {
+        const struct load_leg *leg = load_leg_of(run, from->leg->context, i);
+        const struct control_leg *to = leg->data;
+        if (to == from || !leg->subscribes || !leg->connected)
             continue;
-        for (guint m = 0; m < from->n_mids && m < to->n_mids; m++)
-            json_array_append_new(
-                routes, json_pack("{s:o, s:o}", "from", end_of(from, m), "to", end_of(to, m)));
+        guint source = from->leg->number - (leg->publishes && from->leg->number > i);
+        for (guint k = 0; k < kinds && source * kinds + k < to->mids->len; k++)
+            json_array_append_new(routes, json_pack("{s:o, s:o}", "from", end_of(from, k), "to",
+                                                    end_of(to, source * kinds + k)));
         if (json_array_size(routes) >= ROUTES_PER_MESSAGE) {
             send_routes(control, from, routes);
             routes = json_array();
@@ -162,52 +125,38 @@ static void route_from(struct control *control, const struct control_leg *from)
         json_decref(routes);
 }
 
-static void all_settled(struct control *control)
+static void control_join(struct load_run *run)
 {
-    load_report_setup(control->run);
-    if (!control->run->connected) {
-        load_fail(control->run, "no leg connected");
-        return;
+    struct control *control = run->data;
+    guint n_legs = run->legs->len / (guint)run->options->contexts;
+    for (guint i = 0; i < run->legs->len; i++) {
+        const struct load_leg *leg = run->legs->pdata[i];
+        if (leg->publishes && leg->connected)
+            route_from(control, leg->data, n_legs);
     }
-    for (guint i = 0; i < control->run->legs->len; i++)
-        if (control->legs[i].leg->publishes && usable(&control->legs[i]))
-            route_from(control, &control->legs[i]);
     if (!control->waiting)
-        load_fail(control->run, "nothing to route");
+        load_fail(run, "nothing to route");
 }
 
 /* --- one leg --------------------------------------------------------------------------------- */
 
-static void settle(struct control_leg *leg, const char *problem)
-{
-    struct control *control = leg->control;
-    if (leg->settled)
-        return;
-    leg->settled = true;
-    load_leg_settled(control->run, leg->leg, !problem);
-    if (problem)
-        g_printerr("wmcf-load: leg of context %u: %s\n", leg->leg->context, problem);
-    control->under_way--;
-    pump(control);
-    if (control->run->connected + control->run->failed == control->run->legs->len)
-        all_settled(control);
-}
-
 static void on_peer_state(struct peer *peer, enum peer_state state, void *user)
 {
+    struct control_leg *leg = user;
     if (state == PEER_CONNECTED)
-        settle(user, NULL);
+        load_leg_done(leg->control->run, leg->leg, NULL);
     else if (state == PEER_FAILED)
-        settle(user, peer_failure(peer));
+        load_leg_done(leg->control->run, leg->leg, peer_failure(peer));
 }
 
 static const struct peer_ops peer_ops = {.state = on_peer_state};
 
 static void on_answered(struct link *link, const struct link_response *response, void *user)
 {
+    struct control_leg *leg = user;
     if (!response->success) {
         g_autofree char *problem = problem_of(response);
-        settle(user, problem);
+        load_leg_done(leg->control->run, leg->leg, problem);
     }
 }
 
@@ -221,21 +170,17 @@ static bool take_ids(struct control_leg *leg, const json_t *message)
     json_array_foreach(json_object_get(message, "medias"), i, media)
     {
         const char *mid = json_string_value(json_object_get(media, "mid"));
-        if (mid && leg->n_mids < G_N_ELEMENTS(leg->mids))
-            leg->mids[leg->n_mids++] = g_strdup(mid);
+        if (mid)
+            g_ptr_array_add(leg->mids, g_strdup(mid));
     }
-    if (!context_id || !termination_id || !leg->n_mids)
+    if (!context_id || !termination_id || !leg->mids->len)
         return false;
     leg->termination_id = g_strdup(termination_id);
     char **known = &control->context_ids[leg->leg->context];
     if (*known)
         return !strcmp(*known, context_id);
     *known = g_strdup(context_id);
-    for (guint l = control->run->legs->len; l-- > 0;) {
-        struct control_leg *other = &control->legs[l];
-        if (other != leg && other->leg->context == leg->leg->context)
-            g_queue_push_head(&control->ready, other);
-    }
+    load_context_ready(control->run, leg->leg->context);
     return true;
 }
 
@@ -246,10 +191,7 @@ static void on_added(struct link *link, const struct link_response *response, vo
     g_autoptr(GError) error = NULL;
     if (!response->success) {
         g_autofree char *problem = problem_of(response);
-        if (!leg->control->context_ids[leg->leg->context])
-            load_fail(run, "add: %s", problem);
-        else
-            settle(leg, problem);
+        load_leg_done(run, leg->leg, problem);
         return;
     }
     const char *offer = json_string_value(json_object_get(response->message, "sdpOffer"));
@@ -258,13 +200,13 @@ static void on_added(struct link *link, const struct link_response *response, vo
         return;
     }
     struct peer_config config;
-    load_peer_config(run->options, &config, leg->leg->publishes, leg->leg->subscribes);
+    load_leg_config(run, leg->leg, &config);
     config.ops = &peer_ops;
     config.user = leg;
     leg->leg->peer = peer_new(run->group, &config, &error);
     g_autofree char *answer = leg->leg->peer ? peer_answer(leg->leg->peer, offer, &error) : NULL;
     if (!answer) {
-        settle(leg, error->message);
+        load_leg_done(run, leg->leg, error->message);
         return;
     }
     link_request(link, "modify",
@@ -275,45 +217,41 @@ static void on_added(struct link *link, const struct link_response *response, vo
 }
 
 /* Directions of a template are the media centre's. */
-static json_t *template_media(const char *type, const char *codec, const struct load_leg *leg)
+static json_t *template_media(const struct peer_media_config *media)
 {
-    const char *direction = !leg->publishes    ? "sendonly"
-                            : !leg->subscribes ? "recvonly"
-                                               : "sendrecv";
-    return json_pack("{s:s, s:s, s:[s]}", "mediaType", type, "direction", direction, "codecs",
-                     codec);
+    static const char *const directions[] = {
+        [PEER_INACTIVE] = "inactive",
+        [PEER_SENDONLY] = "recvonly",
+        [PEER_RECVONLY] = "sendonly",
+        [PEER_SENDRECV] = "sendrecv",
+    };
+    bool audio = media->kind == PEER_AUDIO;
+    return json_pack("{s:s, s:s, s:[s]}", "mediaType", audio ? "audio" : "video", "direction",
+                     directions[media->direction], "codecs", audio ? "opus" : "VP8");
 }
 
-static void add(struct control_leg *leg)
+static void control_add(struct load_run *run, struct load_leg *load_leg)
 {
-    const struct load_options *options = leg->control->run->options;
+    struct control *control = run->data;
+    struct control_leg *leg = &control->legs[load_leg->index];
+    struct peer_config config;
     json_t *medias = json_array();
-    if (options->audio)
-        json_array_append_new(medias, template_media("audio", "opus", leg->leg));
-    if (!options->no_video)
-        json_array_append_new(medias, template_media("video", "VP8", leg->leg));
+    load_leg->data = leg;
+    *leg = (struct control_leg){.control = control, .leg = load_leg};
+    leg->mids = g_ptr_array_new_with_free_func(g_free);
+    load_leg_config(run, load_leg, &config);
+    for (guint i = 0; i < config.n_medias; i++)
+        json_array_append_new(medias, template_media(&config.medias[i]));
     json_t *members =
         json_pack("{s:{s:o, s:b}, s:[{s:s, s:s}], s:[s, s, s, s]}", "offerTemplate", "medias",
                   medias, "bundle", 1, "mediaPolicy", "mid", "*", "flowStatus", "ENABLED", "events",
                   "iceConnected", "dtlsConnected", "dtlsFailed", "mediaGated");
-    const char *context_id = leg->control->context_ids[leg->leg->context];
+    const char *context_id = control->context_ids[load_leg->context];
     if (context_id)
         json_object_set_new(members, "contextId", json_string(context_id));
     else
         json_object_set_new(members, "topology", json_string("explicit"));
-    leg->leg->begun_us = g_get_monotonic_time();
-    link_request(leg->control->link, "add", members, 0, on_added, leg);
-}
-
-static void pump(struct control *control)
-{
-    while (control->under_way < (guint)control->run->options->parallel) {
-        struct control_leg *leg = g_queue_pop_head(&control->ready);
-        if (!leg)
-            return;
-        control->under_way++;
-        add(leg);
-    }
+    link_request(control->link, "add", members, 0, on_added, leg);
 }
 
 /* --- link ------------------------------------------------------------------------------------ */
@@ -326,9 +264,7 @@ static void on_authenticated(struct link *link, const struct link_response *resp
         load_fail(control->run, "auth: %s", problem);
         return;
     }
-    load_process_read(control->run->options->pid, &control->before);
-    control->run->begun_us = g_get_monotonic_time();
-    pump(control);
+    load_opened(control->run);
 }
 
 static void on_opened(struct link *link, void *user)
@@ -372,9 +308,7 @@ static void on_request(struct link *link, struct link_transaction *transaction, 
 static void on_closed(struct link *link, int code, const char *reason, void *user)
 {
     struct control *control = user;
-    if (control->leaving)
-        loop_quit();
-    else if (control->link == link)
+    if (control->link == link)
         load_fail(control->run, "the control link was closed: %d %s", code, reason ? reason : "");
 }
 
@@ -384,22 +318,21 @@ static void on_attempt_failed(const GError *error, guint next_ms, void *user)
     load_fail(control->run, "%s", error->message);
 }
 
-static void clean(void *user)
+static void control_free(struct load_run *run)
 {
-    struct control *control = user;
-    control->leaving = true;
-    guint n = control->run->legs->len;
+    struct control *control = run->data;
+    if (!control)
+        return;
+    json_object_set(run->report, "events", control->events);
     link_dialer_free(control->dialer);
     link_service_free(control->service);
-    loop_timer_free(control->timer);
-    for (guint i = 0; i < n; i++) {
+    for (guint i = 0; i < run->legs->len; i++) {
         g_free(control->legs[i].termination_id);
-        for (guint m = 0; m < control->legs[i].n_mids; m++)
-            g_free(control->legs[i].mids[m]);
+        if (control->legs[i].mids)
+            g_ptr_array_unref(control->legs[i].mids);
     }
-    for (guint c = 0; c < (guint)control->run->options->contexts; c++)
+    for (guint c = 0; c < (guint)run->options->contexts; c++)
         g_free(control->context_ids[c]);
-    g_queue_clear(&control->ready);
     g_free(control->context_ids);
     g_free(control->legs);
     json_decref(control->events);
@@ -409,7 +342,7 @@ static void clean(void *user)
 static const struct link_ops link_ops = {
     .opened = on_opened, .request = on_request, .closed = on_closed};
 
-void load_control_start(struct load_run *run)
+static void control_open(struct load_run *run)
 {
     static struct link_limits limits;
     struct control *control = g_new0(struct control, 1);
@@ -418,20 +351,11 @@ void load_control_start(struct load_run *run)
     limits.auth_timeout_ms = 0; /* we are the one who authenticates */
     limits.message_max_unauth = limits.message_max;
     limits.response_timeout_ms = 30000;
+    run->data = control;
     control->run = run;
-    run->clean = clean;
-    run->clean_user = control;
     control->events = json_object();
-    load_make_legs(run);
     control->legs = g_new0(struct control_leg, run->legs->len);
     control->context_ids = g_new0(char *, (gsize)run->options->contexts);
-    for (guint i = 0; i < run->legs->len; i++) {
-        struct load_leg *leg = run->legs->pdata[i];
-        const struct load_leg *before = i ? run->legs->pdata[i - 1] : NULL;
-        control->legs[i] = (struct control_leg){.control = control, .leg = leg};
-        if (!before || before->context != leg->context)
-            g_queue_push_tail(&control->ready, &control->legs[i]);
-    }
     struct link_dialer_config config = {
         .url = run->options->url ? run->options->url : "ws://127.0.0.1:8188/eirtcw-mc/v1",
         .protocol = &protocol,
@@ -448,3 +372,10 @@ void load_control_start(struct load_run *run)
     if (!control->dialer)
         load_fail(run, "%s", error->message);
 }
+
+const struct load_adapter load_control_adapter = {.name = "control",
+                                                  .open = control_open,
+                                                  .add = control_add,
+                                                  .join = control_join,
+                                                  .leave = control_leave,
+                                                  .free = control_free};

@@ -19,6 +19,7 @@ struct phase {
     struct loop_timer *timer;
     enum { WARM_UP, MEASURE, DRAIN } step;
     gint64 begun_us, ended_us;
+    gint64 generator_us; /* its own CPU time in between */
     struct load_process before, after;
 };
 
@@ -37,13 +38,18 @@ void load_peer_config(const struct load_options *options, struct peer_config *co
         (enum peer_direction)((send ? PEER_SENDONLY : 0) | (receive ? PEER_RECVONLY : 0));
     memset(config, 0, sizeof *config);
     config->srtp = options->libsrtp ? PEER_SRTP_LIBSRTP : PEER_SRTP_EVP;
+    if (options->srtp_profile)
+        config->srtp_profiles[config->n_srtp_profiles++] =
+            peer_srtp_profile_find(0, options->srtp_profile)->profile;
     config->hold_media = true;
+    config->dtls_repeat_ms = 50; /* as browsers do */
     config->bind_address = options->bind;
+    config->faults.no_rtcp = options->no_rtcp;
     config->faults.drop_in = options->drop_in;
     config->faults.drop_out = options->drop_out;
     if (options->audio)
-        config->medias[config->n_medias++] =
-            (struct peer_media_config){.kind = PEER_AUDIO, .direction = direction};
+        config->medias[config->n_medias++] = (struct peer_media_config){
+            .kind = PEER_AUDIO, .direction = direction, .packet_size = (guint)options->audio_size};
     if (!options->no_video)
         config->medias[config->n_medias++] = (struct peer_media_config){
             .kind = PEER_VIDEO,
@@ -55,17 +61,15 @@ void load_peer_config(const struct load_options *options, struct peer_config *co
         };
 }
 
-void load_make_legs(struct load_run *run)
+void load_leg_config(const struct load_run *run, const struct load_leg *leg,
+                     struct peer_config *config)
 {
-    const struct load_options *options = run->options;
-    guint per_context = options->two_way ? 2 : 1 + (guint)options->fan_out;
-    for (guint c = 0; c < (guint)options->contexts; c++)
-        for (guint i = 0; i < per_context; i++) {
-            struct load_leg *leg = g_new0(struct load_leg, 1);
-            leg->context = c;
-            leg->publishes = options->two_way || i == 0;
-            leg->subscribes = options->two_way || i > 0;
-            g_ptr_array_add(run->legs, leg);
+    load_peer_config(run->options, config, leg->publishes, leg->subscribes);
+    guint kinds = config->n_medias;
+    for (guint source = 1; source < leg->n_sources; source++)
+        for (guint k = 0; k < kinds && config->n_medias < PEER_MEDIA_CONFIGS; k++) {
+            config->medias[config->n_medias] = config->medias[k];
+            config->medias[config->n_medias++].direction = PEER_RECVONLY;
         }
 }
 
@@ -101,6 +105,16 @@ void load_report_setup(struct load_run *run)
                                   seconds > 0 ? run->connected / seconds : 0.0, "p50_us",
                                   (json_int_t)histogram_quantile(&run->setup, 0.5), "p99_us",
                                   (json_int_t)histogram_quantile(&run->setup, 0.99)));
+    for (guint i = 0; i < run->legs->len; i++) {
+        const struct load_leg *leg = run->legs->pdata[i];
+        const struct peer_srtp_profile_row *row =
+            leg->peer ? peer_srtp_profile_find(peer_srtp_profile(leg->peer), NULL) : NULL;
+        if (row) {
+            json_object_set_new(json_object_get(run->report, "setup"), "srtp_profile",
+                                json_string(row->name));
+            return;
+        }
+    }
 }
 
 static void each_peer(struct load_run *run, void (*visit)(struct peer *peer, void *user),
@@ -110,6 +124,8 @@ static void each_peer(struct load_run *run, void (*visit)(struct peer *peer, voi
         struct load_leg *leg = run->legs->pdata[i];
         if (leg->peer)
             visit(leg->peer, user);
+        if (leg->second)
+            visit(leg->second, user);
     }
 }
 
@@ -164,12 +180,27 @@ static void add_up(struct peer *peer, void *user)
     histogram_merge(&t->latency, peer_latency(peer));
 }
 
+/* What the configuration makes the legs send in a second. */
+static double expected_rate(const struct load_run *run)
+{
+    const struct load_options *options = run->options;
+    double rate = 0;
+    for (guint i = 0; i < run->legs->len; i++) {
+        const struct load_leg *leg = run->legs->pdata[i];
+        if (!leg->peer || !leg->publishes)
+            continue;
+        rate += options->audio ? 50 : 0;
+        rate += options->no_video ? 0 : (double)options->bitrate / 8 / options->packet_size;
+    }
+    return rate;
+}
+
 static guint expected_streams(const struct load_run *run)
 {
     guint n = 0, medias = run->options->audio + !run->options->no_video;
     for (guint i = 0; i < run->legs->len; i++) {
         const struct load_leg *leg = run->legs->pdata[i];
-        n += leg->peer && leg->subscribes ? medias : 0;
+        n += leg->peer && leg->subscribes ? medias * leg->n_sources : 0;
     }
     return n;
 }
@@ -213,6 +244,10 @@ static void report(struct phase *phase)
         json_object_set_new(media, counters[i].name, json_integer((json_int_t)counters[i].value));
     guint64 expected = t->received - t->duplicates + t->lost;
     json_object_set_new(media, "seconds", json_real(seconds));
+    json_object_set_new(media, "sent_share",
+                        json_real((double)t->sent / seconds / expected_rate(phase->run)));
+    json_object_set_new(media, "generator_share",
+                        json_real((double)phase->generator_us / G_USEC_PER_SEC / seconds));
     json_object_set_new(media, "loss",
                         json_real(expected ? (double)t->lost / (double)expected : 0));
     json_object_set_new(media, "received_per_second", json_real((double)t->received / seconds));
@@ -239,12 +274,14 @@ static void on_timer(void *data)
         each_peer(run, reset, NULL);
         load_process_read(run->options->pid, &phase->before);
         phase->begun_us = g_get_monotonic_time();
+        phase->generator_us = -load_own_cpu_us();
         phase->step = MEASURE;
         loop_timer_start(phase->timer, (guint)(run->options->seconds * 1000));
         return;
     case MEASURE:
         load_process_read(run->options->pid, &phase->after);
         phase->ended_us = g_get_monotonic_time();
+        phase->generator_us += load_own_cpu_us();
         each_peer(run, stop_sending, NULL);
         phase->step = DRAIN;
         loop_timer_start(phase->timer, DRAIN_MS);

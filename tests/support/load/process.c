@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the kernel knows of the measured program. CPU time comes from the threads' schedstat in
- * nanoseconds where the kernel has it: utime and stime of /proc/PID/stat are the same clock in
- * steps of 10 ms, too coarse for a short phase. */
+/* What the kernel knows of the measured program. CPU time comes from the process's own clock, in
+ * nanoseconds and with the threads that have ended: utime and stime of /proc/PID/stat tell the same
+ * in steps of 10 ms, too coarse for a short phase. */
 #include "tests/support/load/load.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static guint count_entries(int pid, const char *what)
@@ -18,35 +19,16 @@ static guint count_entries(int pid, const char *what)
     return n;
 }
 
-static gint64 stat_us(int pid)
+/* All threads, those that have ended too. */
+static gint64 clock_us(clockid_t clock)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", pid);
-    g_autofree char *text = NULL;
-    unsigned long user = 0, kernel = 0;
-    if (!g_file_get_contents(path, &text, NULL, NULL))
-        return 0;
-    const char *after_name = strrchr(text, ')');
-    if (!after_name ||
-        sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-               &kernel) != 2)
-        return 0;
-    return (gint64)(user + kernel) * G_USEC_PER_SEC / sysconf(_SC_CLK_TCK);
+    struct timespec t;
+    return clock_gettime(clock, &t) < 0 ? 0 : (gint64)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000;
 }
 
-/* Of living threads only; the measured phases start and end none worth counting. */
-static gint64 schedstat_us(int pid)
+gint64 load_own_cpu_us(void)
 {
-    g_autofree char *tasks = g_strdup_printf("/proc/%d/task", pid);
-    g_autoptr(GDir) directory = g_dir_open(tasks, 0, NULL);
-    const char *name;
-    guint64 sum = 0;
-    while (directory && (name = g_dir_read_name(directory))) {
-        g_autofree char *path = g_strdup_printf("%s/%s/schedstat", tasks, name);
-        g_autofree char *text = NULL;
-        if (g_file_get_contents(path, &text, NULL, NULL))
-            sum += g_ascii_strtoull(text, NULL, 10);
-    }
-    return (gint64)(sum / 1000);
+    return clock_us(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static guint64 resident_kb(int pid)
@@ -64,9 +46,9 @@ void load_process_read(int pid, struct load_process *ret)
     memset(ret, 0, sizeof *ret);
     if (pid <= 0)
         return;
-    ret->cpu_us = schedstat_us(pid);
-    if (!ret->cpu_us)
-        ret->cpu_us = stat_us(pid);
+    clockid_t clock;
+    if (clock_getcpuclockid(pid, &clock) == 0)
+        ret->cpu_us = clock_us(clock);
     ret->threads = count_entries(pid, "task");
     ret->fds = count_entries(pid, "fd");
     ret->resident_kb = resident_kb(pid);

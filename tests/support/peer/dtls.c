@@ -3,6 +3,7 @@
  * per write; the far certificate is held against the fingerprint of the SDP inside the handshake,
  * so that a wrong one ends in an alert before any key exists. */
 #include "tests/support/peer/dtls.h"
+#include "tests/support/peer/openssl-slim.h"
 
 #include <openssl/ec.h>
 #include <openssl/err.h>
@@ -12,6 +13,7 @@
 #include <sys/time.h>
 
 #define LINK_MTU 1400
+#define REPEAT_MAX_US 60000000u /* RFC 6347 4.2.4.1 */
 
 /* --- BIO ------------------------------------------------------------------------------------- */
 
@@ -72,7 +74,7 @@ static int on_verify(X509_STORE_CTX *store, void *user)
 
 static X509 *certificate_new(EVP_PKEY *key)
 {
-    X509 *certificate = X509_new();
+    X509 *certificate = X509_new_ex(openssl_slim(), NULL);
     X509_set_version(certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)(g_random_int() >> 1));
     X509_gmtime_adj(X509_getm_notBefore(certificate), -86400);
@@ -88,15 +90,14 @@ static X509 *certificate_new(EVP_PKEY *key)
 struct peer_identity *peer_identity_new(void)
 {
     struct peer_identity *identity = g_new0(struct peer_identity, 1);
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = EVP_PKEY_Q_keygen(openssl_slim(), NULL, "EC", "P-256");
     X509 *certificate = certificate_new(key);
     unsigned length = 32;
     X509_digest(certificate, EVP_sha256(), identity->fingerprint, &length);
 
-    SSL_CTX *context = SSL_CTX_new(DTLS_method());
+    SSL_CTX *context = SSL_CTX_new_ex(openssl_slim(), NULL, DTLS_method());
     SSL_CTX_set_min_proto_version(context, DTLS1_2_VERSION);
     SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+AES");
-    SSL_CTX_set_tlsext_use_srtp(context, "SRTP_AES128_CM_SHA1_80");
     SSL_CTX_use_certificate(context, certificate);
     SSL_CTX_use_PrivateKey(context, key);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
@@ -121,8 +122,18 @@ void peer_identity_free(struct peer_identity *identity)
 /* --- one association ---------------------------------------------------------------------------
  */
 
+static void offer_profiles(SSL *ssl, const enum peer_srtp_profile *profiles, guint n)
+{
+    g_autoptr(GString) names = g_string_new(NULL);
+    for (guint i = 0; i < n; i++)
+        g_string_append_printf(names, "%s%s", i ? ":" : "",
+                               peer_srtp_profile_find(profiles[i], NULL)->openssl_name);
+    SSL_set_tlsext_use_srtp(ssl, names->str);
+}
+
 void peer_dtls_init(struct peer_dtls *dtls, struct peer_identity *identity, bool client,
-                    const guint8 *remote_fingerprint, const struct peer_dtls_ops *ops, void *user)
+                    const guint8 *remote_fingerprint, const enum peer_srtp_profile *profiles,
+                    guint n_profiles, const struct peer_dtls_ops *ops, void *user)
 {
     memset(dtls, 0, sizeof *dtls);
     dtls->client = client;
@@ -131,6 +142,7 @@ void peer_dtls_init(struct peer_dtls *dtls, struct peer_identity *identity, bool
     memcpy(dtls->remote_fingerprint, remote_fingerprint, 32);
     dtls->ssl = SSL_new(identity->context);
     SSL_set_app_data(dtls->ssl, dtls);
+    offer_profiles(dtls->ssl, profiles, n_profiles);
     BIO *bio = BIO_new(datagram_bio());
     BIO_set_data(bio, dtls);
     BIO_set_init(bio, 1);
@@ -140,6 +152,18 @@ void peer_dtls_init(struct peer_dtls *dtls, struct peer_identity *identity, bool
         SSL_set_connect_state(dtls->ssl);
     else
         SSL_set_accept_state(dtls->ssl);
+}
+
+static unsigned on_timer(SSL *ssl, unsigned last_us)
+{
+    const struct peer_dtls *dtls = SSL_get_app_data(ssl);
+    return last_us ? MIN(2 * last_us, REPEAT_MAX_US) : dtls->repeat_us;
+}
+
+void peer_dtls_set_repeat(struct peer_dtls *dtls, guint us)
+{
+    dtls->repeat_us = us;
+    DTLS_set_timer_cb(dtls->ssl, on_timer);
 }
 
 void peer_dtls_finish(struct peer_dtls *dtls)
@@ -162,20 +186,24 @@ static void fail(struct peer_dtls *dtls, const char *what)
 static void complete(struct peer_dtls *dtls)
 {
     static const char label[] = "EXTRACTOR-dtls_srtp"; /* RFC 5764 4.2 */
-    guint8 material[60];
+    guint8 material[2 * PEER_SRTP_MASTER_MAX];
     struct peer_srtp_keys keys;
-    if (!SSL_get_selected_srtp_profile(dtls->ssl) ||
-        SSL_export_keying_material(dtls->ssl, material, sizeof material, label, strlen(label), NULL,
-                                   0, 0) != 1) {
+    SRTP_PROTECTION_PROFILE *selected = SSL_get_selected_srtp_profile(dtls->ssl);
+    const struct peer_srtp_profile_row *row =
+        selected ? peer_srtp_profile_find((enum peer_srtp_profile)selected->id, NULL) : NULL;
+    gsize key = row ? row->key_length : 0, salt = row ? row->salt_length : 0;
+    if (!row || SSL_export_keying_material(dtls->ssl, material, 2 * (key + salt), label,
+                                           strlen(label), NULL, 0, 0) != 1) {
         fail(dtls, "no SRTP profile in common");
         return;
     }
+    keys.profile = row->profile;
     guint8 *client = dtls->client ? keys.local : keys.remote;
     guint8 *server = dtls->client ? keys.remote : keys.local;
-    memcpy(client, material, 16);
-    memcpy(server, material + 16, 16);
-    memcpy(client + 16, material + 32, 14);
-    memcpy(server + 16, material + 46, 14);
+    memcpy(client, material, key);
+    memcpy(server, material + key, key);
+    memcpy(client + key, material + 2 * key, salt);
+    memcpy(server + key, material + 2 * key + salt, salt);
     dtls->done = true;
     dtls->ops->connected(&keys, dtls->user);
 }

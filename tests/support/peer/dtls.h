@@ -14,7 +14,8 @@ struct peer_identity *peer_identity_new(void);
 void peer_identity_free(struct peer_identity *identity);
 
 struct peer_srtp_keys {
-    guint8 local[30], remote[30]; /* AES-128 key and 14 octets of salt */
+    enum peer_srtp_profile profile;
+    guint8 local[PEER_SRTP_MASTER_MAX], remote[PEER_SRTP_MASTER_MAX]; /* key, then salt */
 };
 
 struct peer_dtls_ops {
@@ -26,6 +27,7 @@ struct peer_dtls_ops {
 struct peer_dtls {
     SSL *ssl;
     bool client, done, failed;
+    guint repeat_us; /* 0 = OpenSSL's second */
     guint8 remote_fingerprint[32];
     const guint8 *datagram; /* being read */
     gsize datagram_length;
@@ -33,9 +35,14 @@ struct peer_dtls {
     void *user;
 };
 
+/* `profiles`: what it offers or accepts, in its order of preference. */
 void peer_dtls_init(struct peer_dtls *dtls, struct peer_identity *identity, bool client,
-                    const guint8 *remote_fingerprint, const struct peer_dtls_ops *ops, void *user);
+                    const guint8 *remote_fingerprint, const enum peer_srtp_profile *profiles,
+                    guint n_profiles, const struct peer_dtls_ops *ops, void *user);
 void peer_dtls_finish(struct peer_dtls *dtls);
+/* The first repetition of a flight comes after so many µs, each further one after twice the time.
+ */
+void peer_dtls_set_repeat(struct peer_dtls *dtls, guint us);
 /* Client: sends the ClientHello. */
 void peer_dtls_start(struct peer_dtls *dtls);
 void peer_dtls_input(struct peer_dtls *dtls, const guint8 *data, gsize length);

@@ -30,6 +30,7 @@ struct peer_group *peer_group_new(const struct peer_group_config *config)
         group->config = *config;
     group->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     group->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    group->armed_us = G_MAXINT64;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(group->epoll_fd, EPOLL_CTL_ADD, group->timer_fd, &event);
     group->identity = peer_identity_new();
@@ -84,6 +85,8 @@ bool peer_group_watch(struct peer_group *group, struct peer_watch *watch)
         setsockopt(watch->fd, IPPROTO_IP, IP_RECVTOS, &on, sizeof on);
     else if (group->config.tos)
         setsockopt(watch->fd, IPPROTO_IPV6, IPV6_RECVTCLASS, &on, sizeof on);
+    if (group->config.stamps)
+        setsockopt(watch->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
     return epoll_ctl(group->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) == 0;
 }
 
@@ -138,18 +141,16 @@ static void heap_remove(struct peer *peer)
     heap_down(group, (guint)last->heap_index);
 }
 
+/* A timer that is early is left alone: most moments are put off before they come, and a round for
+ * nothing now and then is cheaper than to set the timer each time. */
 static void arm(struct peer_group *group)
 {
-    gint64 due = group->n_heap ? group->heap[0]->due_us : G_MAXINT64;
-    if (due == group->armed_us)
+    gint64 due = group->n_heap ? MAX(group->heap[0]->due_us, 1) : G_MAXINT64;
+    if (due >= group->armed_us)
         return;
     group->armed_us = due;
-    struct itimerspec when = {0};
-    if (due != G_MAXINT64) {
-        due = MAX(due, 1);
-        when.it_value.tv_sec = due / G_USEC_PER_SEC;
-        when.it_value.tv_nsec = due % G_USEC_PER_SEC * 1000;
-    }
+    struct itimerspec when = {
+        .it_value = {.tv_sec = due / G_USEC_PER_SEC, .tv_nsec = due % G_USEC_PER_SEC * 1000}};
     timerfd_settime(group->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -319,6 +320,20 @@ static guint8 tos_of(struct msghdr *message)
     return 0;
 }
 
+/* When the kernel received the datagram, on the monotonic clock; `ahead` is how far the clock of
+ * its stamps is before that. */
+static gint64 arrival_of(struct msghdr *message, gint64 now, gint64 ahead)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        struct timespec stamp;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+            continue;
+        memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+        return MIN((gint64)stamp.tv_sec * G_USEC_PER_SEC + stamp.tv_nsec / 1000 - ahead, now);
+    }
+    return now;
+}
+
 static void deliver(struct peer_group *group, const struct peer_watch *watch, guint i, gint64 now)
 {
     struct peer *peer = watch->peer;
@@ -337,7 +352,7 @@ static void deliver(struct peer_group *group, const struct peer_watch *watch, gu
 
 static void receive(struct peer_group *group, const struct peer_watch *watch)
 {
-    bool ancillary = group->config.gro || group->config.tos;
+    bool ancillary = group->config.gro || group->config.tos || group->config.stamps;
     for (guint round = 0; round < RECEIVE_ROUNDS && !watch->peer->dying; round++) {
         for (guint i = 0; i < RECEIVE_BATCH; i++)
             group->messages[i].msg_hdr = (struct msghdr){
@@ -352,8 +367,11 @@ static void receive(struct peer_group *group, const struct peer_watch *watch)
         if (n <= 0)
             return;
         gint64 now = g_get_monotonic_time();
+        gint64 ahead = group->config.stamps ? g_get_real_time() - now : 0;
         for (guint i = 0; i < (guint)n; i++)
-            deliver(group, watch, i, now);
+            deliver(group, watch, i,
+                    group->config.stamps ? arrival_of(&group->messages[i].msg_hdr, now, ahead)
+                                         : now);
         if (n < RECEIVE_BATCH)
             return;
     }
@@ -386,7 +404,7 @@ static void dispatch(struct peer_group *group, int timeout_ms)
         if (watch)
             receive(group, watch);
         else if (read(group->timer_fd, &expired, sizeof expired) > 0)
-            group->armed_us = 0;
+            group->armed_us = G_MAXINT64;
     }
     run_due(group);
     group->dispatching = false;
@@ -417,6 +435,9 @@ void peer_group_attach(struct peer_group *group, GMainContext *context)
 {
     g_return_if_fail(!group->source);
     group->source = g_unix_fd_source_new(group->epoll_fd, G_IO_IN);
+    /* It never does: GLib would take the descriptor out of the poll and back for each dispatch, and
+     * wake itself up by either. */
+    g_source_set_can_recurse(group->source, TRUE);
     g_source_set_callback(group->source, G_SOURCE_FUNC(on_ready), group, NULL);
     g_source_attach(group->source, context);
 }

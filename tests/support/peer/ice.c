@@ -285,7 +285,7 @@ static bool on_validate(StunAgent *agent, StunMessage *message, uint8_t *usernam
 static bool role_conflict(struct peer_ice *ice, const StunMessage *request)
 {
     guint64 theirs;
-    if (ice->lite)
+    if (ice->lite || !ice->started) /* not before the answer has told who is what */
         return false;
     if (ice->controlling && stun_message_find64(request, STUN_ATTRIBUTE_ICE_CONTROLLING, &theirs) ==
                                 STUN_MESSAGE_RETURN_SUCCESS) { /* RFC 8445 7.3.1.1 */

@@ -8,6 +8,7 @@
 #include "tests/support/peer/sink.h"
 #include "tests/support/peer/source.h"
 #include "tests/support/peer/srtp.h"
+#include "tests/support/peer/wide.h"
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -40,7 +41,7 @@ struct peer_group {
     struct mmsghdr messages[RECEIVE_BATCH];
     struct iovec vectors[RECEIVE_BATCH];
     struct sockaddr_storage addresses[RECEIVE_BATCH];
-    guint8 controls[RECEIVE_BATCH][64];
+    guint8 controls[RECEIVE_BATCH][128];
     guint8 tos; /* of the datagram that is being delivered */
 };
 
@@ -68,12 +69,30 @@ struct peer_line {
     char rejected_line[300];
     char mid[PEER_MID_MAX + 1];
     enum peer_direction direction; /* ours */
-    guint8 pt, mid_extension;
-    guint32 remote_ssrc;
+    guint8 pt, mid_extension, level_extension, rid_extension, wide_extension;
+    char rids[PEER_ENCODINGS + 1];                /* that are sent; "" = no simulcast */
+    struct peer_source *more[PEER_ENCODINGS - 1]; /* of the rids after the first */
+    guint32 remote_ssrc, remote_rtx_ssrc;
+    guint8 rtx_pt; /* 0 = none */
+    bool h264;
     bool nack;
     struct peer_source source;
     bool has_source;
 };
+
+/* All sources of the m-line, at most PEER_ENCODINGS of them. */
+static inline guint peer_line_sources(struct peer_line *line,
+                                      struct peer_source *ret[PEER_ENCODINGS])
+{
+    guint n = 0;
+    if (line->has_source)
+        ret[n++] = &line->source;
+    for (guint i = 0; i < PEER_ENCODINGS - 1; i++) {
+        if (line->more[i])
+            ret[n++] = line->more[i];
+    }
+    return n;
+}
 
 struct peer {
     struct peer_group *group;
@@ -88,7 +107,11 @@ struct peer {
     struct peer_ice ice;
     struct peer_dtls dtls;
     bool has_dtls;
+    guint8 *early; /* a DTLS datagram before the description of who sends it, or NULL */
+    gsize early_length;
+    struct sockaddr_storage early_from;
     struct peer_srtp *srtp;
+    enum peer_srtp_profile srtp_profile; /* of srtp */
     guint64 session_id, session_version;
     char cname[20];
     guint32 rtcp_ssrc;
@@ -96,8 +119,10 @@ struct peer {
     GPtrArray *sinks; /* struct peer_sink */
     guint last_sink;
     bool offerer, sending, dying;
+    bool cryptex; /* negotiated */
     bool stopped[PEER_MEDIA_CONFIGS];
     gint64 rtcp_due_us;
+    struct peer_wide wide;
     struct peer_traffic traffics[PEER_TRAFFICS];
     guint n_traffics;
     struct histogram latency;

@@ -20,6 +20,11 @@ const char *peer_name(const struct peer *peer)
     return peer->name;
 }
 
+enum peer_srtp_profile peer_srtp_profile(const struct peer *peer)
+{
+    return peer->srtp_profile;
+}
+
 void *peer_user(const struct peer *peer)
 {
     return peer->config.user;
@@ -36,6 +41,26 @@ void peer_set_sending(struct peer *peer, bool sending)
 void peer_set_faults(struct peer *peer, const struct peer_faults *faults)
 {
     peer->config.faults = *faults;
+}
+
+bool peer_speak(struct peer *peer, guint index, const struct peer_speech *steps, guint n)
+{
+    struct peer_line *line = index < peer->lines->len ? peer->lines->pdata[index] : NULL;
+    if (!line || n > PEER_SPEECH_STEPS)
+        return false;
+    line->source.n_speech = n;
+    memcpy(line->source.speech, steps, n * sizeof *steps);
+    return true;
+}
+
+bool peer_set_payloads(struct peer *peer, guint index, GPtrArray *payloads)
+{
+    struct peer_line *line = index < peer->lines->len ? peer->lines->pdata[index] : NULL;
+    if (!line || !payloads->len)
+        return false;
+    g_clear_pointer(&line->source.payloads, g_ptr_array_unref);
+    line->source.payloads = g_ptr_array_ref(payloads);
+    return true;
 }
 
 void peer_set_tos(struct peer *peer, uint8_t tos)
@@ -92,6 +117,35 @@ bool peer_send_raw(struct peer *peer, const void *data, size_t length)
     return to != NULL;
 }
 
+/* Over a header that is there: what makes it the next packet of the m-line. */
+static bool number_packet(struct peer *peer, guint index, guint8 *packet, gsize length)
+{
+    struct peer_line *line = index < peer->lines->len ? peer->lines->pdata[index] : NULL;
+    guint8 header[PEER_PACKET_MAX];
+    if (!line || !line->has_source || length < 12)
+        return false;
+    struct peer_source *source = &line->source;
+    peer_rtp_write_header(header, source->pt, packet[1] & 0x80, source->sequence++,
+                          peer_source_timestamp(source, g_get_monotonic_time()), source->ssrc, 0,
+                          NULL);
+    memcpy(packet + 1, header + 1, 11);
+    return true;
+}
+
+bool peer_send_protected(struct peer *peer, bool rtcp, int line, const void *data, size_t length)
+{
+    guint8 packet[PEER_PACKET_MAX];
+    gsize protected = length;
+    if (!peer->srtp || length > sizeof packet - 64)
+        return false;
+    memcpy(packet, data, length);
+    if (line >= 0 && !number_packet(peer, (guint)line, packet, length))
+        return false;
+    return (rtcp ? peer_srtp_protect_rtcp(peer->srtp, packet, &protected)
+                 : peer_srtp_protect(peer->srtp, packet, &protected)) &&
+           peer_send_raw(peer, packet, protected);
+}
+
 bool peer_send_application(struct peer *peer, const void *data, size_t length)
 {
     return peer->state == PEER_CONNECTED && peer->has_dtls &&
@@ -136,7 +190,8 @@ bool peer_send_rtp_from_stranger(struct peer *peer, guint index)
                                          peer_source_timestamp(source, g_get_monotonic_time()),
                                          source->ssrc, source->mid_extension, source->mid);
     gsize length = header + 100;
-    struct peer_trailer trailer = {.counter = source->counter++, .sent_us = g_get_monotonic_time()};
+    struct peer_trailer trailer = {
+        .counter = source->counter++, .origin = source->ssrc, .sent_us = g_get_monotonic_time()};
     memset(packet + header, 0, 8);
     peer_payload_fill(packet + header, 1, 100, &trailer);
     return peer_srtp_protect(peer->srtp, packet, &length) &&
@@ -149,6 +204,7 @@ bool peer_send_rtp_from_stranger(struct peer *peer, guint index)
 void peer_get_stats(const struct peer *peer, struct peer_stats *ret)
 {
     *ret = peer->stats;
+    ret->wide = peer->wide.stats;
     ret->stun_requests_in = peer->ice.requests_in;
     ret->stun_responses_in = peer->ice.responses_in;
     ret->stun_rejected = peer->ice.rejected;
@@ -171,12 +227,15 @@ uint32_t peer_recv_tos(const struct peer *peer, guint index, uint8_t tos)
     return sink->tos[tos];
 }
 
-static const struct peer_line *sending_line(const struct peer *peer, guint index)
+/* Sources by m-line, those of a simulcast one after the other. */
+static const struct peer_source *sending_source(const struct peer *peer, guint index)
 {
     for (guint i = 0; i < peer->lines->len; i++) {
-        const struct peer_line *line = peer->lines->pdata[i];
-        if (line->has_source && index-- == 0)
-            return line;
+        struct peer_source *sources[PEER_ENCODINGS];
+        guint n = peer_line_sources(peer->lines->pdata[i], sources);
+        if (index < n)
+            return sources[index];
+        index -= n;
     }
     return NULL;
 }
@@ -184,15 +243,26 @@ static const struct peer_line *sending_line(const struct peer *peer, guint index
 guint peer_send_count(const struct peer *peer)
 {
     guint n = 0;
-    while (sending_line(peer, n))
+    while (sending_source(peer, n))
         n++;
     return n;
 }
 
 void peer_get_send(const struct peer *peer, guint index, struct peer_send_stats *ret)
 {
-    const struct peer_line *line = sending_line(peer, index);
-    *ret = line->source.stats;
+    *ret = sending_source(peer, index)->stats;
+}
+
+void peer_set_encodings(struct peer *peer, const char *rids)
+{
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_source *sources[PEER_ENCODINGS];
+        for (guint n = peer_line_sources(peer->lines->pdata[i], sources); n-- > 0;)
+            sources[n]->halted = sources[n]->rid && !strchr(rids, sources[n]->rid);
+    }
+    peer_media_update(peer, g_get_monotonic_time());
+    if (peer->state == PEER_CONNECTED)
+        peer_group_schedule(peer, g_get_monotonic_time());
 }
 
 const struct histogram *peer_latency(const struct peer *peer)

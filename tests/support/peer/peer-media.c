@@ -37,9 +37,11 @@ static const struct peer_line *line_of(const struct peer *peer, const struct pee
         const struct peer_line *line = peer->lines->pdata[i];
         if (line->rejected)
             continue;
-        if (rtp->mid[0] ? !strcmp(rtp->mid, line->mid) : line->remote_ssrc == rtp->ssrc)
+        if (rtp->mid[0] ? !strcmp(rtp->mid, line->mid)
+                        : line->remote_ssrc == rtp->ssrc || line->remote_rtx_ssrc == rtp->ssrc)
             return line;
-        if (line->pt == rtp->pt && line->direction & PEER_RECVONLY) {
+        bool fits = line->pt == rtp->pt || (line->rtx_pt && line->rtx_pt == rtp->pt);
+        if (fits && line->direction & PEER_RECVONLY) {
             by_pt = line;
             n_pt++;
         }
@@ -95,7 +97,14 @@ static gint64 send_feedback(struct peer *peer, gint64 now)
     guint32 ssrc = own_ssrc(peer);
     gsize head = peer_rtcp_write_report(packet, 0, ssrc, NULL, NULL, 0);
     head = peer_rtcp_write_sdes(packet, head, ssrc, peer->cname);
-    gsize at = head;
+    gsize at = head, wide = 0;
+    if (peer->wide.id && (wide = peer_wide_report(&peer->wide, now, ssrc, packet)))
+        send_rtcp(peer, packet, wide);
+    if (wide) /* it was written where the head stood */
+        head = peer_rtcp_write_sdes(packet, peer_rtcp_write_report(packet, 0, ssrc, NULL, NULL, 0),
+                                    ssrc, peer->cname);
+    if (peer->wide.due_us)
+        next = MIN(next, peer->wide.due_us);
     for (guint i = 0; i < peer->sinks->len; i++) {
         at = peer_sink_feedback(peer->sinks->pdata[i], now, ssrc, packet, at, &when);
         next = MIN(next, when);
@@ -121,9 +130,11 @@ static void on_sender_report(guint32 ssrc, guint64 ntp, guint32 rtp, void *user)
 static struct peer_source *find_source(struct peer *peer, guint32 ssrc)
 {
     for (guint i = 0; i < peer->lines->len; i++) {
-        struct peer_line *line = peer->lines->pdata[i];
-        if (line->has_source && line->source.ssrc == ssrc)
-            return &line->source;
+        struct peer_source *sources[PEER_ENCODINGS];
+        for (guint n = peer_line_sources(peer->lines->pdata[i], sources); n-- > 0;) {
+            if (sources[n]->ssrc == ssrc)
+                return sources[n];
+        }
     }
     return NULL;
 }
@@ -157,6 +168,16 @@ static void on_nack(guint32 media_ssrc, guint16 sequence, void *user)
         return;
     }
     source->stats.retransmitted++;
+    guint8 wrapped[PEER_PACKET_MAX];
+    if (source->rtx_pt) {
+        length = peer_source_wrap(source, packet, length, wrapped);
+        peer_wide_number(&peer->wide, wrapped, length);
+        if (!peer_srtp_protect(peer->srtp, wrapped, &length))
+            return;
+        packet = wrapped;
+    }
+    if (peer->config.faults.drop_out > 0 && g_random_double() < peer->config.faults.drop_out)
+        return;
     peer_group_send(peer, peer->watch.fd, &peer->remote, packet, length);
 }
 
@@ -173,7 +194,15 @@ static void on_key_frame_request(guint32 media_ssrc, bool fir, void *user)
     source->key_wanted = true;
 }
 
+static void on_wide_feedback(const guint8 *fci, gsize length, void *user)
+{
+    struct peer *peer = user;
+    if (!peer_wide_feedback(&peer->wide, fci, length))
+        peer->stats.srtcp_failed++;
+}
+
 static const struct peer_rtcp_ops rtcp_ops = {
+    .wide_feedback = on_wide_feedback,
     .sender_report = on_sender_report,
     .block = on_block,
     .nack = on_nack,
@@ -187,6 +216,42 @@ static void input_rtcp(struct peer *peer, guint8 *data, gsize length)
         peer->stats.srtcp_failed++;
     else
         peer->stats.srtcp_in++;
+}
+
+static struct peer_sink *sink_of_line(struct peer *peer, const struct peer_line *line)
+{
+    struct peer_sink *last = NULL;
+    for (guint i = 0; i < peer->sinks->len; i++) {
+        struct peer_sink *sink = peer->sinks->pdata[i];
+        if (line->remote_ssrc ? sink->stats.ssrc == line->remote_ssrc
+                              : !strcmp(sink->stats.mid, line->mid))
+            last = sink;
+    }
+    return last;
+}
+
+/* A retransmission becomes what it repeats (RFC 4588 4). False: it ends here. */
+static bool unwrap(struct peer *peer, struct peer_rtp *rtp)
+{
+    const struct peer_line *line = line_of(peer, rtp);
+    if (!line || !line->rtx_pt || line->rtx_pt != rtp->pt)
+        return true;
+    struct peer_sink *sink = sink_of_line(peer, line);
+    if (!sink) {
+        peer->stats.unknown_ssrc++;
+        return false;
+    }
+    sink->stats.rtx++;
+    if (rtp->payload_length < 2) {
+        sink->stats.rtx_padding++;
+        return false;
+    }
+    rtp->sequence = peer_get16(rtp->payload);
+    rtp->ssrc = sink->stats.ssrc;
+    rtp->pt = line->pt;
+    rtp->payload += 2;
+    rtp->payload_length -= 2;
+    return true;
 }
 
 void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
@@ -213,10 +278,17 @@ void peer_media_input(struct peer *peer, gint64 now, guint8 *data, gsize length)
         peer->stats.srtp_failed++;
         return;
     }
+    peer->stats.cryptex_in += peer_srtp_was_cryptex(peer->srtp);
     if (!peer_rtp_parse(data, length, mid_extension(peer), &rtp)) {
         peer->stats.unexpected++;
         return;
     }
+    peer_wide_received(&peer->wide, data, length, now);
+    if (peer->wide.due_us)
+        peer_group_schedule(
+            peer, MIN(peer->heap_index < 0 ? G_MAXINT64 : peer->due_us, peer->wide.due_us));
+    if (!unwrap(peer, &rtp))
+        return;
     struct peer_sink *sink = find_sink(peer, rtp.ssrc);
     if (!sink && !(sink = make_sink(peer, now, &rtp))) {
         peer->stats.unknown_ssrc++;
@@ -248,9 +320,15 @@ static void on_emit(struct peer_source *source, gsize length, void *user)
     struct peer_burst *burst = &peer->group->burst;
     guint8 *packet = burst->data + burst->used;
     guint16 sequence = peer_get16(packet + 2);
+    peer_wide_number(&peer->wide, packet, length);
+    if (source->rtx_pt)
+        peer_source_remember(source, sequence, packet, length);
+    if (peer->config.csrcs)
+        length = peer_rtp_insert_csrcs(packet, length, peer->config.csrcs);
     if (!peer_srtp_protect(peer->srtp, packet, &length))
         return;
-    peer_source_remember(source, sequence, packet, length);
+    if (!source->rtx_pt)
+        peer_source_remember(source, sequence, packet, length);
     if (peer->config.faults.drop_out > 0 && g_random_double() < peer->config.faults.drop_out)
         return;
     burst->offsets[burst->n] = burst->used;
@@ -266,9 +344,15 @@ void peer_media_update(struct peer *peer, gint64 now)
         struct peer_line *line = peer->lines->pdata[i];
         bool active = peer->state == PEER_CONNECTED && peer->sending && line->has_source &&
                       !line->rejected && line->direction & PEER_SENDONLY;
-        if (active && !line->source.active)
-            peer_source_start(&line->source, now);
-        line->source.active = active;
+        struct peer_source *sources[PEER_ENCODINGS];
+        for (guint n = peer_line_sources(line, sources); n-- > 0;) {
+            bool sends = active && !sources[n]->halted;
+            if (sends && !sources[n]->active)
+                peer_source_start(sources[n], now);
+            sources[n]->active = sends;
+        }
+        if (line->wide_extension && !line->rejected)
+            peer->wide.id = line->wide_extension;
     }
     if (peer->state == PEER_CONNECTED && !peer->rtcp_due_us)
         peer->rtcp_due_us = now + g_random_int_range(200000, RTCP_INTERVAL_US);
@@ -285,18 +369,21 @@ static void send_reports(struct peer *peer, gint64 now)
         if (sink->stats.packets)
             peer_sink_report(sink, now, &blocks[n++]);
     }
-    for (guint i = 0; i < peer->lines->len && at < RTCP_MTU - 300; i++) {
-        struct peer_line *line = peer->lines->pdata[i];
-        if (!line->has_source || !line->source.active || !line->source.stats.packets)
-            continue;
-        struct peer_sender_info info = {
-            .ntp = peer_ntp_now(),
-            .rtp = peer_source_timestamp(&line->source, now),
-            .packets = (guint32)line->source.stats.packets,
-            .octets = (guint32)line->source.stats.octets,
-        };
-        at = peer_rtcp_write_report(packet, at, line->source.ssrc, &info, blocks, n);
-        n = 0; /* told once */
+    for (guint i = 0; i < peer->lines->len; i++) {
+        struct peer_source *sources[PEER_ENCODINGS];
+        for (guint s = peer_line_sources(peer->lines->pdata[i], sources); s-- > 0;) {
+            struct peer_source *source = sources[s];
+            if (!source->active || !source->stats.packets || at >= RTCP_MTU - 300)
+                continue;
+            struct peer_sender_info info = {
+                .ntp = peer_ntp_now(),
+                .rtp = peer_source_timestamp(source, now),
+                .packets = (guint32)source->stats.packets,
+                .octets = (guint32)source->stats.octets,
+            };
+            at = peer_rtcp_write_report(packet, at, source->ssrc, &info, blocks, n);
+            n = 0; /* told once */
+        }
     }
     if (!at)
         at = peer_rtcp_write_report(packet, at, own_ssrc(peer), NULL, blocks, n);
@@ -310,15 +397,19 @@ gint64 peer_media_tick(struct peer *peer, gint64 now)
         return G_MAXINT64;
     gint64 next = peer_traffic_tick(peer, now);
     for (guint i = 0; i < peer->lines->len; i++) {
-        struct peer_line *line = peer->lines->pdata[i];
-        if (!line->source.active)
-            continue;
-        gint64 when = peer_source_tick(&line->source, now, &source_ops, peer);
-        if (when <= now) { /* the burst is full */
-            peer_group_flush(peer);
-            when = now;
+        struct peer_source *sources[PEER_ENCODINGS];
+        for (guint n = peer_line_sources(peer->lines->pdata[i], sources); n-- > 0;) {
+            if (!sources[n]->active)
+                continue;
+            /* `now` may be a little ahead, or past when many peers were due at once */
+            sources[n]->clock_us = g_get_monotonic_time();
+            gint64 when = peer_source_tick(sources[n], now, &source_ops, peer);
+            if (when <= now) { /* the burst is full */
+                peer_group_flush(peer);
+                when = now;
+            }
+            next = MIN(next, when);
         }
-        next = MIN(next, when);
     }
     peer_group_flush(peer);
     if (now >= peer->rtcp_due_us) {

@@ -13,6 +13,8 @@
 #define OPUS_PT 111
 #define VP8_PT 96
 #define MID_EXTENSION 4
+#define LEVEL_EXTENSION 10
+#define WIDE_EXTENSION 5
 #define NO_CONFIG G_MAXUINT /* of a line that none of ours fits */
 
 G_DEFINE_QUARK(peer - error - quark, peer_error)
@@ -100,7 +102,10 @@ static void on_dtls_send(const void *data, gsize length, void *user)
 static void on_dtls_connected(const struct peer_srtp_keys *keys, void *user)
 {
     struct peer *peer = user;
-    peer->srtp = peer_srtp_new(keys, peer->config.srtp);
+    peer->srtp = peer_srtp_new(keys, peer->config.cryptex ? PEER_SRTP_EVP : peer->config.srtp);
+    if (peer->cryptex)
+        peer_srtp_set_cryptex(peer->srtp, true);
+    peer->srtp_profile = keys->profile;
     peer->stats.dtls_us = g_get_monotonic_time();
     if (peer->state == PEER_CHECKING) /* the far end was faster than our own nomination */
         set_state(peer, PEER_HANDSHAKING);
@@ -114,6 +119,25 @@ static void on_dtls_failed(const char *reason, void *user)
 
 static const struct peer_dtls_ops dtls_ops = {
     .send = on_dtls_send, .connected = on_dtls_connected, .failed = on_dtls_failed};
+
+/* A far end that checks by itself may be connected, and send its ClientHello, before its answer has
+ * come over the slower way of signalling. Browsers keep it; without, all waits for its repetition.
+ */
+static void keep_early(struct peer *peer, const struct sockaddr_storage *from, const guint8 *data,
+                       gsize length)
+{
+    g_free(peer->early);
+    peer->early = g_memdup2(data, length);
+    peer->early_length = length;
+    peer->early_from = *from;
+}
+
+static void take_early(struct peer *peer, gint64 now)
+{
+    g_autofree guint8 *data = g_steal_pointer(&peer->early);
+    if (data && !peer->dtls.client)
+        peer_input(peer, now, &peer->early_from, data, peer->early_length);
+}
 
 void peer_input(struct peer *peer, gint64 now, const struct sockaddr_storage *from, guint8 *data,
                 gsize length)
@@ -133,6 +157,8 @@ void peer_input(struct peer *peer, gint64 now, const struct sockaddr_storage *fr
         peer_dtls_input(&peer->dtls, data, length);
         if (peer->state < PEER_FAILED)
             peer_group_schedule(peer, now);
+    } else if (data[0] >= 20 && data[0] <= 63) {
+        keep_early(peer, from, data, length);
     } else if (data[0] >= 128 && data[0] <= 191) {
         peer_media_input(peer, now, data, length);
     } else {
@@ -190,6 +216,11 @@ static void line_free(void *data)
     struct peer_line *line = data;
     if (line->has_source)
         peer_source_finish(&line->source);
+    for (guint i = 0; i < PEER_ENCODINGS - 1; i++) {
+        if (line->more[i])
+            peer_source_finish(line->more[i]);
+        g_free(line->more[i]);
+    }
     g_free(line);
 }
 
@@ -217,7 +248,7 @@ struct peer *peer_new(struct peer_group *group, const struct peer_config *config
     peer->rtcp_ssrc = g_random_int();
     g_snprintf(peer->cname, sizeof peer->cname, "%08x", g_random_int());
     peer->lines = g_ptr_array_new_with_free_func(line_free);
-    peer->sinks = g_ptr_array_new_with_free_func(g_free);
+    peer->sinks = g_ptr_array_new_with_free_func((GDestroyNotify)peer_sink_free);
     peer->heap_index = -1;
     peer->stats.created_us = g_get_monotonic_time();
     if (group->config.shared_key_off)
@@ -240,6 +271,7 @@ void peer_destroy(struct peer *peer)
     peer_identity_free(peer->lie);
     g_ptr_array_unref(peer->lines);
     g_ptr_array_unref(peer->sinks);
+    g_free(peer->early);
     g_free(peer->failure);
     g_free(peer->name);
     g_free(peer);
@@ -267,7 +299,14 @@ static struct peer_identity *identity_of(struct peer *peer)
     return peer->own_identity ? peer->own_identity : peer->group->identity;
 }
 
-static char *print_description(struct peer *peer, const char *setup)
+static void agree_on_cryptex(struct peer *peer, const struct peer_sdp *remote)
+{
+    peer->cryptex = peer->config.cryptex && peer_sdp_has_cryptex(remote);
+    if (peer->srtp && peer->config.cryptex)
+        peer_srtp_set_cryptex(peer->srtp, peer->cryptex);
+}
+
+static char *print_description(struct peer *peer, const char *setup, bool cryptex)
 {
     const guint8 *fingerprint = identity_of(peer)->fingerprint;
     if (peer->config.faults.wrong_fingerprint) {
@@ -283,14 +322,15 @@ static char *print_description(struct peer *peer, const char *setup)
         .setup = setup,
         .cname = peer->cname,
         .lite = peer->config.lite,
+        .cryptex = cryptex,
         .fingerprint = fingerprint,
         .address = &peer->local,
     };
     g_autofree struct peer_sdp_line *lines = g_new0(struct peer_sdp_line, peer->lines->len);
     for (guint i = 0; i < peer->lines->len; i++) {
         const struct peer_line *line = peer->lines->pdata[i];
-        bool tell =
-            line->has_source && !peer->config.no_ssrc_attribute && line->direction & PEER_SENDONLY;
+        bool tell = line->has_source && !peer->config.no_ssrc_attribute &&
+                    line->direction & PEER_SENDONLY && !line->rids[0];
         lines[i] = (struct peer_sdp_line){
             .kind = line->kind,
             .mid = line->mid,
@@ -300,8 +340,15 @@ static char *print_description(struct peer *peer, const char *setup)
             .direction = line->direction,
             .pt = line->pt,
             .mid_extension = line->mid_extension,
+            .level_extension = line->level_extension,
+            .rid_extension = line->rid_extension,
+            .rids = line->rids[0] && line->direction & PEER_SENDONLY ? line->rids : NULL,
+            .wide_extension = line->wide_extension,
             .ssrc = tell ? line->source.ssrc : 0,
             .nack = line->nack,
+            .rtx_pt = line->rtx_pt,
+            .h264 = line->h264,
+            .rtx_ssrc = line->source.rtx_ssrc,
         };
     }
     return peer_sdp_print(&text, lines, peer->lines->len);
@@ -315,20 +362,56 @@ static struct peer_line *line_new(const struct peer *peer, guint config)
     return line;
 }
 
+static void set_up_source(const struct peer *peer, const struct peer_line *line,
+                          struct peer_source *source)
+{
+    source->pt = line->pt;
+    source->rtx_pt = line->rtx_pt;
+    source->stats.rtx_ssrc = line->rtx_pt ? source->rtx_ssrc : 0;
+    source->mid_extension = peer->config.no_mid_extension ? 0 : line->mid_extension;
+    source->level_extension = line->level_extension;
+    source->wide_extension = line->wide_extension;
+    source->rid_extension = line->rids[0] ? line->rid_extension : 0;
+    g_strlcpy(source->mid, line->mid, sizeof source->mid);
+    g_strlcpy(source->stats.mid, line->mid, sizeof source->stats.mid);
+}
+
+/* What encoding `i` of `n` is made of: half the picture of the one above it, and a quarter of
+ * the bitrate. */
+static struct peer_media_config encoding_config(const struct peer_media_config *config, guint i,
+                                                guint n)
+{
+    struct peer_media_config ret = *config;
+    ret.bitrate = ret.bitrate ? ret.bitrate : 1500000;
+    for (ret.halvings = 0; ret.halvings < n - 1 - i; ret.halvings++)
+        ret.bitrate /= 4;
+    /* A frame has one packet at least: shorter ones, or a small encoding would not be one. */
+    guint frame = ret.bitrate / 8 / (ret.fps ? ret.fps : 30);
+    ret.packet_size = CLAMP(frame, 560u, ret.packet_size ? ret.packet_size : 1200u);
+    return ret;
+}
+
 /* The source of a line lives as long as the line, so that its SSRC stays over changes of direction.
  */
 static void provide_source(const struct peer *peer, struct peer_line *line)
 {
+    const struct peer_media_config *config = &peer->config.medias[line->config];
+    guint n = (guint)strlen(line->rids);
     if (!line->has_source && !line->rejected && line->direction & PEER_SENDONLY) {
-        peer_source_init(&line->source, &peer->config.medias[line->config]);
+        struct peer_media_config first = n ? encoding_config(config, 0, n) : *config;
+        peer_source_init(&line->source, &first);
         line->has_source = true;
+        for (guint i = 1; i < n; i++) {
+            struct peer_media_config next = encoding_config(config, i, n);
+            line->more[i - 1] = g_new(struct peer_source, 1);
+            peer_source_init(line->more[i - 1], &next);
+        }
     }
-    if (!line->has_source)
-        return;
-    line->source.pt = line->pt;
-    line->source.mid_extension = peer->config.no_mid_extension ? 0 : line->mid_extension;
-    g_strlcpy(line->source.mid, line->mid, sizeof line->source.mid);
-    g_strlcpy(line->source.stats.mid, line->mid, sizeof line->source.stats.mid);
+    struct peer_source *sources[PEER_ENCODINGS];
+    for (guint i = peer_line_sources(line, sources); i-- > 0;) {
+        set_up_source(peer, line, sources[i]);
+        sources[i]->rid = (guint8)line->rids[i];
+    }
 }
 
 static enum peer_direction reverse(enum peer_direction direction)
@@ -337,15 +420,28 @@ static enum peer_direction reverse(enum peer_direction direction)
 }
 
 static const struct peer_sdp_codec *wanted_codec(const struct peer_sdp_media *media,
-                                                 enum peer_kind kind)
+                                                 const struct peer_media_config *config)
+{
+    const char *name = config->kind == PEER_AUDIO ? "opus" : config->h264 ? "H264" : "VP8";
+    for (guint i = 0; i < media->codecs->len; i++) {
+        const struct peer_sdp_codec *codec =
+            &g_array_index(media->codecs, struct peer_sdp_codec, i);
+        if (!g_ascii_strcasecmp(codec->name, name))
+            return codec;
+    }
+    return NULL;
+}
+
+/* The payload type of retransmissions of `pt`; 0 = none. */
+static guint8 rtx_of(const struct peer_sdp_media *media, guint8 pt)
 {
     for (guint i = 0; i < media->codecs->len; i++) {
         const struct peer_sdp_codec *codec =
             &g_array_index(media->codecs, struct peer_sdp_codec, i);
-        if (!g_ascii_strcasecmp(codec->name, kind == PEER_AUDIO ? "opus" : "VP8"))
-            return codec;
+        if (!g_ascii_strcasecmp(codec->name, "rtx") && codec->apt == pt)
+            return codec->pt;
     }
-    return NULL;
+    return 0;
 }
 
 static void reject_line(struct peer_line *line, const char *kind, const char *proto,
@@ -361,17 +457,28 @@ static void merge_line(const struct peer *peer, struct peer_line *line,
                        const struct peer_sdp_media *media)
 {
     const struct peer_media_config *config = &peer->config.medias[line->config];
-    const struct peer_sdp_codec *codec = wanted_codec(media, line->kind);
+    const struct peer_sdp_codec *codec = wanted_codec(media, config);
     if (!codec || (media->port == 0 && !media->bundle_only) || peer->stopped[line->config]) {
         reject_line(line, media->kind, media->proto, media->formats);
         return;
     }
     line->rejected = false;
     line->direction = config->direction & reverse(media->direction);
+    if (config->h264)
+        line->direction &= PEER_RECVONLY;
+    line->h264 = config->h264;
     line->pt = codec->pt;
     line->nack = codec->nack && config->nack;
+    line->rtx_pt = line->nack && config->rtx ? rtx_of(media, line->pt) : 0;
     line->remote_ssrc = media->ssrc;
+    line->remote_rtx_ssrc = media->rtx_ssrc;
     line->mid_extension = peer->config.no_mid_extension ? 0 : media->mid_extension;
+    if (config->simulcast && !line->has_source && media->rid_extension) {
+        line->rid_extension = media->rid_extension;
+        g_strlcpy(line->rids, media->rids, sizeof line->rids);
+    }
+    line->level_extension = config->levels && line->kind == PEER_AUDIO ? media->level_extension : 0;
+    line->wide_extension = peer->config.wide && codec->transport_cc ? media->wide_extension : 0;
 }
 
 static bool config_taken(const struct peer *peer, guint config)
@@ -430,9 +537,15 @@ static void begin_transport(struct peer *peer, const struct peer_sdp *remote, bo
                             gint64 now)
 {
     if (!peer->has_dtls) {
-        peer_dtls_init(&peer->dtls, identity_of(peer), client, remote->fingerprint, &dtls_ops,
+        static const enum peer_srtp_profile all[] = {
+            PEER_SRTP_AEAD_AES_128_GCM, PEER_SRTP_AES128_CM_SHA1_80, PEER_SRTP_AEAD_AES_256_GCM};
+        guint n = peer->config.n_srtp_profiles;
+        peer_dtls_init(&peer->dtls, identity_of(peer), client, remote->fingerprint,
+                       n ? peer->config.srtp_profiles : all, n ? n : G_N_ELEMENTS(all), &dtls_ops,
                        peer);
         peer->has_dtls = true;
+        if (peer->config.dtls_repeat_ms)
+            peer_dtls_set_repeat(&peer->dtls, peer->config.dtls_repeat_ms * 1000);
     }
     bool same = !strcmp(remote->ufrag, peer->ice.remote_ufrag) &&
                 !strcmp(remote->pwd, peer->ice.remote_pwd);
@@ -451,6 +564,7 @@ static void begin_transport(struct peer *peer, const struct peer_sdp *remote, bo
     }
     peer_media_update(peer, now);
     peer_group_schedule(peer, now);
+    take_early(peer, now);
 }
 
 char *peer_answer(struct peer *peer, const char *offer, GError **error)
@@ -463,12 +577,13 @@ char *peer_answer(struct peer *peer, const char *offer, GError **error)
         peer_ice_restart(&peer->ice);
     for (guint i = 0; i < remote->medias->len; i++)
         answer_line(peer, i, &g_array_index(remote->medias, struct peer_sdp_media, i));
+    agree_on_cryptex(peer, remote);
     bool client = strcmp(remote->setup, "active") != 0;
     if (!strcmp(remote->setup, "actpass") && peer->config.dtls_role == PEER_DTLS_SERVER)
         client = false;
     if (peer->has_dtls) /* RFC 8842 5.5: the roles of a running association stay */
         client = peer->dtls.client;
-    char *answer = print_description(peer, client ? "active" : "passive");
+    char *answer = print_description(peer, client ? "active" : "passive", peer->cryptex);
     if (!peer->ice.started)
         peer->offerer = false;
     begin_transport(peer, remote, client, g_get_monotonic_time());
@@ -496,6 +611,9 @@ static void offer_lines(struct peer *peer)
         while (has_mid(peer, line->mid));
         line->pt = line->kind == PEER_AUDIO ? OPUS_PT : VP8_PT;
         line->mid_extension = peer->config.no_mid_extension ? 0 : MID_EXTENSION;
+        if (line->kind == PEER_AUDIO && peer->config.medias[line->config].levels)
+            line->level_extension = LEVEL_EXTENSION;
+        line->wide_extension = peer->config.wide ? WIDE_EXTENSION : 0;
         g_ptr_array_add(peer->lines, line);
     }
     for (guint i = 0; i < peer->lines->len; i++) {
@@ -509,6 +627,8 @@ static void offer_lines(struct peer *peer)
             continue;
         line->direction = peer->config.medias[line->config].direction;
         line->nack = peer->config.medias[line->config].nack;
+        if (line->nack && peer->config.medias[line->config].rtx && !line->rtx_pt)
+            line->rtx_pt = VP8_PT + 1;
         provide_source(peer, line);
     }
 }
@@ -522,7 +642,7 @@ char *peer_offer(struct peer *peer, GError **error)
     offer_lines(peer);
     if (!peer->ice.started)
         peer->offerer = true;
-    return print_description(peer, "actpass");
+    return print_description(peer, "actpass", peer->config.cryptex);
 }
 
 bool peer_set_answer(struct peer *peer, const char *answer, GError **error)
@@ -543,18 +663,21 @@ bool peer_set_answer(struct peer *peer, const char *answer, GError **error)
         merge_line(peer, line, &g_array_index(remote->medias, struct peer_sdp_media, i));
         provide_source(peer, line);
     }
+    agree_on_cryptex(peer, remote);
     begin_transport(peer, remote, !strcmp(remote->setup, "passive"), g_get_monotonic_time());
     peer_sdp_free(remote);
     return true;
 }
 
 void peer_connect_static(struct peer *peer, const struct sockaddr_storage *remote,
-                         const uint8_t *local_master, const uint8_t *remote_master)
+                         enum peer_srtp_profile profile, const uint8_t *local_master,
+                         const uint8_t *remote_master)
 {
-    struct peer_srtp_keys keys;
-    g_return_if_fail(peer->state == PEER_NEW);
-    memcpy(keys.local, local_master, sizeof keys.local);
-    memcpy(keys.remote, remote_master, sizeof keys.remote);
+    struct peer_srtp_keys keys = {.profile = profile};
+    const struct peer_srtp_profile_row *row = peer_srtp_profile_find(profile, NULL);
+    g_return_if_fail(peer->state == PEER_NEW && row);
+    memcpy(keys.local, local_master, row->key_length + row->salt_length);
+    memcpy(keys.remote, remote_master, row->key_length + row->salt_length);
     offer_lines(peer);
     peer->remote = *remote;
     peer->has_remote = true;

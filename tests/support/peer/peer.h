@@ -11,6 +11,7 @@
  * Threads: a group and its peers belong to one thread; groups on several threads are independent.
  */
 #include "tests/support/peer/histogram.h"
+#include "tests/support/peer/srtp-profile.h"
 
 #include <glib.h>
 #include <netinet/in.h>
@@ -26,6 +27,7 @@ struct peer_group_config {
     bool gso;            /* bursts leave as UDP_SEGMENT runs: cheaper, unlike a browser */
     bool gro;            /* receive UDP_GRO runs: cheaper, unlike a browser */
     bool tos;            /* look at the TOS octet of what comes: peer_recv_tos() */
+    bool stamps;         /* latency ends when the kernel has received, not when we read */
     bool shared_key_off; /* every peer its own certificate */
 };
 /* `config` NULL = defaults. Transfer full. */
@@ -79,9 +81,17 @@ struct peer_media_config {
     guint packet_size; /* octets of an RTP packet before SRTP; default 1200 (video), 100 (audio) */
     guint key_factor;  /* a key frame has so many times the packets of another one; default 3 */
     bool nack;         /* receiver: ask for lost packets; sender: keep a history and answer */
+    bool
+        rtx; /* with `nack`: retransmissions on an SSRC of their own, where the other has it, too */
+    bool simulcast;        /* video: as encodings, where the other asks for them in an offer */
+    bool temporal;         /* video: in three temporal layers (RFC 7741 4.2) */
+    guint halvings;        /* … of the picture, 0 to 2; set for each of them */
+    bool h264;             /* video: knows H264 alone, and only receives it */
+    bool levels;           /* audio: tells its level in each packet (RFC 6464) */
     guint pli_interval_ms; /* receiver: ask for a key frame so often; 0 = only when none has come */
 };
-#define PEER_MEDIA_CONFIGS 16
+#define PEER_MEDIA_CONFIGS 40
+#define PEER_ENCODINGS 3
 
 struct peer_ops {
     void (*state)(struct peer *peer, enum peer_state state, void *user);
@@ -96,10 +106,17 @@ struct peer_config {
     bool lite;                /* ICE-lite: waits for checks, like a server */
     enum peer_dtls_role dtls_role;
     enum peer_srtp_engine srtp;
+    /* What DTLS offers, or accepts as a server, best first; none = all, AEAD_AES_128_GCM first. */
+    enum peer_srtp_profile srtp_profiles[PEER_SRTP_PROFILES];
+    guint n_srtp_profiles;
+    guint dtls_repeat_ms;   /* first repetition of a lost flight; 0 = 1000; browsers: 50 */
     bool hold_media;        /* nothing is sent until peer_set_sending(true) */
     bool no_mid_extension;  /* no sdes:mid: streams are told by a=ssrc alone */
     bool no_ssrc_attribute; /* no a=ssrc: streams are told by the mid extension alone */
-    bool data;              /* an offered m-line of data channels is accepted; there is no SCTP */
+    bool wide; /* transport-wide numbers and feedback about them, where the other has them, too */
+    bool cryptex; /* RFC 9335, where the other has it, too; its SRTP is PEER_SRTP_EVP */
+    guint csrcs;  /* made up ones in each packet of media, 15 at most */
+    bool data;    /* an offered m-line of data channels is accepted; there is no SCTP */
     struct peer_media_config
         medias[PEER_MEDIA_CONFIGS]; /* in an offer: one m-line each; in an answer:
               the next one of the kind is taken for each offered m-line */
@@ -126,9 +143,10 @@ char *peer_answer(struct peer *peer, const char *offer, GError **error);
 char *peer_offer(struct peer *peer, GError **error);
 bool peer_set_answer(struct peer *peer, const char *answer, GError **error);
 /* Media at once with keys from elsewhere: no descriptions, no ICE, no DTLS; every configured m-line
- * runs in its configured direction. 16 octets of key and 14 of salt each. */
+ * runs in its configured direction. Each master is the key, then the salt. */
 void peer_connect_static(struct peer *peer, const struct sockaddr_storage *remote,
-                         const uint8_t *local_master, const uint8_t *remote_master);
+                         enum peer_srtp_profile profile, const uint8_t *local_master,
+                         const uint8_t *remote_master);
 /* Changes what the next description will say about the n-th m-line. */
 void peer_set_direction(struct peer *peer, guint index, enum peer_direction direction);
 /* One more medium: an m-line of the next peer_offer(), or for one that is offered. False when there
@@ -143,11 +161,27 @@ enum peer_state peer_get_state(const struct peer *peer);
 /* One sentence, or NULL. Borrowed. */
 const char *peer_failure(const struct peer *peer);
 const char *peer_name(const struct peer *peer);
+/* The SRTP profile in use; 0 before there are keys. */
+enum peer_srtp_profile peer_srtp_profile(const struct peer *peer);
 void *peer_user(const struct peer *peer);
 void peer_set_sending(struct peer *peer, bool sending);
+/* The encodings of simulcasts that are sent, by the letters of their rids; all at first. */
+void peer_set_encodings(struct peer *peer, const char *rids);
 void peer_set_faults(struct peer *peer, const struct peer_faults *faults);
 /* The TOS octet (traffic class), DSCP and ECN, of everything that is sent from now on. */
 void peer_set_tos(struct peer *peer, uint8_t tos);
+/* How loud the n-th m-line is from a moment on, -dBov (127 = silent, as at the beginning; -1 = the
+ * packet does not tell); in order of time. Replaces what was said before. */
+#define PEER_SPEECH_STEPS 32
+struct peer_speech {
+    int64_t at_us; /* g_get_monotonic_time() */
+    int level;
+};
+bool peer_speak(struct peer *peer, guint index, const struct peer_speech *steps, guint n);
+/* What the packets of the n-th m-line hold from now on, one after the other and from the beginning
+ * again, in place of what is generated; of a video each is a whole frame. Array of GBytes of at
+ * most 1000 octets, a reference is taken. */
+bool peer_set_payloads(struct peer *peer, guint index, GPtrArray *payloads);
 /* Sends a PLI for the video received on m-line `mid` (NULL = every one). */
 void peer_request_key_frame(struct peer *peer, const char *mid);
 /* Clears receive and send counters and latencies: what follows is measured. */
@@ -158,7 +192,11 @@ bool peer_send_application(struct peer *peer, const void *data, size_t length);
 /* One datagram as it is, from the peer's own socket, to the remote address in use (the first remote
  * candidate before nomination). */
 bool peer_send_raw(struct peer *peer, const void *data, size_t length);
-/* The same from a socket that ICE has never seen; what comes back is counted in the stats. */
+/* RTP or RTCP in clear, whatever it holds, protected with the leg's keys. With `line` >= 0 an RTP
+ * packet is the next one of that m-line: its payload type, numbers, timestamp and SSRC are written.
+ * False when there are no keys, or what is no packet at all is refused. */
+bool peer_send_protected(struct peer *peer, bool rtcp, int line, const void *data, size_t length);
+/* As it is, from a socket that ICE has never seen; what comes back is counted in the stats. */
 bool peer_send_from_stranger(struct peer *peer, const void *data, size_t length);
 /* A well protected RTP packet of the n-th m-line, from the stranger's socket. */
 bool peer_send_rtp_from_stranger(struct peer *peer, guint index);
@@ -199,6 +237,7 @@ void peer_get_traffic(const struct peer *peer, guint index, struct peer_traffic_
 
 /* --- what was seen --------------------------------------------------------------------------- */
 
+#define PEER_ORIGINS 64
 struct peer_recv_stats { /* one SSRC */
     uint32_t ssrc;
     uint8_t pt;
@@ -218,8 +257,17 @@ struct peer_recv_stats { /* one SSRC */
     uint64_t broken_payload; /* generated payload that is not as it was sent */
     uint64_t source_lost;    /* holes in the source's own numbering */
     uint64_t source_changes;
+    struct {
+        uint32_t ssrc; /* of who has sent it */
+        uint64_t packets;
+    } origins[PEER_ORIGINS]; /* in order of appearance; those beyond are not kept apart */
+    guint n_origins;
+    uint32_t origin;  /* of the last packet */
     uint64_t foreign; /* payload not generated by a peer (a browser's) */
     uint64_t nack_sent, pli_sent;
+    uint64_t rtx, rtx_padding; /* packets of the RTX stream; those with nothing but padding */
+    uint64_t decoded, dropped; /* frames, as a decoder would have it (decoder.h) */
+    int64_t longest_freeze_us; /* longest time between two decoded frames */
     uint64_t sr_received;
     uint32_t jitter; /* clock units, RFC 3550 A.8 */
     int64_t first_us, last_us, longest_silence_us;
@@ -230,6 +278,7 @@ struct peer_send_stats { /* one m-line that we send */
     char mid[PEER_MID_MAX + 1];
     uint64_t packets, octets, frames, key_frames;
     uint64_t nack_received, retransmitted, nack_unknown;
+    uint32_t rtx_ssrc; /* retransmissions are sent on; 0 = as they were */
     uint64_t pli_received, fir_received;
     int64_t key_request_us; /* when the last of them came */
     uint64_t rr_received;
@@ -237,8 +286,14 @@ struct peer_send_stats { /* one m-line that we send */
     int32_t cumulative_lost;
     uint32_t round_trip_us;
 };
+struct peer_wide_stats {                                          /* transport-wide numbers */
+    uint64_t sent, told_received, told_missing, reports_received; /* what we sent */
+    uint64_t received, late, missing, reports_sent;               /* what came */
+};
 struct peer_stats {
+    struct peer_wide_stats wide;
     uint64_t datagrams_in, datagrams_out;
+    uint64_t cryptex_in; /* RTP that came so */
     uint64_t srtp_failed, srtp_replayed, srtcp_failed;
     uint64_t srtcp_in; /* good ones */
     uint64_t stun_requests_in, stun_responses_in, stun_rejected;

@@ -64,6 +64,8 @@ static void read_one(const guint8 *packet, gsize length, const struct peer_rtcp_
     case 205:
         if (count == 1 && length >= 8)
             read_nack(p, length, ops, user);
+        if (count == 15 && length >= 8)
+            ops->wide_feedback(p + 8, length - 8, user);
         break;
     case 206:
         if (count == 1 && length >= 8)

@@ -105,6 +105,37 @@ gsize peer_rtp_write_header(guint8 *packet, guint8 pt, bool marker, guint16 sequ
     return 16 + words * 4;
 }
 
+gsize peer_rtp_insert_csrcs(guint8 *packet, gsize length, guint n)
+{
+    memmove(packet + 12 + 4 * (gsize)n, packet + 12, length - 12);
+    packet[0] |= (guint8)n;
+    for (guint i = 0; i < n; i++)
+        peer_put32(packet + 12 + 4 * (gsize)i, 123456 * (i + 1));
+    return length + 4 * (gsize)n;
+}
+
+gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, guint8 value)
+{
+    gsize used = 0, words = 0;
+    if (packet[0] & 0x10) {
+        words = peer_get16(packet + 14);
+        while (used < words * 4 && packet[16 + used])
+            used += 2 + (packet[16 + used] & 15u);
+    } else {
+        packet[0] |= 0x10;
+        peer_put16(packet + 12, 0xbede);
+        header = 16;
+    }
+    if (used + 2 > words * 4) {
+        memset(packet + header, 0, 4);
+        header += 4;
+        peer_put16(packet + 14, (guint)++words);
+    }
+    packet[16 + used] = (guint8)(id << 4);
+    packet[17 + used] = value;
+    return header;
+}
+
 void peer_payload_fill(guint8 *payload, gsize from, gsize length,
                        const struct peer_trailer *trailer)
 {
@@ -114,6 +145,7 @@ void peer_payload_fill(guint8 *payload, gsize from, gsize length,
     peer_put32(end + 4, trailer->counter);
     peer_put32(end + 8, (guint32)((guint64)trailer->sent_us >> 32));
     peer_put32(end + 12, (guint32)trailer->sent_us);
+    peer_put32(end + 16, trailer->origin);
 }
 
 enum peer_payload peer_payload_check(const guint8 *payload, gsize from, gsize length,
@@ -127,6 +159,7 @@ enum peer_payload peer_payload_check(const guint8 *payload, gsize from, gsize le
         return PEER_PAYLOAD_FOREIGN;
     ret->counter = peer_get32(end + 4);
     ret->sent_us = (gint64)((guint64)peer_get32(end + 8) << 32 | peer_get32(end + 12));
+    ret->origin = peer_get32(end + 16);
     gsize n = length - PEER_TRAILER - from;
     return memcmp(payload + from, pattern, n) ? PEER_PAYLOAD_BROKEN : PEER_PAYLOAD_GOOD;
 }

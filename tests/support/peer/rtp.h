@@ -38,10 +38,17 @@ bool peer_rtp_parse(const guint8 *packet, gsize length, guint8 mid_extension, st
 gsize peer_rtp_write_header(guint8 *packet, guint8 pt, bool marker, guint16 sequence,
                             guint32 timestamp, guint32 ssrc, guint8 mid_extension, const char *mid);
 
-/* The last 16 octets of every generated payload. */
-#define PEER_TRAILER 16
+/* Puts `n` made up CSRCs into a packet without any; returns its new length. */
+gsize peer_rtp_insert_csrcs(guint8 *packet, gsize length, guint n);
+/* Adds a one-byte header extension (RFC 8285 4.2) to a header of that length; returns the new one.
+ */
+gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, guint8 value);
+
+/* The last 20 octets of every generated payload. */
+#define PEER_TRAILER 20
 struct peer_trailer {
     guint32 counter;
+    guint32 origin; /* the source's own SSRC, whatever a relay writes into the header */
     gint64 sent_us;
 };
 /* Fills payload[from..length) with the pattern and the trailer. */
@@ -63,6 +70,7 @@ struct peer_rtcp_ops {
     void (*sender_report)(guint32 ssrc, guint64 ntp, guint32 rtp, void *user);
     void (*block)(const struct peer_report_block *block, void *user);
     void (*nack)(guint32 media_ssrc, guint16 sequence, void *user);
+    void (*wide_feedback)(const guint8 *fci, gsize length, void *user);
     void (*key_frame_request)(guint32 media_ssrc, bool fir, void *user);
 };
 /* False when the compound is broken. */

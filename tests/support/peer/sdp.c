@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WIDE_URI "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 #define FAIL(error, ...) g_set_error(error, PEER_ERROR, 0, __VA_ARGS__)
 
 static void media_clear(void *data)
@@ -119,6 +120,23 @@ static void parse_rtpmap(struct peer_sdp_media *media, const char *value)
     codec->channels = channels;
 }
 
+static void parse_fmtp(struct peer_sdp_media *media, const char *value)
+{
+    guint pt, apt;
+    struct peer_sdp_codec *codec;
+    if (sscanf(value, "%u apt=%u", &pt, &apt) == 2 && (codec = codec_of(media, pt)))
+        codec->apt = (guint8)apt;
+}
+
+static void parse_fid(struct peer_sdp_media *media, const char *value)
+{
+    guint32 first, second;
+    if (media->rtx_ssrc || sscanf(value, "%u %u", &first, &second) != 2)
+        return;
+    media->ssrc = first;
+    media->rtx_ssrc = second;
+}
+
 static void parse_feedback(struct peer_sdp_media *media, const char *value)
 {
     const char *what = strchr(value, ' ');
@@ -131,8 +149,23 @@ static void parse_feedback(struct peer_sdp_media *media, const char *value)
             continue;
         codec->nack |= !strcmp(what, "nack");
         codec->pli |= !strcmp(what, "nack pli");
+        codec->transport_cc |= !strcmp(what, "transport-cc");
         codec->fir |= !strcmp(what, "ccm fir");
     }
+}
+
+/* RFC 8853: names of one letter, which is what the project offers. */
+static void parse_simulcast(struct peer_sdp_media *media, const char *value)
+{
+    guint n = 0;
+    for (; n < PEER_ENCODINGS && g_ascii_isalnum(value[2 * n]); n++) {
+        media->rids[n] = value[2 * n];
+        if (value[2 * n + 1] != ';') {
+            n++;
+            break;
+        }
+    }
+    media->rids[n] = 0;
 }
 
 static void parse_media_attribute(struct peer_sdp_media *media, const char *line)
@@ -147,17 +180,33 @@ static void parse_media_attribute(struct peer_sdp_media *media, const char *line
         g_strlcpy(media->mid, value, sizeof media->mid);
     else if ((value = after(line, "a=rtpmap:")))
         parse_rtpmap(media, value);
+    else if ((value = after(line, "a=fmtp:")))
+        parse_fmtp(media, value);
+    else if ((value = after(line, "a=ssrc-group:FID ")))
+        parse_fid(media, value);
     else if ((value = after(line, "a=rtcp-fb:")))
         parse_feedback(media, value);
     else if ((value = after(line, "a=extmap:")) &&
              strstr(value, "urn:ietf:params:rtp-hdrext:sdes:mid"))
         media->mid_extension = (guint8)atoi(value);
+    else if ((value = after(line, "a=extmap:")) &&
+             strstr(value, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"))
+        media->level_extension = (guint8)atoi(value);
+    else if ((value = after(line, "a=extmap:")) &&
+             strstr(value, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"))
+        media->rid_extension = (guint8)atoi(value);
+    else if ((value = after(line, "a=simulcast:recv ")))
+        parse_simulcast(media, value);
+    else if ((value = after(line, "a=extmap:")) && strstr(value, WIDE_URI))
+        media->wide_extension = (guint8)atoi(value);
     else if ((value = after(line, "a=ssrc:")) && !media->ssrc)
         media->ssrc = (guint32)strtoul(value, NULL, 10);
     else if (!strcmp(line, "a=rtcp-mux"))
         media->rtcp_mux = true;
     else if (!strcmp(line, "a=bundle-only"))
         media->bundle_only = true;
+    else if (!strcmp(line, "a=cryptex"))
+        media->cryptex = true;
 }
 
 static bool parse_line(struct peer_sdp *sdp, const char *line, GError **error)
@@ -190,6 +239,8 @@ static bool parse_line(struct peer_sdp *sdp, const char *line, GError **error)
     } else if (sdp->medias->len)
         parse_media_attribute(
             &g_array_index(sdp->medias, struct peer_sdp_media, sdp->medias->len - 1), line);
+    else if (!strcmp(line, "a=cryptex"))
+        sdp->cryptex = true;
     return true;
 }
 
@@ -206,6 +257,16 @@ static bool check(const struct peer_sdp *sdp, GError **error)
     else
         return true;
     return false;
+}
+
+bool peer_sdp_has_cryptex(const struct peer_sdp *sdp)
+{
+    for (guint i = 0; i < sdp->medias->len; i++) {
+        const struct peer_sdp_media *media = &g_array_index(sdp->medias, struct peer_sdp_media, i);
+        if (strcmp(media->kind, "application") && media->port && !media->cryptex && !sdp->cryptex)
+            return false;
+    }
+    return true;
 }
 
 struct peer_sdp *peer_sdp_parse(const char *text, GError **error)
@@ -268,28 +329,57 @@ static void print_line(GString *out, const struct peer_sdp_text *text,
         return;
     }
     bool audio = line->kind == PEER_AUDIO;
-    g_string_append_printf(out, "m=%s 9 UDP/TLS/RTP/SAVPF %u\r\n", audio ? "audio" : "video",
-                           line->pt);
+    g_string_append_printf(out, "m=%s 9 UDP/TLS/RTP/SAVPF %u", audio ? "audio" : "video", line->pt);
+    if (line->rtx_pt)
+        g_string_append_printf(out, " %u", line->rtx_pt);
+    g_string_append(out, "\r\n");
     g_string_append_printf(out, "c=IN IP4 0.0.0.0\r\na=mid:%s\r\n", line->mid);
     print_transport(out, text);
-    g_string_append_printf(out, "a=%s\r\na=rtcp-mux\r\na=rtcp-rsize\r\n",
-                           directions[line->direction]);
+    g_string_append_printf(out, "a=%s\r\na=rtcp-mux\r\na=rtcp-rsize\r\n%s",
+                           directions[line->direction], text->cryptex ? "a=cryptex\r\n" : "");
     if (line->mid_extension)
         g_string_append_printf(out, "a=extmap:%u urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
                                line->mid_extension);
+    if (line->level_extension)
+        g_string_append_printf(out, "a=extmap:%u urn:ietf:params:rtp-hdrext:ssrc-audio-level\r\n",
+                               line->level_extension);
+    if (line->wide_extension)
+        g_string_append_printf(out, "a=extmap:%u " WIDE_URI "\r\n", line->wide_extension);
     if (audio)
         g_string_append_printf(out, "a=rtpmap:%u opus/48000/2\r\na=fmtp:%u useinbandfec=1\r\n",
                                line->pt, line->pt);
     else
         g_string_append_printf(
-            out, "a=rtpmap:%u VP8/90000\r\na=rtcp-fb:%u nack pli\r\na=rtcp-fb:%u ccm fir\r\n",
-            line->pt, line->pt, line->pt);
+            out, "a=rtpmap:%u %s/90000\r\na=rtcp-fb:%u nack pli\r\na=rtcp-fb:%u ccm fir\r\n",
+            line->pt, line->h264 ? "H264" : "VP8", line->pt, line->pt);
+    if (line->h264)
+        g_string_append_printf(out,
+                               "a=fmtp:%u level-asymmetry-allowed=1;packetization-mode=1;"
+                               "profile-level-id=42e01f\r\n",
+                               line->pt);
+    if (line->wide_extension)
+        g_string_append_printf(out, "a=rtcp-fb:%u transport-cc\r\n", line->pt);
     if (line->nack)
         g_string_append_printf(out, "a=rtcp-fb:%u nack\r\n", line->pt);
+    if (line->rtx_pt)
+        g_string_append_printf(out, "a=rtpmap:%u rtx/90000\r\na=fmtp:%u apt=%u\r\n", line->rtx_pt,
+                               line->rtx_pt, line->pt);
+    if (line->rids) {
+        g_string_append_printf(out, "a=extmap:%u urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n",
+                               line->rid_extension);
+        for (const char *rid = line->rids; *rid; rid++)
+            g_string_append_printf(out, "a=rid:%c send\r\n", *rid);
+        g_string_append(out, "a=simulcast:send ");
+        for (const char *rid = line->rids; *rid; rid++)
+            g_string_append_printf(out, "%c%s", *rid, rid[1] ? ";" : "\r\n");
+    }
     if (line->direction & PEER_SENDONLY)
         g_string_append_printf(out, "a=msid:generated %s\r\n", line->mid);
     if (line->ssrc)
         g_string_append_printf(out, "a=ssrc:%u cname:%s\r\n", line->ssrc, text->cname);
+    if (line->ssrc && line->rtx_ssrc)
+        g_string_append_printf(out, "a=ssrc-group:FID %u %u\r\na=ssrc:%u cname:%s\r\n", line->ssrc,
+                               line->rtx_ssrc, line->rtx_ssrc, text->cname);
 }
 
 char *peer_sdp_print(const struct peer_sdp_text *text, const struct peer_sdp_line *lines, guint n)

@@ -5,6 +5,8 @@
  * new run instead of counting thousands as lost. */
 #include "tests/support/peer/sink.h"
 
+#include "tests/support/peer/vp8.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -23,8 +25,17 @@ void peer_sink_init(struct peer_sink *sink, guint32 ssrc, const struct peer_medi
     g_strlcpy(sink->stats.mid, mid, sizeof sink->stats.mid);
     sink->clock_rate = config->kind == PEER_VIDEO ? 90000 : 48000;
     sink->nack = config->nack;
+    sink->h264 = config->h264;
     sink->pli_interval_ms = config->pli_interval_ms;
     sink->pli_due_us = config->kind == PEER_VIDEO ? now + 300000 : G_MAXINT64;
+    if (config->kind == PEER_VIDEO)
+        sink->decoder = g_new0(struct peer_decoder, 1);
+}
+
+void peer_sink_free(struct peer_sink *sink)
+{
+    g_free(sink->decoder);
+    g_free(sink);
 }
 
 static bool seen(const struct peer_sink *sink, guint64 extended)
@@ -50,6 +61,8 @@ static void begin_run(struct peer_sink *sink, guint16 sequence)
     sink->first = sink->highest = 65536 + (guint64)sequence;
     sink->n_missing = 0;
     sink->floor = 0;
+    if (sink->decoder)
+        peer_decoder_begin(sink->decoder);
     memset(sink->seen, 0, sizeof sink->seen);
     mark(sink, sink->highest, true);
     sink->stats.unique++;
@@ -138,6 +151,15 @@ static void measure_jitter(struct peer_sink *sink, gint64 now, guint32 timestamp
     sink->stats.jitter = (guint32)sink->jitter;
 }
 
+static bool is_picture(gsize partition, bool key)
+{
+    for (guint i = 0; i < PEER_VP8_SIZES; i++) {
+        if (partition == peer_vp8_size(key, i))
+            return true;
+    }
+    return false;
+}
+
 /* Length of descriptor and, at a frame's start, of the frame header; tells key frames. */
 static gsize read_vp8(const guint8 *p, gsize length, bool *ret_key)
 {
@@ -161,7 +183,45 @@ static gsize read_vp8(const guint8 *p, gsize length, bool *ret_key)
     if (n + 10 > length)
         return length;
     *ret_key = !(p[n] & 1) && p[n + 3] == 0x9d && p[n + 4] == 0x01 && p[n + 5] == 0x2a;
-    return n + (*ret_key ? 10 : 3);
+    gsize partition = (p[n] | p[n + 1] << 8 | p[n + 2] << 16) >> 5;
+    n += *ret_key ? 10 : 3;
+    return is_picture(partition, *ret_key) ? MIN(n + partition, length) : n;
+}
+
+/* RFC 6184 5: parameter sets come with each key frame, alone or as the first of an aggregate. */
+static bool is_h264_key(const guint8 *p, gsize length)
+{
+    guint8 type = length > 0 ? p[0] & 31 : 0;
+    if (type == 24 && length > 3)
+        type = p[3] & 31;
+    return type == 7;
+}
+
+static void decode(struct peer_sink *sink, gint64 now, const struct peer_rtp *rtp, bool key)
+{
+    struct peer_decoder *decoder = sink->decoder;
+    guint64 extended =
+        sink->highest + (guint64)(gint64)(gint16)(rtp->sequence - (guint16)sink->highest);
+    bool waited = decoder->waiting_key;
+    peer_decoder_input(decoder, now, extended, rtp->marker, key);
+    if (decoder->waiting_key && !waited && sink->pli_due_us == G_MAXINT64)
+        sink->pli_due_us = now;
+    sink->stats.decoded = decoder->decoded;
+    sink->stats.dropped = decoder->dropped;
+    sink->stats.longest_freeze_us = decoder->longest_us;
+}
+
+static void count_origin(struct peer_recv_stats *stats, guint32 origin)
+{
+    guint i = 0;
+    stats->origin = origin;
+    while (i < stats->n_origins && stats->origins[i].ssrc != origin)
+        i++;
+    if (i == G_N_ELEMENTS(stats->origins))
+        return;
+    if (i == stats->n_origins)
+        stats->origins[stats->n_origins++].ssrc = origin;
+    stats->origins[i].packets++;
 }
 
 static void inspect_payload(struct peer_sink *sink, gint64 now, const struct peer_rtp *rtp,
@@ -169,8 +229,12 @@ static void inspect_payload(struct peer_sink *sink, gint64 now, const struct pee
 {
     gsize from = 1;
     bool key = false;
-    if (sink->stats.kind == PEER_VIDEO)
+    if (sink->stats.kind == PEER_VIDEO && sink->h264)
+        key = is_h264_key(rtp->payload, rtp->payload_length);
+    else if (sink->stats.kind == PEER_VIDEO)
         from = read_vp8(rtp->payload, rtp->payload_length, &key);
+    if (sink->decoder)
+        decode(sink, now, rtp, key);
     sink->stats.key_frames += key;
     if (key && !sink->pli_interval_ms)
         sink->pli_due_us = G_MAXINT64;
@@ -186,6 +250,7 @@ static void inspect_payload(struct peer_sink *sink, gint64 now, const struct pee
         break;
     }
     histogram_add(latency, (guint64)MAX(now - trailer.sent_us, 0));
+    count_origin(&sink->stats, trailer.origin);
     gint32 step = (gint32)(trailer.counter - sink->counter);
     if (!sink->counter_known || step > JUMP || step < -JUMP) {
         sink->stats.source_changes += sink->counter_known;
@@ -291,6 +356,8 @@ void peer_sink_reset(struct peer_sink *sink)
     sink->n_missing = 0;
     sink->expected_before = sink->expected_prior = sink->unique_prior = 0;
     memset(sink->tos, 0, sizeof sink->tos);
+    if (sink->decoder)
+        peer_decoder_reset(sink->decoder);
     if (sink->started) {
         sink->first = sink->floor = sink->highest + 1;
     }

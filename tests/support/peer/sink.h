@@ -2,6 +2,7 @@
 #pragma once
 /* What a peer receives, per SSRC: order, loss, time, payload; and the feedback it asks for. Time is
  * a parameter. Threads: the group's. */
+#include "tests/support/peer/decoder.h"
 #include "tests/support/peer/rtp.h"
 
 #define PEER_SINK_WINDOW 4096
@@ -17,7 +18,7 @@ struct peer_sink {
     struct peer_recv_stats stats;
     guint8 mid_extension;
     guint32 clock_rate;
-    bool nack;
+    bool nack, h264;
     guint pli_interval_ms;
     bool started, counter_known;
     guint64 first, highest;  /* extended sequence numbers */
@@ -35,11 +36,13 @@ struct peer_sink {
     guint64 expected_prior, unique_prior;
     guint32 sr_mid;
     gint64 sr_us;
-    guint32 tos[256]; /* packets by TOS octet */
+    struct peer_decoder *decoder; /* of video */
+    guint32 tos[256];             /* packets by TOS octet */
 };
 
 void peer_sink_init(struct peer_sink *sink, guint32 ssrc, const struct peer_media_config *config,
                     const char *mid, gint64 now);
+void peer_sink_free(struct peer_sink *sink);
 void peer_sink_input(struct peer_sink *sink, gint64 now, const struct peer_rtp *rtp,
                      struct histogram *latency);
 void peer_sink_sender_report(struct peer_sink *sink, gint64 now, guint64 ntp);

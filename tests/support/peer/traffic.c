@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#define SRTP_TAG 10
 #define BURST_MAX 64 /* also the most segments of a UDP_SEGMENT run */
 
 guint peer_ip_overhead(const struct peer *peer)
@@ -66,7 +65,8 @@ static void emit(struct peer *peer, struct peer_traffic *traffic, gint64 now)
     struct peer_source *numbers = source;
     struct peer_burst *burst = &peer->group->burst;
     guint8 *packet = burst->data + burst->used;
-    gsize length = config->size - peer_ip_overhead(peer) - SRTP_TAG;
+    gsize length = config->size - peer_ip_overhead(peer) -
+                   peer_srtp_profile_find(peer->srtp_profile, NULL)->tag_length;
     if (config->ssrc_of >= 0)
         numbers = &sending_line(peer, (guint)config->ssrc_of)->source;
     guint32 ssrc = numbers->ssrc;

@@ -70,6 +70,22 @@ static void test_bounded_labels(void)
     g_assert_cmpuint(strlen(page), <, 65536);
 }
 
+static void test_buckets(void)
+{
+    struct metric *metric =
+        metric_register(METRIC_HISTOGRAM, "elsewhere", NULL, "Counted elsewhere.", "who");
+    metric_buckets(metric, (const double[]){0.5, 2}, 2);
+    const char *const who[] = {"me"};
+    metric_set_buckets(metric, (const guint64[]){1, 1, 1}, 3, 9, who);
+    metric_set_buckets(metric, (const guint64[]){2, 0, 3}, 3, 11.5, who);
+    g_autofree char *page = metrics_text("t");
+    g_assert_nonnull(strstr(page, "t_elsewhere_bucket{who=\"me\",le=\"0.5\"} 2\n"
+                                  "t_elsewhere_bucket{who=\"me\",le=\"2.0\"} 2\n"
+                                  "t_elsewhere_bucket{who=\"me\",le=\"+Inf\"} 5\n"
+                                  "t_elsewhere_count{who=\"me\"} 5\n"
+                                  "t_elsewhere_sum{who=\"me\"} 11.5\n"));
+}
+
 static void collect(void *user)
 {
     metric_set(user, 42, NULL);
@@ -118,6 +134,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/metrics/page", test_page);
     g_test_add_func("/metrics/bounded-labels", test_bounded_labels);
+    g_test_add_func("/metrics/buckets", test_buckets);
     g_test_add_func("/metrics/collector", test_collector);
     g_test_add_func("/metrics/threads", test_threads);
     return g_test_run();

@@ -43,6 +43,16 @@ static inline struct sdp_local corpus_local(void)
     };
 }
 
+/* All that a relay can do. */
+static inline struct sdp_local corpus_local_full(void)
+{
+    struct sdp_local local = corpus_local();
+
+    local.rtx = local.transport_cc = local.simulcast = local.red = true;
+    local.dependency = local.orientation = local.cryptex = true;
+    return local;
+}
+
 /* Transfer full. */
 static inline char *corpus_text(const char *name)
 {

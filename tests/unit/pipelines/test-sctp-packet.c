@@ -97,6 +97,40 @@ static void test_streams(void)
     sctp_streams_clear(&streams);
 }
 
+#define PART(flags, tsn, ppid)                                                                     \
+    0, flags, 0, 20, 0, 0, 0, tsn, 0, 0, 0, 0, 0, 0, 0, ppid, 'a', 'b', 'c', 'd'
+
+/* Messages that are complete, once each, and none of DCEP. */
+static void test_intake(void)
+{
+    enum { LAST = 1, FIRST = 2, WHOLE = 3 };
+    static const struct {
+        gsize octets;
+        guint8 packet[52];
+    } rows[] = {
+        {8, {HEADER, PART(WHOLE, 1, 51), PART(WHOLE, 2, 53)}},
+        {0, {HEADER, PART(WHOLE, 2, 53), PART(WHOLE, 3, 50)}}, /* again, and control */
+        {0, {HEADER, PART(FIRST, 4, 53), PART(0, 5, 53)}},
+        {12, {HEADER, PART(LAST, 5, 53), PART(LAST, 6, 53)}},  /* 5 once more */
+        {4, {HEADER, PART(WHOLE, 9, 57), PART(WHOLE, 7, 51)}}, /* 7 comes late */
+        {0, {HEADER, PART(FIRST, 10, 50), PART(LAST, 11, 50)}},
+        {0, {HEADER, PART(WHOLE, 12, 55), PART(WHOLE, 13, 99)}}, /* nobody's */
+    };
+    struct sctp_intake intake = {0};
+
+    for (guint i = 0; i < G_N_ELEMENTS(rows); i++)
+        g_assert_cmpuint(sctp_intake_count(&intake, rows[i].packet, sizeof rows[i].packet), ==,
+                         rows[i].octets);
+    /* A new association begins where it likes. */
+    guint8 init[32] = {HEADER, 1, 0, 0, 20};
+    g_assert_cmpuint(sctp_intake_count(&intake, init, sizeof init), ==, 0);
+    g_assert_cmpuint(sctp_intake_count(&intake, rows[0].packet, sizeof rows[0].packet), ==, 8);
+    guint8 interleaved[] = {HEADER, 64, WHOLE, 0, 22, 0, 0, 0,  9,   0,   0, 0, 0,
+                            0,      0,  0,     0, 0,  0, 0, 51, 'x', 'y', 0, 0};
+    g_assert_true(sctp_packet_check(interleaved, sizeof interleaved));
+    g_assert_cmpuint(sctp_intake_count(&intake, interleaved, sizeof interleaved), ==, 2);
+}
+
 static void test_heartbeat(void)
 {
     static const guint8 packet[] = {0x13, 0x88, 0x13, 0x89, 1, 2,    3,
@@ -124,6 +158,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sctp-packet/checksum", test_checksum);
     g_test_add_func("/sctp-packet/window", test_window);
     g_test_add_func("/sctp-packet/streams", test_streams);
+    g_test_add_func("/sctp-packet/intake", test_intake);
     g_test_add_func("/sctp-packet/heartbeat", test_heartbeat);
     return g_test_run();
 }

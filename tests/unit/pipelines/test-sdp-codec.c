@@ -95,15 +95,25 @@ static void test_answer_fmtp(void)
         .name = (char *)"H264",
         .fmtp = (char *)"profile-level-id=42e01f;packetization-mode=1;sprop-parameter-sets=Z0IACp;"
                         "level-asymmetry-allowed=1"};
-    g_autofree char *h264_fmtp = sdp_codec_answer_fmtp(&codec);
+    g_autofree char *h264_fmtp = sdp_codec_answer_fmtp(&codec, NULL);
+    g_autofree char *lower =
+        sdp_codec_answer_fmtp(&codec, ";packetization-mode=1;profile-level-id=42e00c");
 
     g_assert_cmpstr(h264_fmtp, ==,
                     "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f");
+    /* What a receiver behind us takes; the same for both directions, it is never more. */
+    g_assert_cmpstr(lower, ==,
+                    "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e00c");
+    codec.fmtp = (char *)"packetization-mode=1;profile-level-id=42e01f";
+    g_autofree char *less = sdp_codec_answer_fmtp(&codec, ";profile-level-id=42e00c");
+    g_assert_cmpstr(less, ==, "packetization-mode=1;profile-level-id=42e00c");
+    g_autofree char *more = sdp_codec_answer_fmtp(&codec, ";profile-level-id=42e028");
+    g_assert_cmpstr(more, ==, "packetization-mode=1;profile-level-id=42e01f");
     codec.name = (char *)"VP8";
-    g_assert_null(sdp_codec_answer_fmtp(&codec));
+    g_assert_null(sdp_codec_answer_fmtp(&codec, NULL));
     codec.name = (char *)"VP9";
     codec.fmtp = (char *)"max-fs=12288";
-    g_assert_null(sdp_codec_answer_fmtp(&codec));
+    g_assert_null(sdp_codec_answer_fmtp(&codec, NULL));
 }
 
 int main(int argc, char **argv)

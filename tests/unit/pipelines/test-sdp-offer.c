@@ -119,6 +119,44 @@ static void test_template_order(void)
         g_assert_cmpstr(corpus_codec(video->codecs, i)->name, !=, "VP9");
 }
 
+/* What a receiver behind us takes, and no other form of that codec; kept over a change of levels.
+ */
+static void test_template_formats(void)
+{
+    static const char *const formats[] = {"h264;packetization-mode=1;profile-level-id=640c1f",
+                                          "H264;profile-level-id=42e00c;packetization-mode=1",
+                                          "H264;packetization-mode=1;profile-level-id=42e01f",
+                                          "H264;profile-level-id=nothing",
+                                          "VP9;profile-id=2",
+                                          NULL};
+    struct sdp_template *wanted = sdp_template_new();
+    corpus_want(wanted, "cam", SDP_VIDEO, SDP_SENDRECV, "VP8,H264");
+    struct sdp_template_media *cam = &g_array_index(wanted->medias, struct sdp_template_media, 0);
+    cam->formats = g_strdupv((char **)formats);
+    sdp_autoptr d = offer(wanted, NULL);
+    const struct sdp_media *video = corpus_media(d, 0);
+
+    g_assert_cmpuint(video->codecs->len, ==, 3);
+    g_assert_cmpstr(corpus_codec(video->codecs, 0)->name, ==, "VP8");
+    g_assert_cmpstr(corpus_codec(video->codecs, 1)->fmtp, ==,
+                    "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=640c1f");
+    g_assert_cmpstr(corpus_codec(video->codecs, 2)->fmtp, ==,
+                    "level-asymmetry-allowed=1;profile-level-id=42e00c;packetization-mode=1");
+    g_assert_cmpuint(corpus_codec(video->codecs, 1)->pt, !=, corpus_codec(video->codecs, 2)->pt);
+
+    wanted = sdp_template_new();
+    corpus_want(wanted, "cam", SDP_VIDEO, SDP_SENDRECV, "H264");
+    cam = &g_array_index(wanted->medias, struct sdp_template_media, 0);
+    cam->formats = g_strdupv((char **)formats + 2);
+    sdp_autoptr later = offer(wanted, d);
+    video = corpus_media(later, 0);
+    g_assert_cmpuint(video->codecs->len, ==, 1);
+    g_assert_cmpstr(corpus_codec(video->codecs, 0)->fmtp, ==,
+                    "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f");
+    g_assert_cmpuint(corpus_codec(video->codecs, 0)->pt, ==,
+                     corpus_codec(corpus_media(d, 0)->codecs, 2)->pt);
+}
+
 static void test_mids_are_unique(void)
 {
     struct sdp_template *wanted = sdp_template_new();
@@ -313,6 +351,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sdp/offer/first", test_first);
     g_test_add_func("/sdp/offer/data", test_data);
     g_test_add_func("/sdp/offer/template-order", test_template_order);
+    g_test_add_func("/sdp/offer/template-formats", test_template_formats);
     g_test_add_func("/sdp/offer/mids-are-unique", test_mids_are_unique);
     g_test_add_func("/sdp/offer/later", test_later);
     g_test_add_func("/sdp/offer/after-answer", test_after_answer);

@@ -45,7 +45,10 @@ static void test_chromium(void)
     g_assert_cmpstr(corpus_codec(video->codecs, 0)->format, ==, "video/VP8/90000");
     g_assert_true(corpus_codec(video->codecs, 0)->nack_pli);
     g_assert_true(corpus_codec(video->codecs, 0)->transport_cc);
-    g_assert_null(corpus_codec(video->codecs, 1)->format); /* rtx */
+    g_assert_cmpuint(corpus_codec(video->codecs, 0)->rtx_pt, ==, 97);
+    g_assert_cmpstr(corpus_codec(video->codecs, 1)->name, !=, "rtx");
+    g_assert_cmpuint(video->rtx_ssrcs->len, ==, 1);
+    g_assert_cmpuint(g_array_index(video->rtx_ssrcs, guint32, 0), !=, 0);
     g_assert_cmpint(corpus_media(d, 2)->kind, ==, SDP_APPLICATION);
     g_assert_cmpuint(corpus_media(d, 2)->sctp_port, ==, 5000);
     g_assert_cmpuint(corpus_media(d, 2)->max_message_size, ==, 262144);

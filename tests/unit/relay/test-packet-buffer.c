@@ -74,19 +74,47 @@ static void test_pool(void)
     struct packet *packets[4096];
     unsigned n = 0;
     g_assert_null(packet_pool_take(pool, PACKET_PAYLOAD_MAX + 1));
+    g_assert_cmpuint(packet_pool_octets(pool), ==, 0);
     while (n < G_N_ELEMENTS(packets) && (packets[n] = packet_pool_take(pool, PACKET_PAYLOAD_MAX)))
         packets[n++]->payload[PACKET_PAYLOAD_MAX - 1] = 1;
     g_assert_cmpuint(n, >=, 100); /* two slabs */
     g_assert_cmpuint(n, <=, 256 * 1024 / PACKET_PAYLOAD_MAX);
     g_assert_null(packet_pool_take(pool, 100)); /* the limit is on all sizes together */
+    g_assert_cmpuint(packet_pool_octets(pool), ==, 256 << 10);
     while (n)
         packet_unref(pool, packets[--n]);
     g_assert_nonnull(packets[0] = packet_pool_take(pool, 1000));
+    g_assert_cmpuint(packet_pool_octets(pool), ==, 256 << 10); /* kept for the next ones */
     packet_ref(packets[0]);
     packet_unref(pool, packets[0]);
     g_assert_cmpuint(packet_pool_in_use(pool), ==, 1);
     packet_unref(pool, packets[0]);
     g_assert_cmpuint(packet_pool_in_use(pool), ==, 0);
+    packet_pool_free(pool);
+}
+
+/* Much of it goes when nothing is in use; a little stays. */
+static void test_give_back(void)
+{
+    struct packet_pool *pool = packet_pool_new(8 << 20);
+    g_autoptr(GPtrArray) taken = g_ptr_array_new();
+    for (guint round = 0; round < 2; round++) {
+        for (struct packet *packet; (packet = packet_pool_take(pool, PACKET_PAYLOAD_MAX));)
+            g_ptr_array_add(taken, packet);
+        g_assert_cmpuint(packet_pool_octets(pool), ==, 8 << 20);
+        while (taken->len > 1)
+            packet_unref(pool, g_ptr_array_steal_index(taken, taken->len - 1));
+        packet_pool_give_back(pool);
+        g_assert_cmpuint(packet_pool_octets(pool), ==, 8 << 20);
+        packet_unref(pool, g_ptr_array_steal_index(taken, 0));
+        packet_pool_give_back(pool);
+        g_assert_cmpuint(packet_pool_octets(pool), ==, 0);
+    }
+    packet_unref(pool, packet_pool_take(pool, 100));
+    size_t octets = packet_pool_octets(pool);
+    g_assert_cmpuint(octets, >, 0);
+    packet_pool_give_back(pool);
+    g_assert_cmpuint(packet_pool_octets(pool), ==, octets);
     packet_pool_free(pool);
 }
 
@@ -97,5 +125,6 @@ int main(int argc, char **argv)
     g_test_add_func("/packet-buffer/count-limit", test_count_limit);
     g_test_add_func("/packet-buffer/age-limit", test_age_limit);
     g_test_add_func("/packet-buffer/pool", test_pool);
+    g_test_add_func("/packet-buffer/give-back", test_give_back);
     return g_test_run();
 }

@@ -10,6 +10,9 @@ struct seen {
     struct rtcp_sender_info info;
     struct rtcp_block block;
     uint16_t nacks[512];
+    uint8_t fci[64];
+    size_t fci_length;
+    uint64_t remb;
 };
 
 static void on_sender_report(void *user, uint32_t ssrc, const struct rtcp_sender_info *info)
@@ -42,7 +45,54 @@ static void on_key_frame(void *user, uint32_t media)
     seen->key_frame_media = media;
 }
 
-static const struct rtcp_handler handler = {on_sender_report, on_block, on_nack, on_key_frame};
+static void on_transport_feedback(void *user, const uint8_t *fci, size_t length)
+{
+    struct seen *seen = user;
+    g_assert_cmpuint(length, <=, sizeof seen->fci);
+    memcpy(seen->fci, fci, length);
+    seen->fci_length = length;
+}
+
+static void on_remb(void *user, uint64_t rate)
+{
+    ((struct seen *)user)->remb = rate;
+}
+
+static const struct rtcp_handler handler = {on_sender_report,      on_block, on_nack, on_key_frame,
+                                            on_transport_feedback, on_remb};
+
+static void test_congestion(void)
+{
+    uint8_t data[200];
+    static const uint8_t fci[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    static const uint32_t ssrcs[] = {7, 8};
+    struct rtcp_writer writer = {.data = data, .max = sizeof data};
+    struct seen seen = {0};
+    g_assert_true(rtcp_write_transport_feedback(&writer, 1, 2, fci, sizeof fci));
+    g_assert_true(rtcp_write_remb(&writer, 1, 123456789, ssrcs, 2));
+    g_assert_true(rtcp_parse(data, writer.length, &handler, &seen));
+    g_assert_cmpmem(seen.fci, seen.fci_length, fci, sizeof fci);
+    g_assert_cmpuint(seen.remb, <=, 123456789);
+    g_assert_cmpuint(seen.remb, >, 123456789 - 1000); /* 18 bits of it */
+    writer.max = writer.length + 20;
+    g_assert_false(rtcp_write_transport_feedback(&writer, 1, 2, fci, sizeof fci));
+    g_assert_false(rtcp_write_remb(&writer, 1, 1, ssrcs, 2));
+}
+
+/* Browsers fill the last word of it as padding of one to three octets. */
+static void test_filled_feedback(void)
+{
+    for (uint8_t padding = 1; padding <= 4; padding++) {
+        uint8_t data[] = {0xaf, 205, 0, 5, 0, 0, 0, 1, 0,    0, 0,    2,
+                          0,    7,   0, 1, 0, 0, 1, 9, 0x20, 1, 0xff, padding};
+        struct seen seen = {0};
+        g_assert_true(rtcp_parse(data, sizeof data, &handler, &seen));
+        g_assert_cmpmem(seen.fci, seen.fci_length, data + 12, 12u - padding);
+        data[1] = 201;
+        data[0] = 0xa0;
+        g_assert_cmpint(rtcp_parse(data, sizeof data, &handler, &seen), ==, padding == 4);
+    }
+}
 
 static void test_reports(void)
 {
@@ -193,6 +243,8 @@ static void test_any_octets(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/rtcp/congestion", test_congestion);
+    g_test_add_func("/rtcp/filled-feedback", test_filled_feedback);
     g_test_add_func("/rtcp/reports", test_reports);
     g_test_add_func("/rtcp/sdes", test_sdes);
     g_test_add_func("/rtcp/nack", test_nack);

@@ -112,6 +112,50 @@ static void round_trip(uint8_t mid_id, const char *mid, uint8_t level_id, int le
         g_assert_null(found);
 }
 
+/* Room for a number besides, in either form; what was there stays. */
+static void check_wide(uint8_t mid_id, const char *mid, uint8_t level_id, uint8_t id, bool fits)
+{
+    struct rtp_extension_block block;
+    struct rtp_header header;
+    struct rtp_fields fields = {.pt = 96};
+    uint8_t out[RTP_HEADER_LENGTH + RTP_EXTENSIONS_MAX];
+    size_t n;
+    rtp_extension_block_build(&block, mid_id, mid, level_id);
+    rtp_extension_block_add_wide(&block, id);
+    g_assert_cmpint(block.wide_at > 0, ==, fits);
+    size_t length = rtp_header_write(out, &fields, &block, level_id ? 77 : -1);
+    g_assert_cmpuint(length % 4, ==, 0);
+    g_assert_cmpuint(length, <=, sizeof out);
+    if (fits) {
+        out[RTP_HEADER_LENGTH + block.wide_at] = 0x12;
+        out[RTP_HEADER_LENGTH + block.wide_at + 1] = 0x34;
+    }
+    g_assert_true(rtp_header_parse(out, length, &header));
+    const uint8_t *found = rtp_extension_find(&header, id, &n);
+    if (fits)
+        g_assert_cmpmem(found, n, "\x12\x34", 2);
+    else
+        g_assert_null(found);
+    found = rtp_extension_find(&header, mid_id, &n);
+    if (mid_id)
+        g_assert_cmpmem(found, n, mid, strlen(mid));
+    found = rtp_extension_find(&header, level_id, &n);
+    if (level_id)
+        g_assert_cmpmem(found, n, "\x4d", 1);
+}
+
+static void test_wide(void)
+{
+    check_wide(0, "", 0, 5, true);
+    check_wide(0, "", 0, 200, true);
+    check_wide(3, "0", 0, 5, true);
+    check_wide(3, "video", 1, 14, true);
+    check_wide(3, "0", 1, 15, false); /* a form that is one already */
+    check_wide(15, "video", 200, 5, true);
+    check_wide(15, "0123456789012345678901234567890", 200, 5, true);
+    check_wide(3, "0", 1, 0, false);
+}
+
 static void test_write(void)
 {
     round_trip(0, "", 0, -1);
@@ -125,6 +169,35 @@ static void test_write(void)
     round_trip(1, "a", 255, 3);
 }
 
+/* What is added to a header is within what was counted for it. */
+static void test_append(void)
+{
+    static const uint8_t data[255];
+    const struct rtp_fields fields = {.pt = 96, .ssrc = 1};
+    for (unsigned form = 0; form < 6; form++) {
+        struct rtp_extension_block block;
+        rtp_extension_block_build(&block, form % 3 ? 3 : 0, "video-7", form % 3 == 2 ? 5 : 0);
+        rtp_extension_block_add_wide(&block, form >= 3 ? 9 : 0);
+        for (unsigned length = 1; length <= sizeof data; length++) {
+            for (unsigned id = 7; id <= 20; id += 13) {
+                uint8_t out[RTP_HEADER_LENGTH + RTP_EXTENSIONS_MAX + RTP_ELEMENT_MAX];
+                const struct rtp_element element = {(uint8_t)id, (uint8_t)length, data};
+                size_t wide_at = block.wide_at, before = rtp_header_write(out, &fields, &block, 1);
+                size_t after = rtp_header_append(out, before, &block, &element, &wide_at), found;
+                struct rtp_header header;
+                g_assert_cmpuint(after - before, <=, rtp_element_cost(&block, length));
+                g_assert_true(rtp_header_parse(out, after, &header));
+                g_assert_cmpuint(header.length, ==, after);
+                g_assert_nonnull(rtp_extension_find(&header, (uint8_t)id, &found));
+                g_assert_cmpuint(found, ==, length);
+                g_assert_cmpint(rtp_extension_find(&header, 3, &found) != NULL, ==, form % 3 != 0);
+                g_assert_true(rtp_extension_find(&header, 9, &found) ==
+                              (form >= 3 ? out + RTP_HEADER_LENGTH + wide_at : NULL));
+            }
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -132,5 +205,7 @@ int main(int argc, char **argv)
     g_test_add_func("/rtp/parse-broken", test_parse_broken);
     g_test_add_func("/rtp/find", test_find);
     g_test_add_func("/rtp/write", test_write);
+    g_test_add_func("/rtp/wide", test_wide);
+    g_test_add_func("/rtp/append", test_append);
     return g_test_run();
 }

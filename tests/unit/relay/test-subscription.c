@@ -155,9 +155,9 @@ static void test_resend_limits(void)
     subscription.round_trip_us = 50 * MS;
     int64_t t = 10000 * MS;
     g_assert_true(subscription_may_resend(&subscription, 1, t));
-    g_assert_false(subscription_may_resend(&subscription, 1, t + 40 * MS));
-    g_assert_true(subscription_may_resend(&subscription, 2, t + 40 * MS));
-    g_assert_true(subscription_may_resend(&subscription, 1, t + 51 * MS));
+    g_assert_false(subscription_may_resend(&subscription, 1, t + 24 * MS)); /* half of it */
+    g_assert_true(subscription_may_resend(&subscription, 2, t + 24 * MS));
+    g_assert_true(subscription_may_resend(&subscription, 1, t + 26 * MS));
     unsigned n = 0;
     for (unsigned i = 0; i < 5000; i++)
         n += subscription_may_resend(&subscription, (uint16_t)(1000 + i), t + 500 * MS);

@@ -7,6 +7,10 @@ export class FakeConnection extends EventTarget {
     static made = [];
     /** Descriptions cannot be applied. */
     static refuses = false;
+    /** Encodings that an offer of the network asks of a picture (a=simulcast:recv). */
+    static layers = 1;
+    /** setParameters fails. */
+    static keepsParameters = false;
     /** Candidates do not come to an end. */
     static gathers = false;
     transceivers = [];
@@ -56,7 +60,7 @@ export class FakeConnection extends EventTarget {
         this.remoteDescription = { type, sdp };
         for (const [, kind, mid] of sdp.matchAll(/m=(\w+) .*?a=mid:(\w+)/gs)) {
             if (!this.transceivers.some((one) => one.mid === mid))
-                this.transceivers.push(transceiver(kind, 'recvonly', mid));
+                this.transceivers.push(transceiver(kind, 'recvonly', mid, this.done));
         }
     }
 
@@ -127,7 +131,8 @@ export class FakeConnection extends EventTarget {
     }
 }
 
-function transceiver(kind, direction, mid) {
+function transceiver(kind, direction, mid, done = []) {
+    const layers = kind === 'video' && mid !== null ? FakeConnection.layers : 1;
     return {
         mid,
         direction,
@@ -135,9 +140,18 @@ function transceiver(kind, direction, mid) {
         receiver: { track: { kind } },
         sender: {
             track: null,
+            encodings: Array.from({ length: layers }, () => ({ active: true })),
             setStreams() {},
             async replaceTrack(track) {
                 this.track = track;
+            },
+            getParameters() {
+                return { encodings: this.encodings.map((one) => ({ ...one })) };
+            },
+            async setParameters({ encodings }) {
+                if (FakeConnection.keepsParameters) throw new Error('not now');
+                done.push('parameters');
+                this.encodings = encodings;
             },
         },
         stop() {

@@ -55,6 +55,13 @@ export class Network {
         return FakeSocket.last.lastRequest(method);
     }
 
+    /** All requests of a method on the present connection. */
+    sent(method) {
+        return FakeSocket.last.sent.filter(
+            (message) => message.messageType === 'request' && message.method === method,
+        );
+    }
+
     answer(method, members) {
         FakeSocket.last.answer(method, members);
     }

@@ -35,6 +35,26 @@ test('drops add up, per direction, beside the gate', () => {
     ]);
 });
 
+test('what is measured takes the place of what was, its members of the right kind alone', () => {
+    const reports = new QosReports();
+    const downlink = {
+        bitrate: 512770, loss: 0.0117, jitter: 0.0051, roundTrip: 0.0412, estimate: 702000,
+        layer: { rid: 'm', spatial: 0, temporal: 2, frameWidth: 640, frameHeight: 360 },
+        qualityLimitationReason: 'bandwidth',
+    };
+    const encodings = [{ rid: 'l', bitrate: 149220 }, { rid: 'm', bitrate: 498100, frameWidth: 640, frameHeight: 360 }];
+    const [one] = reports.take([{ mid: '1', measured: { seconds: 5, uplink: { bitrate: 9, encodings }, downlink } }], 77);
+    assert.deepEqual(one, {
+        mid: '1', flowStatus: 'ENABLED', policingDiscarded: none,
+        measured: { uplink: { bitrate: 9, encodings }, downlink, at: 77 },
+    });
+    reports.take([{ mid: '1', measured: { downlink: { bitrate: 'x', loss: -1, jitter: 0.1, layer: 3,
+        qualityLimitationReason: 'mood', encodings: Array(9).fill({ rid: 1 }) }, uplink: null } }], 78);
+    assert.deepEqual(reports.media[0].measured,
+        { uplink: undefined, downlink: { jitter: 0.1, encodings: Array(4).fill({}) }, at: 78 });
+    for (const measured of [null, 'x', 3]) assert.deepEqual(reports.take([{ mid: '1', measured }]), []);
+});
+
 test('what makes no sense is passed over, and there is an end to how much is kept', () => {
     const reports = new QosReports();
     for (const list of [undefined, 'x', {}, [null, 1, {}, { mid: '' }, drops(0, 'uplink')],

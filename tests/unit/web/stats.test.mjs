@@ -129,3 +129,16 @@ test('counters that go back, and empty reports', () => {
     assert.equal(second.media[1].lossShare, 0);
     assert.deepEqual(summarizeStats(new Map()), { path: undefined, dtls: undefined, media: [] });
 });
+
+test('one row for each size of a picture', () => {
+    const sizes = ['l', 'h'].map((rid, index) => [
+        rid,
+        { id: rid, type: 'outbound-rtp', kind: 'video', mid: '1', rid, active: index === 0,
+            qualityLimitationReason: 'bandwidth', retransmittedPacketsSent: 3, timestamp: 0 },
+    ]);
+    const { media } = summarizeStats(new Map(sizes));
+    assert.deepEqual(
+        media.map((one) => [one.rid, one.active, one.limited, one.repaired]),
+        [['l', true, 'bandwidth', 3], ['h', false, 'bandwidth', 3]],
+    );
+});

@@ -55,6 +55,9 @@ export async function application(stream: MediaStream): Promise<face.StatsSummar
         console.log(cause, problem?.status),
     );
     session.addEventListener('statechange', ({ detail: { state } }) => state === 'alerting');
+    session.addEventListener('recordingchange', ({ detail: { recording } }) =>
+        console.log(recording && session.recording),
+    );
     session.addEventListener('qos', ({ detail: { changed } }) =>
         console.log(changed.map((one) => face.gateOpen(one, 'uplink'))),
     );

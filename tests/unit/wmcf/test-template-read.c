@@ -14,7 +14,8 @@ static void test_whole(void)
     struct sdp_template *t =
         parse("{\"offerTemplate\":{\"bundle\":true,\"medias\":["
               "{\"mediaType\":\"audio\",\"codecs\":[\"opus\"]},"
-              "{\"mid\":\"v\",\"mediaType\":\"video\",\"direction\":\"recvonly\"}]}}",
+              "{\"mid\":\"v\",\"mediaType\":\"video\",\"direction\":\"recvonly\","
+              "\"simulcast\":true}]}}",
               NULL);
     g_assert_nonnull(t);
     g_assert_true(t->bundle);
@@ -28,6 +29,7 @@ static void test_whole(void)
     g_assert_cmpstr(m->mid, ==, "v");
     g_assert_cmpint(m->direction, ==, SDP_RECVONLY);
     g_assert_null(m->codecs);
+    g_assert_true(m->simulcast);
     sdp_template_free(t);
 }
 
@@ -58,7 +60,7 @@ static void test_refusals(void)
          "}}",
          PROBLEM_INVALID_MESSAGE, "/offerTemplate/medias/0/mid"},
         {"{\"offerTemplate\":{\"medias\":[{\"mediaType\":\"video\",\"simulcast\":{}}]}}",
-         PROBLEM_EXTENSION_NOT_SUPPORTED, "/offerTemplate/medias/0"},
+         PROBLEM_INVALID_MESSAGE, "/offerTemplate/medias/0/simulcast"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;

@@ -90,6 +90,34 @@ static void test_answer(void)
     g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_SDP_NOT_ACCEPTABLE);
 }
 
+/* Forms of a codec: each with what tells it apart, names once for who knows no forms. */
+static void test_formats(void)
+{
+    offer_template_auto *offer = parse(
+        HEAD "m=video 9 UDP/TLS/RTP/SAVPF 102 104 98 100 96\r\na=mid:1\r\n"
+             "a=rtpmap:102 H264/90000\r\na=rtpmap:104 H264/90000\r\na=rtpmap:98 VP9/90000\r\n"
+             "a=rtpmap:100 VP9/90000\r\na=rtpmap:96 VP8/90000\r\n"
+             "a=fmtp:102 profile-level-id=42e01f;packetization-mode=1;sprop-x=Z0IACp\r\n"
+             "a=fmtp:104 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=64001f"
+             "\r\na=fmtp:98 profile-id=0\r\na=fmtp:100 profile-id=2\r\n"
+             "a=fmtp:\r\na=fmtp:x y\r\na=fmtp:999 profile-id=1\r\na=fmtp:96\r\n");
+    char text[300];
+    g_assert_cmpstr(joined(offer_template_media(offer, "1"), text, sizeof text), ==,
+                    "H264;packetization-mode=1;profile-level-id=42e01f "
+                    "H264;packetization-mode=0;profile-level-id=64001f VP9;profile-id=0 "
+                    "VP9;profile-id=2 VP8");
+    json_auto_t *json = offer_template_json(offer);
+    char *printed = json_dumps(json, JSON_COMPACT);
+    g_assert_cmpstr(
+        printed, ==,
+        "{\"medias\":[{\"mid\":\"1\",\"mediaType\":\"video\",\"direction\":\"sendrecv\","
+        "\"codecs\":[\"H264\",\"VP9\",\"VP8\"],\"formats\":["
+        "\"H264;packetization-mode=1;profile-level-id=42e01f\","
+        "\"H264;packetization-mode=0;profile-level-id=64001f\",\"VP9;profile-id=0\","
+        "\"VP9;profile-id=2\"]}],\"bundle\":true}");
+    free(printed);
+}
+
 static void test_without_mid(void)
 {
     offer_template_auto *offer = parse(HEAD "m=audio 9 RTP/AVP 0\r\nm=video 9 RTP/AVP 96\r\n"
@@ -298,11 +326,33 @@ static void test_modifications(void)
     assert_text(own, "a sendrecv opus; v recvonly VP8; vv sendonly VP8; b sendonly opus");
 }
 
+/* Slots of a room. */
+static void test_slots(void)
+{
+    offer_template_auto *offer = lines("0 sendrecv opus; 2v recvonly VP8 H264");
+    const struct offer_media *video = offer_template_media(offer, "2v");
+    offer_template_add(offer, MEDIA_VIDEO, MEDIA_SENDONLY, video->codecs);
+    offer_template_add(offer, MEDIA_VIDEO, MEDIA_SENDONLY, video->codecs);
+    char text[100];
+    g_assert_cmpuint(offer->medias->len, ==, 4);
+    const struct offer_media *slot = offer_template_media(offer, "1");
+    g_assert_cmpstr(joined(slot, text, sizeof text), ==, "VP8 H264");
+    g_assert_nonnull(offer_template_media(offer, "2"));
+    g_assert_cmpuint(offer_template_count(offer, MEDIA_VIDEO, MEDIA_SENDONLY), ==, 2);
+    g_assert_cmpuint(offer_template_count(offer, MEDIA_VIDEO, MEDIA_RECVONLY), ==, 1);
+    g_assert_cmpuint(offer_template_count(offer, MEDIA_AUDIO, MEDIA_SENDRECV), ==, 1);
+    g_assert_cmpuint(offer_template_count(offer, MEDIA_APPLICATION, MEDIA_SENDONLY), ==, 0);
+    offer_template_auto *other = lines("9 sendrecv opus");
+    offer_template_append(other, slot, MEDIA_RECVONLY);
+    g_assert_cmpint(offer_template_media(other, "1")->direction, ==, MEDIA_RECVONLY);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/offer-template/browser", test_browser);
     g_test_add_func("/offer-template/answer", test_answer);
+    g_test_add_func("/offer-template/formats", test_formats);
     g_test_add_func("/offer-template/without-mid", test_without_mid);
     g_test_add_func("/offer-template/default", test_default);
     g_test_add_func("/offer-template/refused", test_refused);
@@ -310,5 +360,6 @@ int main(int argc, char **argv)
     g_test_add_func("/offer-template/mutations", test_mutations);
     g_test_add_func("/offer-template/asks", test_asks);
     g_test_add_func("/offer-template/modifications", test_modifications);
+    g_test_add_func("/offer-template/slots", test_slots);
     return g_test_run();
 }

@@ -229,6 +229,46 @@ static void test_faults(void)
     }
 }
 
+static void test_media_path(void)
+{
+    static const char *const sets[] = {"policy \"one\".from=a@*",
+                                       "policy \"one\".side=caller",
+                                       "policy \"one\".media_path=flip",
+                                       "policy \"one\".media_path_parameters=volume=0.5",
+                                       "policy \"two\".to=c@*",
+                                       "policy \"two\".media_path=gate",
+                                       "policy \"two\".media_path_failure=bypass",
+                                       NULL};
+    struct conf *conf = load(sets);
+    struct policy *policy = policy_new(conf, NULL);
+    json_auto_t *caller = policy_media_path(policy, LEG(POLICY_CALLER, "b@x.example"));
+    json_auto_t *expected = json_pack("{s:s, s:{s:f}, s:s}", "template", "flip", "parameters",
+                                      "volume", 0.5, "onFailure", "fail");
+    g_assert_true(json_equal(caller, expected));
+    g_assert_null(policy_media_path(policy, LEG(POLICY_CALLEE, "b@x.example")));
+    json_auto_t *both = policy_media_path(policy, LEG(POLICY_CALLEE, "c@x.example"));
+    g_assert_cmpstr(json_string_value(json_object_get(both, "onFailure")), ==, "bypass");
+    g_assert_true(policy_has_media_path(policy, CLIENT("a@x.example"), "b@x.example"));
+    g_assert_true(policy_has_media_path(policy, CLIENT("b@x.example"), "c@x.example"));
+    g_assert_false(policy_has_media_path(policy, CLIENT("b@x.example"), "a@x.example"));
+    policy_free(policy);
+    conf_free(conf);
+
+    static const char *const wrong[][4] = {
+        {"policy \"p\".media=video", "policy \"p\".media_path=flip", NULL},
+        {"policy \"p\".media_path_parameters=volume=0.5", NULL},
+        {"policy \"p\".media_path=flip", "policy \"p\".media_path_parameters=volume", NULL},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        conf = load(wrong[i]);
+        g_assert_null(policy_new(conf, &error));
+        g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_MESSAGE);
+        g_assert_nonnull(strstr(error->message, "policy \"p\""));
+        conf_free(conf);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -239,5 +279,6 @@ int main(int argc, char **argv)
     g_test_add_func("/policy/sides", test_sides);
     g_test_add_func("/policy/dscp", test_dscp);
     g_test_add_func("/policy/faults", test_faults);
+    g_test_add_func("/policy/media-path", test_media_path);
     return g_test_run();
 }

@@ -121,6 +121,25 @@ static void test_first(void)
     quality_free(quality);
 }
 
+/* Of each medium the latest, once; what the table of the protocol does not have is left out. */
+static void test_measured(void)
+{
+    struct quality *quality = quality_new();
+    json_auto_t *first =
+        parse("{\"mediaType\":\"audio\",\"seconds\":5,\"uplink\":{\"bitrate\":1}}");
+    json_auto_t *second = parse("{\"seconds\":5,\"downlink\":{\"bitrate\":2}}");
+    assert_json(quality_take_measured(quality), NULL);
+    quality_measured(quality, "0", second);
+    quality_measured(quality, "1", second);
+    quality_measured(quality, "0", first);
+    assert_json(quality_take_measured(quality),
+                "[{\"mid\":\"0\",\"measured\":{\"seconds\":5,\"uplink\":{\"bitrate\":1}}},"
+                "{\"mid\":\"1\",\"measured\":{\"seconds\":5,\"downlink\":{\"bitrate\":2}}}]");
+    assert_json(quality_take_measured(quality), NULL);
+    quality_measured(quality, "0", first);
+    quality_free(quality);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -129,5 +148,6 @@ int main(int argc, char **argv)
     g_test_add_func("/quality/lift", test_lift);
     g_test_add_func("/quality/news", test_news);
     g_test_add_func("/quality/first", test_first);
+    g_test_add_func("/quality/measured", test_measured);
     return g_test_run();
 }

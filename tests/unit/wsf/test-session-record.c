@@ -4,6 +4,7 @@
 
 #include "base/problem.h"
 #include "wsf/call-media.h"
+#include "wsf/room.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -313,6 +314,40 @@ static void test_resource(struct fixture *f, gconstpointer data)
     f->session->winner->endpoint = f->bob2; /* as the table has it */
 }
 
+/* A participant of a room shares its context with others of the same room alone. */
+static void test_room(struct fixture *f, gconstpointer data)
+{
+    static const struct {
+        const char *called, *participant;
+        bool good;
+    } rows[] = {{BOB, "p-1", true}, {BOB, NULL, false}, {ALICE, "p-1", false}};
+    make_answered(f);
+    f->session->participant_id = g_strdup("p-2");
+    f->session->winner->endpoint = 0;
+    f->session->winner->resource = g_strdup("room/hall");
+    f->session->winner->media = &media_room;
+    char *text = write_call(f);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        struct session *there =
+            session_new(f->after.table, UUID_B1, "carol@example.org", 1, rows[i].called, S);
+        there->participant_id = g_strdup(rows[i].participant);
+        there->wmcf = g_strdup("west");
+        session_set_context(f->after.table, there, "c-1");
+        struct session *session = read_call(f, text, &error);
+        g_assert_true(!!session == rows[i].good);
+        if (session) {
+            g_assert_cmpstr(session->participant_id, ==, "p-2");
+            g_assert_true(session->winner->media == &media_room);
+            g_assert_cmpuint(session->winner->endpoint, ==, 0);
+        }
+        session_free(f->after.table, session);
+        session_free(f->after.table, there);
+    }
+    free(text);
+    f->session->winner->endpoint = f->bob2; /* as the table has it */
+}
+
 static void test_ended(struct fixture *f, gconstpointer data)
 {
     f->session->phase = CALL_ENDED;
@@ -384,6 +419,7 @@ int main(int argc, char **argv)
     ADD("legs", test_legs);
     ADD("ringing", test_ringing);
     ADD("resource", test_resource);
+    ADD("room", test_room);
     ADD("ended", test_ended);
     ADD("bad-records", test_bad_records);
     return g_test_run();

@@ -97,6 +97,26 @@ static void test_tables(struct fixture *f, gconstpointer data)
     g_assert_cmpuint(session_table_count_identity(f->table, BOB), ==, 0);
 }
 
+/* Participants of a room. */
+static void test_shared_context(struct fixture *f, gconstpointer data)
+{
+    struct session *other = session_new(f->table, "s-2", "carol@example.org", 4, BOB, S);
+    f->session->wmcf = g_strdup("west");
+    other->wmcf = g_strdup("west");
+    g_autoptr(GPtrArray) none = session_table_in_context(f->table, "west", "c-1");
+    g_assert_cmpuint(none->len, ==, 0);
+    session_set_context(f->table, f->session, "c-1");
+    session_set_context(f->table, other, "c-1");
+    g_autoptr(GPtrArray) both = session_table_in_context(f->table, "west", "c-1");
+    g_assert_cmpuint(both->len, ==, 2);
+    session_free(f->table, f->session);
+    g_assert_true(session_table_context(f->table, "west", "c-1") == other);
+    g_autoptr(GPtrArray) one = session_table_in_context(f->table, "west", "c-1");
+    g_assert_cmpuint(one->len, ==, 1);
+    session_free(f->table, other);
+    g_assert_null(session_table_context(f->table, "west", "c-1"));
+}
+
 static bool admit(const struct session_table *table, const char *caller, const char *called,
                   GError **error)
 {
@@ -235,6 +255,7 @@ int main(int argc, char **argv)
     g_test_add_func("/session/machines", test_machines);
 #define ADD(name, fn) g_test_add("/session/" name, struct fixture, NULL, set_up, fn, tear_down)
     ADD("tables", test_tables);
+    ADD("shared-context", test_shared_context);
     ADD("limits", test_limits);
     ADD("offers", test_offers);
     ADD("deadlines", test_deadlines);
