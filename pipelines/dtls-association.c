@@ -384,6 +384,23 @@ static void close_by_peer(struct dtls_association *association)
     association->ops->closed(association->user);
 }
 
+/* Whether OpenSSL only wants another datagram. 3.0.19 and 3.0.20, which stable distributions ship,
+ * answer a record too short for its cipher with SSL_ERROR_SYSCALL instead of dropping it, and go on
+ * all the same; from our BIO no error of the system can come. Who can forge a peer's address could
+ * else end its association with one datagram. */
+static bool wants_more(struct dtls_association *association, int result)
+{
+    switch (SSL_get_error(association->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_WRITE:
+        return true;
+    case SSL_ERROR_SYSCALL:
+        return ERR_peek_error() == 0;
+    default:
+        return false;
+    }
+}
+
 static void read_records(struct dtls_association *association)
 {
     guint8 data[DTLS_DATAGRAM_MAX];
@@ -395,19 +412,14 @@ static void read_records(struct dtls_association *association)
             association->ops->data(association->user, data, (gsize)length);
             continue;
         }
-        switch (SSL_get_error(association->ssl, length)) {
-        case SSL_ERROR_WANT_READ:
-        case SSL_ERROR_WANT_WRITE:
+        if (wants_more(association, length))
             /* Two buffers of 17 kB would else stay with a leg that says nothing more. */
             SSL_free_buffers(association->ssl);
-            return;
-        case SSL_ERROR_ZERO_RETURN:
+        else if (SSL_get_error(association->ssl, length) == SSL_ERROR_ZERO_RETURN)
             close_by_peer(association);
-            return;
-        default:
+        else
             fail_by_openssl(association);
-            return;
-        }
+        return;
     }
 }
 
@@ -416,11 +428,10 @@ static void advance(struct dtls_association *association)
     ERR_clear_error();
     if (association->state == DTLS_CONNECTING) {
         int result = SSL_do_handshake(association->ssl);
-        int reason = result == 1 ? SSL_ERROR_NONE : SSL_get_error(association->ssl, result);
 
         if (result == 1)
             finish_handshake(association);
-        else if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_WRITE)
+        else if (!wants_more(association, result))
             fail_by_openssl(association);
     }
     read_records(association);
