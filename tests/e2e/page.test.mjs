@@ -514,6 +514,16 @@ describe('a room', () => {
         assert.equal(await alice.isVisible('#invite'), true);
         assert.match(await alice.textContent('#invitation'), /\/#room\/green$/);
         assert.equal(await alice.textContent('#people'), '1 person');
+        const clipboard = (writeText) => alice.evaluate((body) => Object.defineProperty(navigator, 'clipboard',
+            { configurable: true, value: { writeText: new Function('text', body) } }), writeText);
+        await clipboard('return Promise.reject(new DOMException("not allowed", "NotAllowedError"))');
+        await alice.click('#invite');
+        await person.sentence(alice, /^The browser keeps the clipboard shut: copy the link above by hand\.$/);
+        assert.equal(await alice.textContent('#invite'), 'Copy the link');
+        await clipboard('window.copied = text; return Promise.resolve()');
+        await alice.click('#invite');
+        await alice.waitForFunction(() => document.querySelector('#invite').textContent === 'Copied');
+        assert.equal(await alice.evaluate('window.copied'), await alice.textContent('#invitation'));
         await room.become(['bob', 'carol', 'dave']);
         await seen(alice, 4);
         assert.deepEqual(await names(alice), ['You', 'bob', 'carol', 'dave']);

@@ -6,6 +6,7 @@
 import { choose } from './cast.js';
 import { button, element, shortName } from './dom.js';
 import { capacity, grid, spotlight } from './layout.js';
+import { notify } from './notice.js';
 import { Pulse } from './pulse.js';
 import { StageView } from './stage-view.js';
 import { Tile, hue } from './tile.js';
@@ -282,7 +283,13 @@ export class RoomView extends StageView {
     }
 
     async #invite() {
-        await navigator.clipboard?.writeText(link(this.session.peer)).catch(() => {});
+        try {
+            await navigator.clipboard.writeText(link(this.session.peer));
+        } catch {
+            // There is none on an insecure page, and it may be forbidden.
+            notify('The browser keeps the clipboard shut: copy the link above by hand.');
+            return;
+        }
         element('room-said').textContent = 'The link is copied.';
         button('invite').textContent = 'Copied';
         setTimeout(() => (button('invite').textContent = 'Copy the link'), 2000);
