@@ -127,6 +127,7 @@ static struct recording_rule *rule_new(const struct conf *conf, const char *sect
     rule->parameters = json_dumps(parameters, JSON_COMPACT);
     rule->file = g_steal_pointer(&file);
     rule->required = conf_bool(conf, section, "required");
+    rule->files_per_minute = (guint)conf_int(conf, section, "files_per_minute");
     return rule;
 }
 

@@ -9,12 +9,13 @@
 #include <stdbool.h>
 
 struct recording_rule {
-    char *name;       /* what rooms and rows call it */
-    char *template;   /* of the media centre */
-    char *parameters; /* JSON text of an object, without `file` */
-    char *file;       /* pattern, with {id} */
-    bool required;    /* without the recording no conversation */
-    guint ref_count;  /* a conversation keeps the rule that it began with */
+    char *name;             /* what rooms and rows call it */
+    char *template;         /* of the media centre */
+    char *parameters;       /* JSON text of an object, without `file` */
+    char *file;             /* pattern, with {id} */
+    bool required;          /* without the recording no conversation */
+    guint files_per_minute; /* that changes of one participant's media begin */
+    guint ref_count;        /* a conversation keeps the rule that it began with */
 };
 
 /* What stands in a file's name. All borrowed; NULL counts as "unknown". */

@@ -11,6 +11,7 @@
 #include "wsf/codec-text.h"
 #include "wsf/context-pipeline.h"
 #include "wsf/room.h"
+#include "wsf-link/rate-limit.h"
 
 #include <string.h>
 
@@ -33,6 +34,8 @@ struct recorder {
     bool running;                      /* it writes */
     bool shows;                        /* its party is told so: also from one file to the next */
     gint64 begun;
+    struct rate_bucket files; /* that changes of its media may begin */
+    struct loop_timer *later; /* for the next one; NULL until it has been needed */
 };
 
 /* --- table ---------------------------------------------------------------------------------------
@@ -41,6 +44,7 @@ struct recorder {
 static void recorder_free(void *data)
 {
     struct recorder *recorder = data;
+    loop_timer_free(recorder->later);
     g_ptr_array_unref(recorder->covered);
     g_free(recorder->media_session_id);
     g_free(recorder->file);
@@ -96,15 +100,24 @@ static struct recorder *recorder_of(const struct wsf *wsf, const struct leg *leg
     return g_hash_table_lookup(wsf->recordings->recorders, leg->media_session_id);
 }
 
+/* In place of the leg's former one, whose rate goes on. */
 static struct recorder *recorder_new(struct wsf *wsf, const struct leg *leg)
 {
+    const struct recorder *former = recorder_of(wsf, leg);
     struct recorder *recorder = g_new0(struct recorder, 1);
+    if (former)
+        recorder->files = former->files;
     recorder->wsf = wsf;
     recorder->media_session_id = g_strdup(leg->media_session_id);
     recorder->covered = g_ptr_array_new_with_free_func(g_free);
     recorder->begun = loop_now();
     g_hash_table_replace(wsf->recordings->recorders, recorder->media_session_id, recorder);
     return recorder;
+}
+
+static struct leg *leg_of(const struct recorder *recorder)
+{
+    return session_table_leg(recorder->wsf->sessions, recorder->media_session_id);
 }
 
 /* The rule that the conversation began with; NULL: it is not recorded. */
@@ -316,11 +329,34 @@ static void begin(struct wsf *wsf, struct leg *leg, const struct recording_rule 
     recorder->pipeline = context_pipeline_add(wsf, &config);
 }
 
+static void on_later(void *data)
+{
+    struct recorder *recorder = data;
+    struct leg *leg = leg_of(recorder);
+    if (leg)
+        recording_follow(recorder->wsf, leg->session);
+}
+
+/* Whoever turns a camera on and off begins a file each time: not as often as one can turn. */
+static bool may_begin(struct recorder *recorder, const struct recording_rule *rule)
+{
+    /* A bucket fills by the second, files are counted by the minute. */
+    gint64 now = loop_now() / 60;
+    guint rate = rule->files_per_minute;
+    if (rate_take(&recorder->files, rate, rate, now))
+        return true;
+    if (!recorder->later)
+        recorder->later = loop_timer_new("recording-later", on_later, recorder);
+    loop_timer_start(recorder->later, rate_wait_ms(&recorder->files, rate, rate, now) * 60 + 1);
+    return false;
+}
+
+/* What changes again before the next file may begin is none of its. */
 static void follow_leg(struct wsf *wsf, struct leg *leg, const struct recording_rule *rule)
 {
     struct recorder *recorder = recorder_of(wsf, leg);
     g_autoptr(GPtrArray) sent = sent_by(leg);
-    if (sent->len == 0 || (recorder && covers(recorder, sent)))
+    if (sent->len == 0 || (recorder && (covers(recorder, sent) || !may_begin(recorder, rule))))
         return;
     bool shows = recorder && recorder->shows;
     if (recorder)
@@ -375,11 +411,6 @@ void recording_leg_over(struct wsf *wsf, struct leg *leg)
 
 /* --- what comes of a pipeline --------------------------------------------------------------------
  */
-
-static struct leg *leg_of(const struct recorder *recorder)
-{
-    return session_table_leg(recorder->wsf->sessions, recorder->media_session_id);
-}
 
 /* Names of files tell who calls; logs that do not must not do it by them. */
 static const char *file_log(const struct recorder *recorder, const struct leg *leg)

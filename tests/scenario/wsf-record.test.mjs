@@ -26,6 +26,9 @@ file = nowhere/{participant}.mkv
 required = yes
 [recording "breaks"]
 template = breaks
+[recording "seldom"]
+file = {called}_{participant}.mkv
+files_per_minute = 4
 [room "open"]
 names = open, later
 record = archive
@@ -35,6 +38,9 @@ record = nowhere
 record = must
 [room "breaks"]
 record = breaks
+[policy "dan"]
+from = dan@example.org
+record = seldom
 [class "agents"]
 members = ann@example.org
 [policy "agents"]
@@ -136,25 +142,34 @@ test('in a larger room everybody has a file, too', async () => {
   await until(() => files().length === NAMES.length, 5000, () => files().join());
 });
 
-test('in a call each side has a file, a medium that comes later begins the next one', async () => {
-  const [ann, cem] = [await register('ann'), await register('cem')];
-  const asked = await ann.ask('cem@example.org', { preOfferDescription: preOffer({ video: null }) });
+/** A call of sound alone, of which both are told that it is recorded. */
+async function recordedCall(caller, callee) {
+  const [a, b] = [await register(caller), await register(callee)];
+  const asked = await a.ask(`${callee}@example.org`, { preOfferDescription: preOffer({ video: null }) });
   assert.ok(asked.success, JSON.stringify(asked));
-  const invitation = await cem.until(() => cem.requests.find(({ method }) => method === 'msetup'));
-  cem.mediaSessionId = invitation.mediaSessionId;
-  await Promise.all([ann, cem].map((one) => isTold(one, true)));
+  const invitation = await b.until(() => b.requests.find(({ method }) => method === 'msetup'));
+  b.mediaSessionId = invitation.mediaSessionId;
+  await Promise.all([a, b].map((one) => isTold(one, true)));
+  return [a, b];
+}
+
+/** The first of both wishes for other media, and both have the offers that follow. */
+async function changes(both, media) {
+  const [one] = both, offers = both.map((each) => each.offers.length);
+  // The one before may have its last steps to do.
+  await one.until(async () => {
+    const wish = await one.client.request('mupdate', { mediaSessionId: one.mediaSessionId,
+      preOfferDescription: preOffer(media) });
+    assert.equal(wish.problemDetails?.cause ?? 'OFFER_GLARE', 'OFFER_GLARE', JSON.stringify(wish));
+    return wish.success;
+  });
+  for (const [i, each] of both.entries()) await each.until(() => each.offers.length > offers[i]);
+}
+
+test('in a call each side has a file, a medium that comes later begins the next one', async () => {
+  const [ann, cem] = await recordedCall('ann', 'cem');
   await Promise.all([ann, cem].map((one) => one.receives('audio', 1)));
-  const change = async (media) => {
-    const offers = [ann, cem].map((one) => one.offers.length);
-    // The one before may have its last steps to do.
-    await ann.until(async () => {
-      const wish = await ann.client.request('mupdate', { mediaSessionId: ann.mediaSessionId,
-        preOfferDescription: preOffer(media) });
-      assert.equal(wish.problemDetails?.cause ?? 'OFFER_GLARE', 'OFFER_GLARE', JSON.stringify(wish));
-      return wish.success;
-    });
-    for (const [i, one] of [ann, cem].entries()) await one.until(() => one.offers.length > offers[i]);
-  };
+  const change = (media) => changes([ann, cem], media);
   // On hold, and not: the same file.
   await change({ audio: 'inactive', video: null });
   await change({ video: null });
@@ -174,6 +189,24 @@ test('in a call each side has a file, a medium that comes later begins the next 
   const seen = await Promise.all(named('ann').map(look));
   assert.equal(seen.filter(({ stdout }) => /VP8/.test(stdout)).length, 1);
   assert.deepEqual([told(ann), told(cem)], [[true], [true]]);
+});
+
+test('who changes the media all the time begins no more files than may be, and what is at last has one', async () => {
+  const began = Date.now();
+  const [dan, eve] = await recordedCall('dan', 'eve');
+  const allowed = () => 1 + 4 + Math.ceil((Date.now() - began) / 15_000);
+  for (let i = 0; i < 7; i++) {
+    await changes([dan, eve], i % 2 ? { video: 'recvonly' } : {});
+    assert.ok(named('dan').length <= allowed(), files().join());
+  }
+  assert.equal(named('eve').length, 2); // her picture came once, and stayed
+  await until(() => named('dan').length > 5, 30_000, () => files().join());
+  const newest = named('dan').map((name) => [statSync(join(folder, 'files', name)).birthtimeMs, name]).sort().at(-1)[1];
+  await until(() => statSync(join(folder, 'files', newest)).size > 20_000, 30_000);
+  assert.ok(named('dan').length <= allowed(), files().join());
+  await dan.client.request('mdisc', { mediaSessionId: dan.mediaSessionId, cause: 'NORMAL' });
+  for (const name of files()) await whole(name);
+  assert.match((await look(newest)).stdout, /VP8/);
 });
 
 test('who calls whom without a recording is told nothing', async () => {
