@@ -149,7 +149,7 @@ static void note_data(void *user, const guint8 *data, gsize length)
         transport->refused = true;
         return;
     }
-    if (!sctp_window_admit(&transport->window, data, length))
+    if (!sctp_window_admit(&transport->window, data, length, g_get_monotonic_time()))
         return;
     if (transport->data.length < DATA_WAITING_MAX)
         g_queue_push_tail(&transport->data, gst_buffer_new_memdup(data, length));
@@ -602,7 +602,7 @@ void dtls_transport_set_window(struct dtls_transport *transport, guint32 window)
 
 void dtls_transport_message_seen(struct dtls_transport *transport, gsize octets)
 {
-    sctp_window_seen(&transport->window, octets);
+    sctp_window_seen(&transport->window, octets, g_get_monotonic_time());
     tell_window(transport);
 }
 

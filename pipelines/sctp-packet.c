@@ -115,9 +115,20 @@ bool sctp_packet_has_data(const guint8 *packet, gsize length)
     return false;
 }
 
+/* RFC 8831 8; 55 was never anything. */
 static bool is_message(guint32 ppid)
 {
-    return ppid >= SCTP_PPID_TEXT && ppid <= SCTP_PPID_TEXT_EMPTY && ppid != 55;
+    switch (ppid) {
+    case SCTP_PPID_TEXT:
+    case SCTP_PPID_TEXT_PARTIAL:
+    case SCTP_PPID_TEXT_EMPTY:
+    case SCTP_PPID_BINARY:
+    case SCTP_PPID_BINARY_PARTIAL:
+    case SCTP_PPID_BINARY_EMPTY:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static gsize count_chunk(struct sctp_intake *intake, const guint8 *chunk, gsize header)

@@ -57,10 +57,9 @@ static void change_unseen(struct sctp_window *window, gint64 by, gint64 now)
         ;
 }
 
-static void count(struct sctp_window *window, const guint8 *packet, gsize length)
+static void count(struct sctp_window *window, const guint8 *packet, gsize length, gint64 now)
 {
     gsize octets = sctp_intake_count(&window->intake, packet, length);
-    gint64 now = g_get_monotonic_time();
 
     if (now - atomic_load(&window->unseen_at) > UNSEEN_US)
         atomic_store(&window->unseen, 0);
@@ -68,10 +67,10 @@ static void count(struct sctp_window *window, const guint8 *packet, gsize length
         change_unseen(window, (gint64)octets, now);
 }
 
-bool sctp_window_admit(struct sctp_window *window, const guint8 *packet, gsize length)
+bool sctp_window_admit(struct sctp_window *window, const guint8 *packet, gsize length, gint64 now)
 {
     if (!sctp_packet_has_data(packet, length)) {
-        count(window, packet, length); /* an INIT begins anew */
+        count(window, packet, length, now); /* an INIT begins anew */
         return true;
     }
     /* What was under way when the window closed may come; more than that it repeats later. */
@@ -82,12 +81,12 @@ bool sctp_window_admit(struct sctp_window *window, const guint8 *packet, gsize l
             return false;
         window->beyond += (guint)length;
     }
-    count(window, packet, length);
+    count(window, packet, length, now);
     return true;
 }
 
-void sctp_window_seen(struct sctp_window *window, gsize octets)
+void sctp_window_seen(struct sctp_window *window, gsize octets, gint64 now)
 {
     /* RFC 8831 6.6: an empty message came as one octet. */
-    change_unseen(window, -(gint64)MAX(octets, 1), g_get_monotonic_time());
+    change_unseen(window, -(gint64)MAX(octets, 1), now);
 }

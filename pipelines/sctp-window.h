@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The window that a peer's SCTP is granted: a limit, less what has come of it and was not seen yet
- * by whom it is for. Threads: any, but for what is said of sctp_window_admit(). */
+ * by whom it is for. Time is a parameter, in monotonic microseconds. Threads: any, but for what is
+ * said of sctp_window_admit(). */
 #include "pipelines/sctp-packet.h"
 
 #include <stdatomic.h>
@@ -26,6 +27,6 @@ void sctp_window_granted(struct sctp_window *window, guint32 octets);
 bool sctp_window_has_opened(const struct sctp_window *window, guint32 *ret);
 
 /* Whether a packet that passed sctp_packet_check() may come in; counts it. One thread at a time. */
-bool sctp_window_admit(struct sctp_window *window, const guint8 *packet, gsize length);
+bool sctp_window_admit(struct sctp_window *window, const guint8 *packet, gsize length, gint64 now);
 /* A message of so many octets has come to its receiver. */
-void sctp_window_seen(struct sctp_window *window, gsize octets);
+void sctp_window_seen(struct sctp_window *window, gsize octets, gint64 now);
