@@ -17,7 +17,7 @@ struct load_options {
     gboolean audio, no_video;
     int bitrate, fps, packet_size, audio_size;
     gboolean idle, setup_only; /* instead of media */
-    gboolean gso, gro, libsrtp, nack, no_rtcp;
+    gboolean gso, gro, libsrtp, nack, wide, no_rtcp;
     double drop_in, drop_out; /* share of RTP that gets lost at the legs */
     double seconds, warm_up;
     int parallel;    /* legs or calls being set up at a time */

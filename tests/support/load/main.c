@@ -46,6 +46,7 @@ static const GOptionEntry entries[] = {
     {"packet-size", 's', 0, G_OPTION_ARG_INT, &options.packet_size, "Video RTP packet", "OCTETS"},
     {"audio-size", 0, 0, G_OPTION_ARG_INT, &options.audio_size, "Audio RTP packet", "OCTETS"},
     {"nack", 0, 0, G_OPTION_ARG_NONE, &options.nack, "NACK and retransmission", NULL},
+    {"wide", 0, 0, G_OPTION_ARG_NONE, &options.wide, "Transport-wide congestion control", NULL},
     {"bind", 0, 0, G_OPTION_ARG_STRING, &options.bind, "Address of the legs", "ADDRESS"},
     {"drop-in", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_in, "Loss towards the legs, 0..1", "P"},
     {"drop-out", 0, 0, G_OPTION_ARG_DOUBLE, &options.drop_out, "Loss from the legs, 0..1", "P"},

@@ -42,6 +42,7 @@ void load_peer_config(const struct load_options *options, struct peer_config *co
         config->srtp_profiles[config->n_srtp_profiles++] =
             peer_srtp_profile_find(0, options->srtp_profile)->profile;
     config->hold_media = true;
+    config->wide = options->wide;
     config->dtls_repeat_ms = 50; /* as browsers do */
     config->bind_address = options->bind;
     config->faults.no_rtcp = options->no_rtcp;
