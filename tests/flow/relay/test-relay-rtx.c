@@ -126,8 +126,8 @@ static bool try_repairs(bool announced)
     WAIT_UNTIL(rtx.scene.from, received(&rtx).nack_sent >= 2);
     repair(&rtx, second, 0);
     repair(&rtx, first, 5);
-    received(&rtx); /* both have been looked at */
-    if (g_get_monotonic_time() - since >= GIVES_UP_US) {
+    bool gave_up = received(&rtx).pli_sent > 0; /* both have been looked at */
+    if (gave_up && g_get_monotonic_time() - since >= GIVES_UP_US) {
         scene_end(&rtx.scene);
         return false;
     }
@@ -236,8 +236,8 @@ static bool try_encodings(void)
     received(&rtx);
     send_encoding(&rtx, LOW + 10, RTX_PT, 9, REPAIRED, 'l', repair_3, sizeof repair_3);
     send_encoding(&rtx, LOW + 10, RTX_PT, 10, REPAIRED, 'l', repair_3, sizeof repair_3);
-    received(&rtx);
-    if (g_get_monotonic_time() - since >= GIVES_UP_US) {
+    bool gave_up = received(&rtx).retransmitted_in < 3;
+    if (gave_up && g_get_monotonic_time() - since >= GIVES_UP_US) {
         scene_end(&rtx.scene);
         return false;
     }
