@@ -175,7 +175,8 @@ test('1000 ClientHellos from addresses that ICE has not validated', { timeout: 1
   for (const leg of legs)
     for (const r of (await leg.stats()).receive) assert.equal(r.lost, 0, JSON.stringify(r));
   const after = wmcf.resources();
-  assert.equal(after.threads, before.threads);
+  // Fewer, where those of legs before were still on their way out.
+  assert.ok(after.threads <= before.threads, `${before.threads} threads have become ${after.threads}`);
   assert.ok(after.rss - before.rss < 2048, `${before.rss} KiB have become ${after.rss}`);
   await end(legs);
 });
@@ -195,7 +196,8 @@ test('20 000 ClientHellos from the address of a leg', { timeout: 150_000 }, asyn
   await goesOn(...legs);
   for (const leg of legs) assert.equal((await leg.stats()).state, 'connected');
   const after = wmcf.resources();
-  assert.equal(after.threads, before.threads);
+  // Fewer, where those of legs before were still on their way out.
+  assert.ok(after.threads <= before.threads, `${before.threads} threads have become ${after.threads}`);
   assert.ok(after.rss - before.rss < 4096, `${before.rss} KiB have become ${after.rss}`);
   await end(legs);
 });

@@ -301,9 +301,9 @@ test('a pipeline that hangs holds up nobody', { timeout: 90000 }, async () => {
   assert.match(stuck.log, /1 pipelines do not stop/);
 });
 
-test('subtracted while it starts; many come and go and leave nothing', { timeout: 120000 }, async () => {
+test('subtracted while it starts; many come and go and leave nothing', { timeout: 240000 }, async () => {
   const settled = async () => {
-    for (const deadline = Date.now() + 10000; ; await sleep(20)) {
+    for (const deadline = Date.now() + 60000; ; await sleep(20)) {
       const s = await wmcf.ctl('status');
       if (s.contexts + s.pipelines + s.reaping + s.mediaResources +
         s.workers.reduce((n, w) => n + w.legs, 0) === 0) return;
@@ -326,10 +326,15 @@ test('subtracted while it starts; many come and go and leave nothing', { timeout
     await settled();
   };
   for (let i = 0; i < 10; i++) await cycle();
-  const before = used();
-  for (let i = 0; i < 50; i++) await cycle();
-  const after = used();
-  assert.ok(after.threads <= before.threads + 2, JSON.stringify([before, after]));
-  assert.ok(after.fds <= before.fds + 1, JSON.stringify([before, after]));
-  if (!process.env.SANITIZED) assert.ok(after.rss <= before.rss + 3000, JSON.stringify([before, after]));
+  // How far a pipeline comes until it is subtracted differs, and what the one that came farthest has needed
+  // stays with the allocator. That happens again and again only with a leak.
+  for (const figures = [used()]; ;) {
+    for (let i = 0; i < 50; i++) await cycle();
+    figures.push(used());
+    const [before, after] = figures.slice(-2), told = JSON.stringify(figures);
+    assert.ok(after.threads <= figures[0].threads + 2, told);
+    assert.ok(after.fds <= figures[0].fds + 1, told);
+    if (process.env.SANITIZED || after.rss <= before.rss + 3000) break;
+    assert.ok(figures.length < 5, told);
+  }
 });
