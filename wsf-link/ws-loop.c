@@ -267,8 +267,10 @@ static gboolean poll_dispatch(GSource *source, GSourceFunc callback, gpointer us
 void ws_poll_step(struct ws_poll *poll, gint64 wait_us)
 {
     gint64 deadline = nearest_deadline(poll);
-    if (deadline >= 0)
-        wait_us = MIN(wait_us, deadline - g_get_monotonic_time());
+    if (deadline >= 0) {
+        gint64 left = deadline - g_get_monotonic_time();
+        wait_us = MIN(wait_us, left);
+    }
     work(poll, poll->n_ready ? 0 : (int)(MAX(wait_us, 0) / 1000 + 1));
 }
 

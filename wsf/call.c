@@ -293,9 +293,10 @@ static void answer_refused(struct wsf *wsf, struct leg *leg, const GError *error
     session->winner = NULL;
     if (session->phase == CALL_ANSWERED) {
         session_set_phase(wsf->sessions, session, CALL_RINGING, "answer refused");
-        session->no_answer_deadline = MAX(
-            session->created_at + conf_int(wsf->conf, "call", "no_answer_time") * G_USEC_PER_SEC,
-            loop_now() + G_USEC_PER_SEC);
+        gint64 soonest = loop_now() + G_USEC_PER_SEC;
+        session->no_answer_deadline =
+            session->created_at + conf_int(wsf->conf, "call", "no_answer_time") * G_USEC_PER_SEC;
+        session->no_answer_deadline = MAX(session->no_answer_deadline, soonest);
         wsf_schedule_sessions(wsf);
     }
     call_branch_end(wsf, leg, call_cause_of(error), error, false);

@@ -159,8 +159,9 @@ static void schedule_orphans(struct wmcf_link *link)
     g_hash_table_iter_init(&iter, link->orphans);
     while (g_hash_table_iter_next(&iter, NULL, &deadline))
         next = next < 0 ? *(gint64 *)deadline : MIN(next, *(gint64 *)deadline);
+    gint64 left = next - loop_now();
     if (next >= 0 && link->up)
-        loop_timer_start(link->orphan_timer, (guint)(MAX(next - loop_now(), 0) / 1000 + 1));
+        loop_timer_start(link->orphan_timer, (guint)(MAX(left, 0) / 1000 + 1));
     else
         loop_timer_stop(link->orphan_timer);
 }

@@ -63,12 +63,12 @@ static json_t *server_info(const struct client *client)
 static json_t *registration(const struct client *client)
 {
     const struct endpoint *endpoint = client_endpoint(client);
-    gint64 left = MAX(endpoint->expires_at - loop_now(), 0) / G_USEC_PER_SEC;
+    gint64 left_us = endpoint->expires_at - loop_now();
     json_t *shown =
         json_pack("{s:s, s:s, s:s, s:s, s:I, s:i}", "webrtcId", endpoint->webrtc_id, "instanceId",
                   endpoint->instance_id, "kind", endpoint_kind_name(endpoint->kind), "address",
-                  endpoint->address, "expirationTime", (json_int_t)left, "disconnectionTtl",
-                  (int)endpoint->ttl_s);
+                  endpoint->address, "expirationTime", (json_int_t)MAX(left_us, 0) / G_USEC_PER_SEC,
+                  "disconnectionTtl", (int)endpoint->ttl_s);
     if (endpoint->attributes)
         json_object_set(shown, "attributes", endpoint->attributes);
     return shown;

@@ -192,7 +192,7 @@ static struct timespec *until_next(struct timespec *ret)
     }
     if (next < 0)
         return NULL;
-    int64_t wait = MAX(next - now_us(), 0);
+    int64_t now = now_us(), wait = MAX(next - now, 0);
     *ret = (struct timespec){.tv_sec = wait / 1000000, .tv_nsec = wait % 1000000 * 1000};
     return ret;
 }

@@ -417,5 +417,6 @@ gint64 peer_media_tick(struct peer *peer, gint64 now)
         peer->rtcp_due_us = now + RTCP_INTERVAL_US;
     }
     next = MIN(next, peer->rtcp_due_us);
-    return MIN(next, send_feedback(peer, now));
+    gint64 feedback = send_feedback(peer, now);
+    return MIN(next, feedback);
 }

@@ -175,7 +175,8 @@ gint64 peer_tick(struct peer *peer, gint64 now)
         gint64 wait = peer_dtls_tick(&peer->dtls);
         next = wait == G_MAXINT64 ? next : MIN(next, now + MAX(wait, 1000));
     }
-    return MIN(next, peer_media_tick(peer, now));
+    gint64 media = peer_media_tick(peer, now);
+    return MIN(next, media);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

@@ -160,8 +160,10 @@ static gint64 tick_one(struct peer *peer, struct peer_traffic *traffic, gint64 n
 gint64 peer_traffic_tick(struct peer *peer, gint64 now)
 {
     gint64 next = G_MAXINT64;
-    for (guint i = 0; i < peer->n_traffics; i++)
-        next = MIN(next, tick_one(peer, &peer->traffics[i], now));
+    for (guint i = 0; i < peer->n_traffics; i++) {
+        gint64 due = tick_one(peer, &peer->traffics[i], now);
+        next = MIN(next, due);
+    }
     return next;
 }
 
