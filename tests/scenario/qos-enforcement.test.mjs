@@ -70,14 +70,15 @@ function holds({ sent, counted }, rate, burst, size) {
 }
 
 // Four times the rate for so long. On a machine that stops for a while packets are judged later than they
-// were sent, and then the measurement says nothing and is made again; a wrong rate stays wrong.
+// were sent, and then the measurement says nothing and is made again; a wrong rate stays wrong. The kernel
+// judges as they are sent; of the relay nobody sees here whether it stood for a while.
 async function police(legs, mid, { policing, rate, burst, size, seconds }) {
   for (let attempt = 0; ; attempt++) {
     // Other numbers: a fresh bucket.
     await e.policy(legs[0], { [mid]: { policing: { ...policing, mbs: policing.mbs + attempt } } });
     const result = await offer(legs, mid, { seconds, rate: 4 * rate, size, sdr: rate, mbs: burst });
     const { right, told } = holds(result, rate, burst, size);
-    const stopped = result.sent.longestGapUs > 50_000;
+    const stopped = LEVEL === 'relay' || result.sent.longestGapUs > 50_000;
     if (right) return result;
     assert.ok(stopped && attempt < 5, told);
   }
