@@ -50,8 +50,10 @@ export async function idleLegs({ legs, seconds, cycles, say }) {
   const call = await connectTwo(link);
   for (const leg of call) await leg.until((s) => s.receive.length === 2 && s.receive[0].packets > 50);
   const rest = taken(wmcf);
-  let before = silence(await received(call)), first;
+  const before = silence(await received(call)), pauses = [];
+  let first;
   for (let i = 0; i < cycles; i++) {
+    await Promise.all(call.map((leg) => leg.command('reset')));
     const report = await idle(wmcf, token, legs, seconds);
     assert.equal(report.setup.failed, 0, JSON.stringify(report));
     assert.equal(report.setup.legs, legs);
@@ -59,7 +61,7 @@ export async function idleLegs({ legs, seconds, cycles, say }) {
       taken(wmcf).threads <= rest.threads && taken(wmcf).fds <= rest.fds,
     async () => `${JSON.stringify(rest)} has become ${JSON.stringify(taken(wmcf))}`);
     const streams = await received(call), after = taken(wmcf);
-    // Nothing of the call is lost, and no pause is longer than a scheduler's on a busy machine.
+    // Nothing of the call is lost.
     for (const r of streams) {
       assert.equal(r.lost, 0, JSON.stringify(r));
       assert.equal(r.jumps, 0, JSON.stringify(r));
@@ -68,13 +70,14 @@ export async function idleLegs({ legs, seconds, cycles, say }) {
       .toFixed(0)} KiB, ${((report.setup.process.threads - rest.threads) / legs).toFixed(2)} threads each; ` +
       `kept ${after.rss - rest.rss} KiB; taken down in ${report.teardown.seconds} s; ` +
       `longest silence of the call ${silence(streams).toFixed(0)} ms, ${before.toFixed(0)} ms before`);
-    assert.ok(silence(streams) < before + 1000, `silence of ${silence(streams)} ms`);
+    pauses.push(silence(streams));
     first ??= after;
     // A leg has taken 200 KiB: a tenth of one in hundred is what fragmentation may do.
     if (!process.env.SANITIZED)
       assert.ok(after.rss - first.rss < 2048 + 20 * legs, `${first.rss} KiB have become ${after.rss}`);
-    before = Math.max(before, silence(streams));
   }
+  // Where legs stop the call they do so each time; a machine that stands for a while does it once.
+  assert.ok(Math.min(...pauses) < before + 1000, `silences of ${pauses} ms, ${before} before`);
   const { terminations } = await link.request('subtract', { contextId: call[0].contextId });
   for (const t of terminations)
     for (const m of t.statistics) assert.ok(m.uplink.packets > 50, JSON.stringify(m));
