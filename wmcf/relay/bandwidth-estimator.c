@@ -2,9 +2,10 @@
 /* Two bounds, the lower one holds. By delay: additive where the link was last seen to end,
  * multiplicative below it, down to a part of what arrives when a queue grows; while little is sent
  * a spurious overuse must not throw away what is known, so then it goes down step by step. By loss:
- * nothing below a tenth, and a loss that stays when the rate has gone down is the link's own, which
- * raises the threshold. That costs a few seconds on a path that is really that full, where the
- * delay tells sooner. */
+ * nothing below a tenth, and a loss that stays when the rate has gone down, or was there while less
+ * was sent, is the link's own, which raises the threshold. That costs a few seconds on a path that
+ * is really that full, where the delay tells sooner. A loss of which it is not known what it comes
+ * from bounds the estimate, no lower than to what arrives, and proves nothing. */
 #include "wmcf/relay/bandwidth-estimator.h"
 
 #include <string.h>
@@ -59,12 +60,18 @@
 #define LOSS_GROWTH 1.2 /* per second */
 #define LOSS_HOLD_US (3 * SECOND)
 #define LOSS_FORGET 1.5 /* times the bound by delay */
+#define LOSS_BELOW 0.8  /* of a rate: distinctly less; see cause_of() */
+#define LOSS_PART 0.5
+#define LOSS_COMPARED 60 /* packets */
+#define LOSS_COMPARED_US (10 * SECOND)
 
 #define PROBE_PACKETS_MIN 4
 #define PROBE_PART 0.75 /* of it must have arrived */
 #define PROBE_INTERVAL_MIN 1000
 #define PROBE_FULL 0.9 /* arrived slower than this part of sent: the link is full */
 #define PROBE_USE 0.95
+#define PROBE_JITTER 2.0 /* times the average wait: as much comes of jitter alone */
+#define WAITS_PACKETS 50 /* that the average is of */
 #define PROBE_SPREAD 0.6 /* of the time of sending: came one after the other */
 
 #define PROVEN_US (10 * SECOND) /* several probes */
@@ -264,16 +271,61 @@ static bool lost_by_chance(const struct bandwidth_estimator *estimator, double s
            arrived / estimator->arrived_before < CHANCE_MARGIN * sent / estimator->sent_before;
 }
 
-static void lower_for_loss(struct bandwidth_estimator *estimator, double loss, int64_t now)
+/* By more than chance makes of so few packets: a link that loses a tenth of them at random is above
+ * it every other time. */
+static bool exceeds(double loss, double bound, unsigned n, double chance)
+{
+    double excess = loss - bound;
+    return excess > 0 && excess * excess * n > chance * loss * (1 - loss);
+}
+
+enum loss_cause { LOSS_UNEXPLAINED, LOSS_BY_CHANCE, LOSS_BY_RATE };
+
+/* What goes through a full link without a queue is the same whatever is sent: where that loses a
+ * third at most, four fifths of it would lose less than half as much. What is lost by chance is
+ * lost at any rate. So media that vary by themselves tell the two apart, also those that cannot be
+ * sent smaller. One window says little, and a loss that has just begun was at no rate before:
+ * those of the last seconds are compared, with less and with no less than at present. */
+static enum loss_cause cause_of(const struct bandwidth_estimator *estimator,
+                                const struct loss_window *present, double *ret_inherent)
+{
+    unsigned packets[2] = {0}, lost[2] = {0};
+    if (queue_watch_stands(&estimator->queue) || present->sent == 0)
+        return LOSS_UNEXPLAINED;
+    for (unsigned i = 0; i < BANDWIDTH_LOSSES && i < estimator->n_losses; i++) {
+        const struct loss_window *window = &estimator->losses[i];
+        bool below = window->sent <= LOSS_BELOW * present->sent;
+        if (window->sent == 0 || present->at - window->at > LOSS_COMPARED_US)
+            continue;
+        packets[below] += window->packets;
+        lost[below] += window->lost;
+    }
+    if (packets[true] < LOSS_COMPARED)
+        return LOSS_UNEXPLAINED;
+    double below = (double)lost[true] / packets[true];
+    double above = (double)lost[false] / packets[false];
+    *ret_inherent = below;
+    if (below >= LOSS_PART * above && !exceeds(above, below, packets[false], LOSS_CHANCE_EARLY))
+        return LOSS_BY_CHANCE;
+    return exceeds(above, below, packets[false], LOSS_CHANCE) ? LOSS_BY_RATE : LOSS_UNEXPLAINED;
+}
+
+static void lower_for_loss(struct bandwidth_estimator *estimator, const struct loss_window *window)
 {
     double sent = window_rate(&estimator->sent, WINDOW_BINS);
     double arrived = arrives_at_most(estimator);
+    double loss = estimator->loss, inherent = loss;
+    int64_t now = window->at;
     if (estimator->loss_decreased_at &&
         now - estimator->loss_decreased_at < LOSS_INTERVAL_US + estimator->response)
         return;
-    if (loss < LOSS_EXTREME && lost_by_chance(estimator, sent, arrived) &&
-        estimator->trend.state != DELAY_OVERUSE) {
-        estimator->inherent = min(loss, LOSS_INHERENT_MAX);
+    enum loss_cause cause = cause_of(estimator, window, &inherent);
+    if (lost_by_chance(estimator, sent, arrived) && estimator->trend.state != DELAY_OVERUSE) {
+        cause = LOSS_BY_CHANCE;
+        inherent = loss;
+    }
+    if (loss < LOSS_EXTREME && cause == LOSS_BY_CHANCE) {
+        estimator->inherent = min(max(inherent, estimator->inherent), LOSS_INHERENT_MAX);
         estimator->by_loss = 0;
         estimator->sent_before = 0;
         return;
@@ -282,10 +334,13 @@ static void lower_for_loss(struct bandwidth_estimator *estimator, double loss, i
         estimator->sent_before = sent;
         estimator->arrived_before = arrived;
     }
+    /* What arrives goes through: less is of use only where that is known to be all. */
+    bool known = cause == LOSS_BY_RATE || loss >= LOSS_EXTREME;
     double rate = bandwidth_estimator_rate(estimator);
-    estimator->by_loss = max(rate * (1 - 0.5 * loss), DECREASE * arrived);
+    estimator->by_loss = max(rate * (1 - 0.5 * loss), known ? DECREASE * arrived : arrived);
     estimator->loss_decreased_at = now;
-    estimator->proven_at = now;
+    if (known && window->sent > LOSS_BELOW * estimator->by_loss)
+        estimator->proven_at = now;
 }
 
 static void raise_after_loss(struct bandwidth_estimator *estimator, double growth, double passed)
@@ -298,12 +353,11 @@ static void raise_after_loss(struct bandwidth_estimator *estimator, double growt
         estimator->by_loss = 0;
 }
 
-/* By more than chance makes of so few packets: a link that loses a tenth of them at random is above
- * it every other time. */
-static bool exceeds(double loss, double bound, unsigned n, double chance)
+static unsigned bins_of(int64_t passed)
 {
-    double excess = loss - bound;
-    return excess > 0 && excess * excess * n > chance * loss * (1 - loss);
+    return passed < WINDOW_BINS * BIN_US ? WINDOW_BINS
+           : passed > WIDE_BINS * BIN_US ? WIDE_BINS
+                                         : (unsigned)(passed / BIN_US);
 }
 
 static void follow_loss(struct bandwidth_estimator *estimator, int64_t now)
@@ -315,11 +369,17 @@ static void follow_loss(struct bandwidth_estimator *estimator, int64_t now)
                    exceeds(loss, LOSS_HIGH + estimator->inherent, n, LOSS_CHANCE_EARLY);
     if (n < LOSS_PACKETS_MIN || (n < LOSS_PACKETS && passed < LOSS_WINDOW_US && !extreme))
         return;
-    estimator->lost = estimator->counted = 0;
     estimator->loss_at = now;
     estimator->loss = loss;
+    struct loss_window *window = &estimator->losses[estimator->n_losses % BANDWIDTH_LOSSES];
+    *window = (struct loss_window){.at = now,
+                                   .packets = n,
+                                   .lost = estimator->lost,
+                                   .sent = window_rate(&estimator->sent, bins_of(passed))};
+    estimator->n_losses++;
+    estimator->lost = estimator->counted = 0;
     if (exceeds(loss, LOSS_HIGH + estimator->inherent, n, LOSS_CHANCE)) {
-        lower_for_loss(estimator, loss, now);
+        lower_for_loss(estimator, window);
         estimator->loss_held_at = now;
     } else if (loss <= LOSS_LOW + estimator->inherent) {
         raise_after_loss(estimator, LOSS_GROWTH, (double)passed);
@@ -388,15 +448,30 @@ static double measure(const struct probe_cluster *probe, bool *ret_blurred)
     return min(max(certain, spread), probe->rate);
 }
 
+/* It came slower than it was sent, by more than the way's jitter makes of it. */
+static bool tells_full(const struct bandwidth_estimator *estimator,
+                       const struct probe_cluster *probe, double rate)
+{
+    int64_t stretched =
+        (probe->last_arrival - probe->first_arrival) - (probe->last_sent - probe->first_sent);
+    double came = min(1, (double)probe->octets / probe->expected);
+    return estimator->waited == WAITS_PACKETS && rate < PROBE_FULL * came * probe->rate &&
+           (double)stretched > PROBE_JITTER * estimator->waits;
+}
+
 static void follow_probes(struct bandwidth_estimator *estimator, int64_t now)
 {
     for (unsigned i = 0; i < BANDWIDTH_PROBES; i++) {
         struct probe_cluster *probe = &estimator->probes[i];
         bool blurred = false;
-        double rate = probe->id ? measure(probe, &blurred) : 0;
+        /* One that has lost a packet is never whole: it tells once what it has to tell. */
+        if (!probe->id || probe->packets == probe->measured)
+            continue;
+        probe->measured = probe->packets;
+        double rate = measure(probe, &blurred);
         if (rate == 0)
             continue;
-        if (!blurred && rate < PROBE_FULL * probe->rate)
+        if (!blurred && tells_full(estimator, probe, rate))
             estimator->proven_at = now;
         estimator->probed =
             (struct probe_result){.id = probe->id, .blurred = blurred, .rate = rate};
@@ -436,6 +511,7 @@ void bandwidth_estimator_feedback(struct bandwidth_estimator *estimator,
     const struct packet_result *newest = NULL;
     size_t arrived = 0;
     bool at_once = read_at_once(results, n);
+    unsigned lost = 0, counted = 0;
     if (!estimator->feedback_at)
         estimator->changed_at = estimator->loss_at = estimator->loss_held_at = now;
     for (size_t i = 0; i < n; i++) {
@@ -446,10 +522,10 @@ void bandwidth_estimator_feedback(struct bandwidth_estimator *estimator,
         if (result->probe || at_once) {
             /* A probe may fill the queue for a moment, on purpose. */
         } else if (result->recovered) {
-            estimator->lost -= estimator->lost > 0;
+            estimator->lost_lately -= estimator->lost_lately > 0;
         } else {
-            estimator->counted++;
-            estimator->lost += !result->received;
+            counted++;
+            lost += !result->received;
         }
         if (!result->received)
             continue;
@@ -461,10 +537,18 @@ void bandwidth_estimator_feedback(struct bandwidth_estimator *estimator,
             delay_trend_interrupt(&estimator->trend);
             take_probe(estimator, result);
         } else {
+            int64_t waited = queue_watch_delay(&estimator->queue, result->sent, result->arrival);
+            estimator->waited += estimator->waited < WAITS_PACKETS;
+            estimator->waits += ((double)waited - estimator->waits) / estimator->waited;
             delay_trend_packet(&estimator->trend, result->sent, result->arrival);
             estimator->overused |= estimator->trend.state == DELAY_OVERUSE;
         }
     }
+    /* What is missing in one report may have been late: it counts when the next one is there. */
+    estimator->lost += estimator->lost_lately;
+    estimator->counted += estimator->counted_lately;
+    estimator->lost_lately = lost;
+    estimator->counted_lately = counted;
     estimator->feedback_at = now;
     if (newest && estimator->before_silence > 0) { /* the way was gone, not narrower */
         double part = arrived >= PASSES * (double)n ? 1 : SILENCE_RETURN;
@@ -481,6 +565,7 @@ void bandwidth_estimator_feedback(struct bandwidth_estimator *estimator,
             queue_watch_reset(&estimator->queue);
             delay_trend_reset(&estimator->trend);
             estimator->overused = false;
+            estimator->waited = 0;
         }
         queue_watch_batch(&estimator->queue);
         estimator->response =

@@ -9,8 +9,9 @@
 
 #include <stddef.h>
 
-#define BANDWIDTH_BINS 64  /* power of two */
-#define BANDWIDTH_PROBES 4 /* clusters whose result may still come */
+#define BANDWIDTH_BINS 64   /* power of two */
+#define BANDWIDTH_PROBES 4  /* clusters whose result may still come */
+#define BANDWIDTH_LOSSES 16 /* power of two */
 
 struct bandwidth_limits {
     uint32_t start, min, max;
@@ -31,9 +32,16 @@ struct rate_window { /* octets by time */
     bool begun;
 };
 
+struct loss_window {
+    int64_t at;  /* its end */
+    double sent; /* bits/s; 0 = not known */
+    unsigned packets, lost;
+};
+
 struct probe_cluster {
     uint8_t id; /* 0 = free */
-    unsigned packets, received;
+    unsigned packets;
+    unsigned measured; /* of them, when it was looked at last */
     int64_t octets, first_octets, last_octets;
     int64_t first_sent, last_sent, first_arrival, last_arrival;
     int64_t widest;    /* time between arrivals */
@@ -52,7 +60,9 @@ struct bandwidth_estimator {
     struct bandwidth_limits limits;
     struct delay_trend trend;
     struct queue_watch queue;
-    bool overused; /* a queue has grown since packets wait */
+    bool overused;   /* a queue has grown since packets wait */
+    double waits;    /* µs that a packet has waited on its way, on the average, */
+    unsigned waited; /* … of so many */
     struct rate_window acknowledged, sent;
     double arrived; /* bits/s, when it could be told last; 0 = never */
     double by_delay;
@@ -66,10 +76,13 @@ struct bandwidth_estimator {
 
     double by_loss;         /* 0 = no bound */
     double inherent;        /* loss that does not depend on the rate */
-    unsigned lost, counted; /* since loss_at */
+    unsigned lost, counted; /* since loss_at, but for the last report's: */
+    unsigned lost_lately, counted_lately;
     int64_t loss_at, loss_decreased_at, loss_held_at;
     double sent_before, arrived_before; /* at the first decrease of a row; 0 = there is none */
     double loss;                        /* of the last window */
+    struct loss_window losses[BANDWIDTH_LOSSES]; /* the last ones */
+    unsigned n_losses;                           /* ever */
 
     struct probe_cluster probes[BANDWIDTH_PROBES];
     struct probe_result probed; /* of the last cluster that was measured */

@@ -23,6 +23,7 @@
 #define FALL_US 1000000 /* then it may have been a moment's */
 #define FALL_FORGET_US 5000000
 #define BEYOND 1.5 /* of what is wanted */
+#define MORE 1.1
 
 static bool order(struct prober *prober, double rate, uint32_t wanted, uint32_t estimate,
                   int64_t now, struct probe_order *ret)
@@ -75,8 +76,10 @@ bool prober_next(struct prober *prober, uint32_t estimate, uint32_t wanted,
             prober->length = PROBE_US;
         if (probed->rate >= SUCCESS * prober->rate) {
             prober->interval = INTERVAL_US;
-            double next = probed->rate * NEXT;
-            if (next > SUCCESS * prober->rate)
+            /* The same once more would find the same, and where something else bounds the estimate
+             * there would be no end of it. */
+            double next = probed->rate * NEXT, most = BEYOND * wanted;
+            if (next > prober->rate && most > MORE * prober->rate)
                 return order(prober, next, wanted, estimate, now, ret);
         }
         if (probed->blurred && prober->length < PROBE_MAX_US)

@@ -12,6 +12,7 @@
 #define AUDIO_US 20000
 #define ALLOCATE_US 100000
 #define PAUSE_AFTER_US 2000000
+#define WANDER_US 500000
 #define KEY_FRAME 5 /* times another one */
 
 struct flight {
@@ -33,6 +34,7 @@ void simulated_path_begin(struct simulated_path *path, const struct simulated_li
     path->probing = true;
     path->audio = 40000;
     path->feedback_interval = 50000;
+    path->share = 1;
     bandwidth_estimator_init(&path->estimator, limits);
 }
 
@@ -43,6 +45,13 @@ void simulated_path_end(struct simulated_path *path)
     g_queue_clear_full(&path->feedback, g_free);
     g_queue_clear(&path->paced);
     g_rand_free(path->random);
+}
+
+static gint by_arrival(gconstpointer a, gconstpointer b, gpointer none)
+{
+    const struct flight *one = a, *other = b;
+    (void)none;
+    return one->at < other->at ? -1 : one->at > other->at;
 }
 
 static void transmit(struct simulated_path *path, unsigned octets, uint8_t probe, bool audio)
@@ -62,12 +71,13 @@ static void transmit(struct simulated_path *path, unsigned octets, uint8_t probe
         flight->at += (int64_t)(way->backlog * 8e6 / way->link.rate);
     if (path->link.jitter)
         flight->at += g_rand_int_range(path->random, 0, (gint32)path->link.jitter);
-    flight->at = MAX(flight->at, path->last_arrival);
+    if (!path->link.reorders)
+        flight->at = MAX(flight->at, path->last_arrival);
     path->last_arrival = flight->at;
     flight->sequence = sequence;
     flight->octets = (uint16_t)octets;
     flight->audio = audio;
-    g_queue_push_tail(&path->flying, flight);
+    g_queue_insert_sorted(&path->flying, flight, by_arrival, NULL);
 }
 
 static uint32_t wanted(const struct simulated_path *path)
@@ -88,7 +98,7 @@ static void allocate(struct simulated_path *path)
     if (fell || path->now - path->allocated_at >= ALLOCATE_US) {
         const struct allocation_budget budget = {
             .estimate = estimate,
-            .reserved = path->audio,
+            .reserved = path->audio + (uint32_t)(path->repairs * allocation_video_target(video)),
             .proven = bandwidth_estimator_proven(&path->estimator, path->now),
             .pause_after = PAUSE_AFTER_US};
         bandwidth_allocate(video, 1, &budget, path->now);
@@ -114,8 +124,11 @@ static void produce(struct simulated_path *path)
     uint32_t estimate = bandwidth_estimator_rate(&path->estimator);
     uint32_t rate = estimate > path->audio ? estimate - path->audio : 0;
     rate = MIN(rate, path->media_max);
+    if (path->wander > 0 && path->now % WANDER_US < FRAME_US)
+        path->share = 1 - path->wander * g_rand_double(path->random);
     if (path->video.n)
-        rate = allocation_video_target(&path->video);
+        rate =
+            (uint32_t)(allocation_video_target(&path->video) * path->share * (1 + path->repairs));
     path->media_credit += rate * (FRAME_US / 1e6) / 8;
     while (path->media_credit >= PACKET) {
         path->media_credit -= PACKET;

@@ -15,7 +15,8 @@ struct simulated_link {
     int64_t delay;  /* µs each way */
     double loss;    /* of packets, at random */
     uint32_t cross; /* bits/s of others */
-    int64_t jitter; /* µs at most, order kept */
+    int64_t jitter; /* µs at most, order kept, … */
+    bool reorders;  /* … or not */
     bool polices;   /* `queue` is a bucket: what passes is not delayed */
 };
 
@@ -52,6 +53,9 @@ struct simulated_path {
     struct allocation_video video;
     int64_t allocated_at;
     uint32_t estimate;
+    double wander;  /* each half second it takes between (1 - wander) of its rate and all */
+    double repairs; /* of what is sent of it is sent once more */
+    double share;   /* of its rate, at present */
     int64_t below_since, below_longest; /* µs below the highest layer */
     int64_t below_time, paused_time;
     /* the link */

@@ -155,6 +155,110 @@ static void test_random_loss(void)
     simulated_path_end(&path);
 }
 
+/* Ten packets, one every 10 ms; those of `lost` (bits) are. */
+static void report(struct bandwidth_estimator *estimator, int64_t at, uint8_t probe, unsigned lost)
+{
+    struct packet_result results[10];
+    for (unsigned i = 0; i < G_N_ELEMENTS(results); i++)
+        results[i] = (struct packet_result){.sent = at + i * 10000,
+                                            .arrival = at + i * 10000 + 20000,
+                                            .octets = 1250,
+                                            .probe = probe,
+                                            .received = !(lost >> i & 1)};
+    bandwidth_estimator_feedback(estimator, results, G_N_ELEMENTS(results), at + 140000);
+}
+
+/* A probe that has lost packets tells what it has to tell once, not with each report after it; and
+ * what is lost of it does not make it a slow one. */
+static void test_torn_probe(void)
+{
+    struct bandwidth_estimator estimator;
+    bandwidth_estimator_init(&estimator, &limits);
+    for (unsigned i = 0; i < 10; i++)
+        report(&estimator, SECOND + i * SECOND / 10, 0, 0);
+    bandwidth_estimator_expect_probe(&estimator, 1, 12500, 1 * MB);
+    report(&estimator, 2 * SECOND, 1, 1 << 3 | 1 << 6);
+    uint32_t probed = bandwidth_estimator_rate(&estimator);
+    g_test_message("%u bits/s", probed);
+    g_assert_cmpuint(probed, >, 750 * KB);
+    g_assert_false(bandwidth_estimator_proven(&estimator, 2 * SECOND + 140000));
+    estimator.by_delay = 100 * KB; /* whatever may have told so */
+    report(&estimator, 2 * SECOND + SECOND / 10, 0, 0);
+    g_assert_cmpuint(bandwidth_estimator_rate(&estimator), <, 200 * KB);
+}
+
+/* One encoding, which cannot be sent smaller, on a way that has room for all of it, loses a tenth
+ * of it and brings it out of order: there is no reason to withhold it, and what the estimate falls
+ * to cannot be tried by sending less. Quiet before or not. */
+static void test_lone(const void *data)
+{
+    int64_t quiet = *(const int64_t *)data;
+    int64_t paused = 0;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        struct simulated_link link = link_of(20 * MB, 0);
+        struct simulated_path path;
+        unsigned least = 20 * MB;
+        link.jitter = 20000;
+        link.reorders = true;
+        simulated_path_begin(&path, &link, &limits);
+        g_rand_set_seed(path.random, seed);
+        path.feedback_loss = 0.1;
+        path.video.layers[0] = (struct layer){.bitrate = 750 * KB};
+        path.video.n = 1;
+        path.wander = 0.5;
+        path.repairs = 0.35;
+        simulated_path_run(&path, quiet);
+        path.link.loss = 0.12;
+        for (unsigned i = 0; i < 1200; i++) {
+            simulated_path_run(&path, SECOND / 10);
+            least = MIN(least, bandwidth_estimator_rate(&path.estimator));
+        }
+        g_test_message("paused %.1f of 120 s, estimate at least %u, inherent %f",
+                       (double)path.paused_time / SECOND, least, path.estimator.inherent);
+        paused += path.paused_time;
+        simulated_path_end(&path);
+    }
+    g_assert_cmpint(paused, ==, 0);
+}
+
+struct narrow {
+    const char *name;
+    uint32_t rate;
+    double loss;
+    bool polices, jitters;
+};
+
+/* One encoding of twice what the way carries, with or without a queue that tells, with or without
+ * loss and jitter on top: it pauses, and audio goes on. */
+static void test_lone_narrow(const void *data)
+{
+    const struct narrow *narrow = data;
+    struct simulated_link link = link_of(narrow->rate, narrow->loss);
+    struct simulated_path path;
+    link.polices = narrow->polices;
+    link.jitter = narrow->jitters ? 20000 : 0;
+    link.reorders = narrow->jitters;
+    simulated_path_begin(&path, &link, &limits);
+    path.feedback_loss = narrow->loss;
+    path.video.layers[0] = (struct layer){.bitrate = 2 * narrow->rate};
+    path.video.n = 1;
+    path.wander = 0.3;
+    simulated_path_run(&path, 10 * SECOND);
+    int64_t paused = path.paused_time;
+    uint64_t sent = path.audio_sent, received = path.audio_received;
+    unsigned padding = path.padding;
+    simulated_path_run(&path, 60 * SECOND);
+    padding = (path.padding - padding) / 60 * 8;
+    double heard = (double)(path.audio_received - received) / (double)(path.audio_sent - sent);
+    g_test_message("paused %.1f of 60 s, audio %.3f, estimate %u, probes of %u bits/s",
+                   (double)(path.paused_time - paused) / SECOND, heard,
+                   bandwidth_estimator_rate(&path.estimator), padding);
+    g_assert_cmpint(path.paused_time - paused, >=, 30 * SECOND);
+    g_assert_cmpfloat(heard, >=, (1 - narrow->loss) * 0.95);
+    g_assert_cmpuint(padding, <=, narrow->rate / 5);
+    simulated_path_end(&path);
+}
+
 /* A policer: no queue that would tell by its delay. */
 static void test_policed(void)
 {
@@ -487,6 +591,23 @@ int main(int argc, char **argv)
     g_test_add_func("/bandwidth-estimator/jitter", test_jitter);
     g_test_add_func("/bandwidth-estimator/heavy-loss", test_heavy_loss);
     g_test_add_func("/bandwidth-estimator/random-loss", test_random_loss);
+    g_test_add_func("/bandwidth-estimator/torn-probe", test_torn_probe);
+    static const int64_t quiet[] = {0, 20 * SECOND};
+    g_test_add_data_func("/bandwidth-estimator/lone/from-the-beginning", &quiet[0], test_lone);
+    g_test_add_data_func("/bandwidth-estimator/lone/after-quiet", &quiet[1], test_lone);
+    static const struct narrow narrow[] = {
+        {"queue", 500 * KB, 0, false, false},
+        {"queue-jitter", 500 * KB, 0, false, true},
+        {"queue-loss-jitter", 500 * KB, 0.1, false, true},
+        {"narrower-queue-loss-jitter", 200 * KB, 0.1, false, true},
+        {"policed", 500 * KB, 0, true, false},
+        {"policed-loss-jitter", 500 * KB, 0.1, true, true},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(narrow); i++) {
+        g_autofree char *name =
+            g_strdup_printf("/bandwidth-estimator/lone/narrow/%s", narrow[i].name);
+        g_test_add_data_func(name, &narrow[i], test_lone_narrow);
+    }
     g_test_add_func("/bandwidth-estimator/policed", test_policed);
     g_test_add_func("/bandwidth-estimator/silence", test_silence);
     g_test_add_func("/bandwidth-estimator/clock", test_clock);
