@@ -161,6 +161,9 @@ describe("a content provider's resource", () => {
         alice.request('mupdate', { mediaSessionId: a, resourceId: 'film/2@provider.example' }).catch(() => {});
         const second = await cinema.expect('msetup');
         second.reply({ mediaSessionId: second.mediaSessionId });
+        // It has heard that once it answers what comes behind it; a leg that has not replied is not
+        // told of its end.
+        assert.equal((await cinema.request('getinfo')).success, true);
         assert.equal(wsf.wmcf.terminations.length, 3);
         await wsf.kill();
         await wsf.run();
