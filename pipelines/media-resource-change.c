@@ -196,10 +196,8 @@ static void apply_settings(struct job *job)
     }
 }
 
-static void *run_job(void *data)
+static void seek_and_run(struct job *job)
 {
-    struct job *job = data;
-    apply_settings(job);
     if (job->change.position >= 0 &&
         !gst_element_seek_simple(job->pipeline, GST_FORMAT_TIME,
                                  GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_ACCURATE,
@@ -212,6 +210,27 @@ static void *run_job(void *data)
                  GST_STATE_CHANGE_FAILURE)
         problem_set(&job->error, PROBLEM_WMCF_ERROR, "the pipeline refuses to %s",
                     job->change.run == MEDIA_RESOURCE_PAUSE ? "pause" : "go on");
+}
+
+/* What is taken down meanwhile must not come to life again behind that. GStreamer's own lock of
+ * state changes, which a seek holds anyway, puts one before the other: whoever takes the pipeline
+ * down says so first and then waits for it in gst_element_set_state(). */
+static void seek_and_run_unless_taken(struct job *job)
+{
+    GST_STATE_LOCK(job->pipeline);
+    if (!atomic_load(&job->resource->taken))
+        seek_and_run(job);
+    else
+        problem_set(&job->error, PROBLEM_WMCF_ERROR, "the pipeline was taken down meanwhile");
+    GST_STATE_UNLOCK(job->pipeline);
+}
+
+static void *run_job(void *data)
+{
+    struct job *job = data;
+    apply_settings(job);
+    if (job->change.position >= 0 || job->change.run != MEDIA_RESOURCE_KEEP)
+        seek_and_run_unless_taken(job);
     loop_post("pipeline changed", on_job, job);
     return NULL;
 }

@@ -19,7 +19,8 @@ struct media_resource {
     gint64 asked, started; /* monotonic µs */
 
     GstElement *made;         /* borrowed: for its own threads */
-    GstElement *pipeline;     /* from `built` until it is taken down */
+    GstElement *pipeline;     /* from `built` until it is taken down, then */
+    GstElement *ending;       /* until it is gone: of the thread that takes it down */
     struct media_sinks sinks; /* the making thread's, from `built` on ours, as are */
     struct media_inputs inputs;
     const struct wmcf_src_ops *input_ops;
@@ -27,7 +28,8 @@ struct media_resource {
     guint finish_timeout_ms;
     bool patient;
     struct media_branches *branches;
-    bool built, taken, down;     /* the making is over; being taken down; gone */
+    bool built, down;            /* the making is over; it is gone */
+    _Atomic bool taken;          /* it is being taken down: no state but NULL any more */
     bool down_wanted;            /* to be taken down when a member's job is over */
     bool closing, told;          /* `stopped` is to be told; has been */
     _Atomic guint jobs;          /* on their way; each ends by media_resource_job_done() */

@@ -74,9 +74,9 @@ void media_resource_job_done(struct media_resource *r)
 static void reap(void *data)
 {
     struct media_resource *r = data;
-    if (r->pipeline) {
-        gst_element_set_state(r->pipeline, GST_STATE_NULL);
-        gst_clear_object(&r->pipeline);
+    if (r->ending) {
+        gst_element_set_state(r->ending, GST_STATE_NULL);
+        gst_clear_object(&r->ending);
     }
     loop_post("pipeline down", on_down, r);
 }
@@ -88,13 +88,15 @@ static void *end(void *data)
 }
 
 /* As soon as it is built, on a thread of its own: what hangs while it stops holds up nobody else,
- * and least of all the legs, which the reaper takes down. */
+ * and least of all the legs, which the reaper takes down. A change that is under way is not waited
+ * for: it may hang, and this may be what lets it go. It looks at `taken` before it goes on. */
 void media_resource_take_down(struct media_resource *r)
 {
     r->down_wanted = true;
     if (!r->built || r->taken || r->member_busy)
         return;
-    r->taken = true;
+    r->ending = g_steal_pointer(&r->pipeline); /* from now on nobody else looks at it */
+    atomic_store(&r->taken, true);
     GThread *thread = g_thread_try_new("pipeline-end", end, r, NULL);
     if (thread) {
         g_thread_unref(thread);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The template `play` with files that are made here: both streams, one alone, the end, repetition,
- * pause, seek and other values while it plays, and what is no film at all. The RTP is looked at:
- * its timestamps follow the time through all of it. */
+ * pause, seek and other values while it plays, its end meanwhile, and what is no film at all. The
+ * RTP is looked at: its timestamps follow the time through all of it. */
 #include "base/loop.h"
 #include "base/problem.h"
 #include "pipelines/leg.h"
 #include "pipelines/media-resource.h"
 
 #include <glib/gstdio.h>
+#include <gst/base/gstbasetransform.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -83,6 +84,69 @@ static const struct media_resource_ops ops = {
         }                                                                                          \
         g_assert_true(condition);                                                                  \
     } while (0)
+
+/* --- a change that hangs ---------------------------------------------------------------------- */
+
+/* Passes what comes. Whoever sets its property waits there until the element stops. */
+typedef GstBaseTransform Halt;
+typedef GstBaseTransformClass HaltClass;
+
+GType halt_get_type(void);
+G_DEFINE_TYPE(Halt, halt, GST_TYPE_BASE_TRANSFORM)
+
+/* There is one at a time. */
+static struct {
+    GMutex lock;
+    GCond change;
+    bool runs;   /* it is between READY and NULL */
+    bool breaks; /* it tells an error before it hangs */
+    _Atomic guint halted;
+} halt;
+
+static void halt_set_property(GObject *object, guint id, const GValue *value, GParamSpec *spec)
+{
+    gint64 until = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+    if (halt.breaks)
+        GST_ELEMENT_ERROR(object, STREAM, FAILED, ("it is broken"), (NULL));
+    halt.halted++;
+    g_mutex_lock(&halt.lock);
+    while (halt.runs && g_cond_wait_until(&halt.change, &halt.lock, until))
+        ;
+    g_mutex_unlock(&halt.lock);
+}
+
+static GstStateChangeReturn halt_change_state(GstElement *element, GstStateChange change)
+{
+    if (change == GST_STATE_CHANGE_READY_TO_PAUSED || change == GST_STATE_CHANGE_PAUSED_TO_READY) {
+        g_mutex_lock(&halt.lock);
+        halt.runs = change == GST_STATE_CHANGE_READY_TO_PAUSED;
+        g_cond_broadcast(&halt.change);
+        g_mutex_unlock(&halt.lock);
+    }
+    return GST_ELEMENT_CLASS(halt_parent_class)->change_state(element, change);
+}
+
+static void halt_class_init(HaltClass *class)
+{
+    static GstStaticPadTemplate sink =
+        GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
+    static GstStaticPadTemplate src =
+        GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS_ANY);
+    GstElementClass *element = GST_ELEMENT_CLASS(class);
+    gst_element_class_add_static_pad_template(element, &sink);
+    gst_element_class_add_static_pad_template(element, &src);
+    gst_element_class_set_static_metadata(element, "Halt", "Filter", "Hangs", "test");
+    element->change_state = halt_change_state;
+    G_OBJECT_CLASS(class)->set_property = halt_set_property;
+    g_object_class_install_property(
+        G_OBJECT_CLASS(class), 1,
+        g_param_spec_boolean("hang", NULL, NULL, FALSE, G_PARAM_WRITABLE | G_PARAM_STATIC_STRINGS));
+}
+
+static void halt_init(Halt *self)
+{
+    gst_base_transform_set_passthrough(self, TRUE);
+}
 
 /* --- films ------------------------------------------------------------------------------------ */
 
@@ -403,7 +467,9 @@ static void test_closed_while_changing(void)
 {
     for (guint i = 0; i < 10; i++) {
         struct watch watch = {0};
-        struct media_resource_change wish = {.position = i * GST_SECOND / 4};
+        struct media_resource_change wish = {.position = i * GST_SECOND / 4,
+                                             .run = i & 1 ? MEDIA_RESOURCE_PAUSE
+                                                          : MEDIA_RESOURCE_RESUME};
         begin(&watch, play("both.webm", false), 10000);
         WAIT_UNTIL(watch.started);
         g_assert_true(media_resource_change(watch.resource, &wish, on_changed, &watch, NULL));
@@ -412,6 +478,65 @@ static void test_closed_while_changing(void)
             g_main_context_iteration(NULL, FALSE);
         end(&watch);
     }
+}
+
+/* What hangs in a change is let go by the end of the pipeline, and does not bring it to life again:
+ * neither by going on nor by pausing it. */
+static void change_hangs(bool breaks, int run)
+{
+    struct watch watch = {0};
+    struct media_resource_change wish = {
+        .position = -1, .run = run, .settings = settings("halt", "hang", "true")};
+    halt.halted = 0;
+    halt.breaks = breaks;
+    begin(&watch,
+          of_text("audiotestsrc samplesperbuffer=960 ! audio/x-raw,rate=48000,channels=1 ! "
+                  "halt name=halt ! opusenc ! rtpopuspay pt=111 ! wmcfsink mid=a"),
+          5000);
+    WAIT_UNTIL(watch.started);
+    gint64 from = g_get_monotonic_time();
+    g_assert_true(media_resource_change(watch.resource, &wish, on_changed, &watch, NULL));
+    WAIT_UNTIL(halt.halted == 1);
+    if (breaks) {
+        WAIT_UNTIL(watch.error && watch.changed);
+        g_assert_error(watch.refused, PROBLEM_DOMAIN, PROBLEM_WMCF_ERROR);
+    }
+    media_resource_close(watch.resource);
+    WAIT_UNTIL(watch.stopped);
+    g_assert_cmpint(g_get_monotonic_time() - from, <, 5 * G_USEC_PER_SEC);
+    g_mutex_lock(&halt.lock);
+    g_assert_false(halt.runs);
+    g_mutex_unlock(&halt.lock);
+    media_resource_free(watch.resource);
+    g_clear_error(&watch.error);
+    g_clear_error(&watch.refused);
+}
+
+static void test_closed_while_a_change_hangs(void)
+{
+    change_hangs(false, MEDIA_RESOURCE_PAUSE);
+    change_hangs(false, MEDIA_RESOURCE_RESUME);
+}
+
+static void test_fails_while_a_change_hangs(void)
+{
+    change_hangs(true, MEDIA_RESOURCE_PAUSE);
+    change_hangs(true, MEDIA_RESOURCE_RESUME);
+}
+
+/* Who looks has a pipeline that stays while he looks, or none. */
+static void test_graph_at_the_end(void)
+{
+    struct watch watch = {0};
+    begin(&watch, play("both.webm", true), 10000);
+    WAIT_UNTIL(watch.started);
+    g_autofree char *graph = media_resource_dot(watch.resource);
+    g_assert_nonnull(strstr(graph, "WmcfSink"));
+    media_resource_close(watch.resource);
+    g_assert_null(media_resource_dot(watch.resource));
+    WAIT_UNTIL(watch.stopped);
+    g_assert_null(media_resource_dot(watch.resource));
+    media_resource_free(watch.resource);
 }
 
 int main(int argc, char **argv)
@@ -423,6 +548,7 @@ int main(int argc, char **argv)
         g_print("Bail out! %s\n", error->message);
         return 1;
     }
+    gst_element_register(NULL, "halt", GST_RANK_NONE, halt_get_type());
     folder = g_dir_make_tmp("films-XXXXXX", NULL);
     make_films();
     g_test_add_func("/media-play/whole", test_whole);
@@ -435,6 +561,9 @@ int main(int argc, char **argv)
     g_test_add_func("/media-play/no-films", test_no_films);
     g_test_add_func("/media-play/live", test_live);
     g_test_add_func("/media-play/closed-while-changing", test_closed_while_changing);
+    g_test_add_func("/media-play/closed-while-a-change-hangs", test_closed_while_a_change_hangs);
+    g_test_add_func("/media-play/fails-while-a-change-hangs", test_fails_while_a_change_hangs);
+    g_test_add_func("/media-play/graph-at-the-end", test_graph_at_the_end);
     int result = g_test_run();
     static const char *const names[] = {"both.webm", "sound.webm", "picture.mp4", "text.webm",
                                         "list.webm"};
