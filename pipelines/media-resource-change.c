@@ -262,6 +262,8 @@ static bool start_job(struct media_resource *r, const struct media_resource_chan
         return false;
     }
     g_thread_unref(thread);
+    if (change->settings)
+        pipeline_text_remember(r->text, change->settings);
     r->changing = true;
     atomic_fetch_add(&r->jobs, 1);
     return true;

@@ -90,7 +90,7 @@ struct media_resource_times {
 void media_resource_times(const struct media_resource *resource, struct media_resource_times *ret);
 
 struct media_resource_change {
-    GArray *settings; /* of pipeline_text_change(); taken, or NULL */
+    GArray *settings; /* of pipeline_text_change() of its text; taken, or NULL */
     enum { MEDIA_RESOURCE_KEEP, MEDIA_RESOURCE_PAUSE, MEDIA_RESOURCE_RESUME } run;
     gint64 position; /* ns; -1 = no seek */
 };

@@ -513,20 +513,9 @@ static void add_settings(GArray *settings, const struct template_parameter *p, c
             .element = g_strndup(*target, (gsize)(dot - *target)),
             .property = g_strdup(dot + 1),
             .value = g_strdup(value),
+            .parameter = p->name,
         };
         g_array_append_val(settings, setting);
-    }
-}
-
-/* What comes later is made with the new values, too. */
-static void remember(const struct pipeline_text *text, const struct pipeline_argument *arguments,
-                     guint n)
-{
-    for (guint i = 0; i < n; i++) {
-        const struct template_parameter *p;
-        char *value = check_value(text->made_of, &arguments[i], "", &p, NULL);
-        if (value)
-            g_hash_table_insert(text->values, p->name, value);
     }
 }
 
@@ -548,8 +537,17 @@ GArray *pipeline_text_change(const struct pipeline_text *text,
         }
         add_settings(settings, p, value);
     }
-    remember(text, arguments, n);
     return g_steal_pointer(&settings);
+}
+
+void pipeline_text_remember(struct pipeline_text *text, const GArray *settings)
+{
+    for (guint i = 0; i < settings->len; i++) {
+        const struct pipeline_setting *setting =
+            &g_array_index(settings, struct pipeline_setting, i);
+        if (setting->parameter)
+            g_hash_table_insert(text->values, (char *)setting->parameter, g_strdup(setting->value));
+    }
 }
 
 GArray *pipeline_text_changeable(const struct pipeline_text *text)

@@ -143,13 +143,15 @@ bool pipeline_text_repeats(const struct pipeline_text *text);
 /* A property that a running pipeline gets. */
 struct pipeline_setting {
     char *element, *property, *value; /* owned; the value as gst-launch takes it */
+    const char *parameter;            /* whose value it is; of the template, or NULL */
 };
-/* The properties that the arguments change (members that come later have the values, too); what of
- * the elements is not in the pipeline is left out by whoever sets them. INVALID_MESSAGE with the
- * member for what has another value than it may or cannot change. Array of struct pipeline_setting;
- * transfer full. */
+/* The properties that the arguments change; what of the elements is not in the pipeline is left out
+ * by whoever sets them. INVALID_MESSAGE with the member for what has another value than it may or
+ * cannot change. Array of struct pipeline_setting; transfer full. */
 GArray *pipeline_text_change(const struct pipeline_text *text,
                              const struct pipeline_argument *arguments, guint n, const char *base,
                              GError **error);
+/* Such settings are made: members that come later have the values, too. */
+void pipeline_text_remember(struct pipeline_text *text, const GArray *settings);
 /* Every property that can be changed, with NULL values: for a check. Transfer full. */
 GArray *pipeline_text_changeable(const struct pipeline_text *text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members of a repeated input come into a running pipeline and leave it: each hears the others and
- * not itself, the rest has no gap, what breaks in one member is that member's alone. */
+ * not itself, the rest has no gap, what breaks in one member is that member's alone, and who comes
+ * has the values as they are then. */
 #include "base/loop.h"
 #include "base/problem.h"
 #include "pipelines/leg.h"
@@ -435,6 +436,32 @@ static void test_wrong_parts(void)
     }
 }
 
+/* Who comes later has the values of the changes that were made, not of those that were refused. */
+static void test_values_of_changes(void)
+{
+    struct world world = {0};
+    begin(&world, NULL);
+    for (guint i = 0; i < 2; i++) {
+        const struct pipeline_argument bitrate = {
+            .name = "bitrate", .kind = PIPELINE_VALUE_INTEGER, .integer = 64000 + i};
+        g_autoptr(GError) error = NULL;
+        struct media_resource_change wish = {
+            .position = -1, .settings = pipeline_text_change(world.text, &bitrate, 1, "", &error)};
+        g_assert_no_error(error);
+        bool taken = media_resource_change(world.resource, &wish, on_added, &world, &error);
+        if (i == 0)
+            g_assert_true(taken);
+        else /* the first one is under way */
+            g_assert_error(error, PROBLEM_DOMAIN, PROBLEM_INVALID_STATE);
+    }
+    WAIT_UNTIL(world.added);
+    g_assert_no_error(world.add_error);
+    struct pipeline_text *member = pipeline_text_member(world.text, "m0", NULL, NULL);
+    g_assert_nonnull(strstr(pipeline_text_description(member), "bitrate=64000 "));
+    pipeline_text_free(member);
+    end(&world);
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -446,6 +473,7 @@ int main(int argc, char **argv)
     g_test_add_func("/media-members/closed-meanwhile", test_closed_meanwhile);
     g_test_add_func("/media-members/member-fails", test_member_fails);
     g_test_add_func("/media-members/wrong-parts", test_wrong_parts);
+    g_test_add_func("/media-members/values-of-changes", test_values_of_changes);
     int status = g_test_run();
     pl_finish();
     return status;

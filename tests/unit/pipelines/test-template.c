@@ -368,11 +368,17 @@ static void test_members(void)
     g_assert_cmpuint(pipeline_text_inputs(text, (struct pipeline_input[PIPELINE_INPUTS_MAX]){0}),
                      ==, 0);
 
-    /* What it changes while it runs, later members have from the beginning. */
+    /* What is changed while it runs, later members have from the beginning; not what was refused.
+     */
     const struct pipeline_argument rate = {
         .name = "rate", .kind = PIPELINE_VALUE_INTEGER, .integer = 7};
-    g_array_unref(pipeline_text_change(text, &rate, 1, "", &error));
+    GArray *settings = pipeline_text_change(text, &rate, 1, "", &error);
     struct pipeline_text *member = pipeline_text_member(text, "ann", "OPUS", &error);
+    g_assert_nonnull(strstr(pipeline_text_description(member), "rate=5"));
+    pipeline_text_free(member);
+    pipeline_text_remember(text, settings);
+    g_array_unref(settings);
+    member = pipeline_text_member(text, "ann", "OPUS", &error);
     g_assert_no_error(error);
     g_assert_cmpstr(pipeline_text_description(member), ==,
                     "wmcfsrc mid=ann ! identity silent=true name=joint-0\n"
