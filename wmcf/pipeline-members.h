@@ -34,8 +34,9 @@ struct pipeline_member_wish {
 bool pipeline_members_check(const struct pipeline_members *members, GArray *wishes, GError **error);
 /* Once: all of it is done, or `error` tells why not, and who was to come has not. */
 typedef void (*pipeline_members_fn)(void *user, const GError *error);
-/* After the check, when the resource plays. At once or later by `done`; who leaves has left, who
- * changes has another source, and who comes is there when his first packet is. */
+/* After the check, when the resource plays; not while those who came with the termination are
+ * awaited, since it is released without the last of them. At once or later by `done`; who leaves
+ * has left, who changes has another source, and who comes is there when his first packet is. */
 void pipeline_members_change(struct pipeline_members *members, struct media_resource *resource,
                              const GArray *wishes, pipeline_members_fn done, void *user);
 /* The termination goes: changes that are under way are told the error. */

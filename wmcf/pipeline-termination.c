@@ -570,6 +570,9 @@ bool pipeline_termination_change_members(struct pipeline_termination *p, GArray 
     else if (media_resource_get_state(p->resource) != MEDIA_RESOURCE_PLAYING)
         problem_set(error, PROBLEM_INVALID_STATE, "the pipeline is %s",
                     media_resource_state_name(media_resource_get_state(p->resource)));
+    else if (p->done) /* without the last of those it is released, in the midst of this */
+        problem_set(error, PROBLEM_INVALID_STATE,
+                    "the members that came with add are not there yet");
     else if (pipeline_members_check(p->members, wishes, error)) {
         pipeline_members_change(p->members, p->resource, wishes, done, user);
         return true;

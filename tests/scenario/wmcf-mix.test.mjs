@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { speakingLeg } from '../support/speaking-leg.mjs';
 import { Hearer, opusTone } from '../support/tones.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
@@ -27,6 +28,11 @@ audiotestsrc is-live=true ! fakesink
 each member: wmcfsrc mid=\${member} ! fakesink
 each member: videotestsrc is-live=true ! video/x-raw,width=64,height=36,framerate=10/1
 each member: ! vp8enc deadline=1 ! rtpvp8pay pt=96 ! wmcfsink mid=\${member} sync=false
+`);
+  // Gives a member what comes from it: nothing, as long as it has no source.
+  writeFileSync(path.join(folder, 'echo.pipeline'), `input member* audio opus
+audiotestsrc is-live=true ! fakesink
+each member: wmcfsrc mid=\${member} ! wmcfsink mid=\${member} sync=false
 `);
   tones = await Promise.all(TONES.map((frequency) => opusTone(frequency)));
   wmcf = await Wmcf.start(['limits.pipeline_members=3', `pipelines.folder=${folder}`]);
@@ -169,4 +175,23 @@ test('a member that breaks is gone alone, and may come again', { timeout: 150_00
     assert.deepEqual(state.medias.map((m) => m.mid), ['quiet']);
   }
   await first.leg.close();
+});
+
+test('members change when the add is answered, not before', { timeout: 150_000 }, async () => {
+  const { contextId } = await link.request('add', { pipeline: { template: 'test' } });
+  const inputs = [{ input: 'ann' }, { input: 'bob' }];
+  for (const remove of [inputs, inputs.slice(1)]) {
+    const adding = link.request('add', { contextId, pipeline: { template: 'echo' }, inputs });
+    let mix;
+    while (mix?.pipeline.state !== 'playing') {
+      await sleep(20);
+      const { terminations } = await link.request('audit', { contextId });
+      mix = terminations.find((t) => t.pipeline?.template === 'echo');
+    }
+    const { terminationId } = mix;
+    const refused = await change({ contextId, terminationId }, { inputs: remove.map((one) => ({ ...one, remove: true })) });
+    assert.equal(refused.problemDetails?.cause, 'INVALID_STATE', JSON.stringify(refused));
+    assert.ok((await link.request('subtract', { contextId, terminationId })).success);
+    assert.equal((await adding).problemDetails?.cause, 'TERMINATION_NOT_FOUND', JSON.stringify(await adding));
+  }
 });
