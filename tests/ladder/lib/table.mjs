@@ -33,7 +33,7 @@ export const CLOSE_CODES = [1000, 1001, 1003, 1007, 1009, 1011, 1012, 1013, 4400
 export const NOT_SHOWN = {
     INTERNAL_ERROR: 'a fault of the receiver: there is no message that makes one',
     QOS_NOT_AUTHORIZED: 'of the 5G core, which this release does not talk to',
-    QOS_RESOURCES_UNAVAILABLE: 'of the 5G core, which this release does not talk to',
+    QOS_RESOURCES_UNAVAILABLE: 'a policy that no media centre can hold: there is no message that makes one',
     1011: 'a fault of the receiver: there is no message that makes one',
 };
 
