@@ -184,7 +184,9 @@ test('a call that is recorded: both are told, both files play, also those of a m
     await pause(4000 - (performance.now() - again.runs)); // and of this one
     const saved = (performance.now() - again.runs) / 1000 - 2;
     await things.stack.wmcf.kill('SIGKILL');
-    for (const name of readdirSync(recordings).filter((one) => !names.includes(one))) {
+    const torn = readdirSync(recordings).filter((one) => !names.includes(one)).sort();
+    assert.match(torn.join(), /^alice-\w{8}\.mkv,bob-\w{8}\.mkv$/);
+    for (const name of torn) {
         const last = await lastPicture(name);
         assert.ok(last >= saved, `${name}: up to ${last} s, not ${saved} s`);
     }

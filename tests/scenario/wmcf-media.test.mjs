@@ -68,6 +68,7 @@ test('sound and picture flow both ways, counted', async () => {
   for (const t of terminations) {
     const found = (type) => t.rtcStats.filter((s) => s.type === type);
     assert.deepEqual(found('inbound-rtp').map((s) => s.mid), ['0', '1']);
+    assert.deepEqual(found('outbound-rtp').map((s) => s.mid), ['0', '1']);
     assert.ok(found('outbound-rtp').every((s) => s.packetsSent > 30 && s.bytesSent > 0), JSON.stringify(t.rtcStats));
     assert.ok(found('remote-inbound-rtp').some((s) => s.roundTripTime > 0), JSON.stringify(t.rtcStats));
     assert.ok(found('candidate-pair')[0].requestsReceived > 0);
