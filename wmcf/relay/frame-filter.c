@@ -163,7 +163,8 @@ static const struct filtered_picture *take_frame(struct layer_filter *filter,
     *slot = (struct filtered_picture){.in = frame->number,
                                       .offset = (uint16_t)(present(filter) | (tells ? TOLD : 0)),
                                       .known = true,
-                                      .kept = kept};
+                                      .kept = kept,
+                                      .from = packet->index};
     if (tells)
         frames->tell = false;
     if (newer && slot->kept)
@@ -192,9 +193,11 @@ bool frame_filter_take(struct layer_filter *filter, const struct packet *packet,
     return slot->kept;
 }
 
-bool frame_filter_remembers(const struct layer_filter *filter, const struct dependency_frame *frame)
+bool frame_filter_remembers(const struct layer_filter *filter, const struct packet *packet,
+                            const struct dependency_frame *frame)
 {
-    return find(filter, frame->number) != NULL;
+    const struct filtered_picture *slot = find(filter, frame->number);
+    return slot && packet->index >= slot->from;
 }
 
 bool frame_filter_marker(const struct layer_filter *filter, const struct packet *packet,

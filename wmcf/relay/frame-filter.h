@@ -21,8 +21,8 @@ struct frame_filter {
 /* As those of layer_filter, for a packet with a descriptor that was understood. */
 bool frame_filter_take(struct layer_filter *filter, const struct packet *packet,
                        const struct dependency_frame *frame, bool *ret_marker);
-/* Whether the frame's fate is still known. */
-bool frame_filter_remembers(const struct layer_filter *filter,
+/* Whether the fate of the frame that this packet is of is still known. */
+bool frame_filter_remembers(const struct layer_filter *filter, const struct packet *packet,
                             const struct dependency_frame *frame);
 /* The marker that the packet has for this subscriber. False: something else in it may not be what
  * it was when it was sent. */

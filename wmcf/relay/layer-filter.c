@@ -62,6 +62,7 @@ void layer_filter_begin(struct layer_filter *filter, const struct packet *packet
     filter->spatial = filter->spatial_wanted;
     filter->temporal = filter->temporal_wanted;
     filter->timestamp = packet->timestamp;
+    filter->from = packet->index;
     memset(filter->pictures, 0, sizeof filter->pictures);
     filter->frames.chosen = filter->frames.wants_key = false;
     if (!read_numbers(filter->codec, packet, &numbers))
@@ -155,7 +156,8 @@ static bool take_picture(struct layer_filter *filter, const struct packet *packe
         (struct filtered_picture){.in = numbers->picture,
                                   .offset = late ? offset_of_late(filter, numbers) : filter->offset,
                                   .known = true,
-                                  .kept = kept};
+                                  .kept = kept,
+                                  .from = packet->index};
     if (late)
         return kept;
     filter->last_in = numbers->picture;
@@ -200,16 +202,19 @@ bool layer_filter_take(struct layer_filter *filter, const struct packet *packet,
     return true;
 }
 
-/* The offset that a picture was sent with; false: it is not known any more. */
+/* The offset that a picture was sent with; false: it is not known any more. *ret_from: the packet
+ * since which it is that. */
 static bool offset_of(const struct layer_filter *filter, const struct numbers *numbers,
-                      uint16_t *ret)
+                      uint16_t *ret, uint64_t *ret_from)
 {
     *ret = filter->offset;
+    *ret_from = filter->from;
     if (filter->codec == KEY_FRAME_VP9)
         return true;
     const struct filtered_picture *slot =
         &filter->pictures[numbers->picture & (FILTER_PICTURES - 1)];
     *ret = slot->offset;
+    *ret_from = slot->from;
     return slot->known && slot->in == numbers->picture;
 }
 
@@ -218,8 +223,9 @@ const uint8_t *layer_filter_payload(const struct layer_filter *filter, const str
 {
     struct numbers numbers;
     uint16_t offset;
-    if (!read_numbers(filter->codec, packet, &numbers) || !offset_of(filter, &numbers, &offset) ||
-        (offset == 0 && filter->level_offset == 0))
+    uint64_t from;
+    if (!read_numbers(filter->codec, packet, &numbers) ||
+        !offset_of(filter, &numbers, &offset, &from) || (offset == 0 && filter->level_offset == 0))
         return packet->payload;
     struct vp8_descriptor vp8;
     struct vp9_descriptor vp9;
@@ -238,9 +244,11 @@ bool layer_filter_remembers(const struct layer_filter *filter, const struct pack
     struct numbers numbers;
     struct dependency_frame frame;
     uint16_t offset;
+    uint64_t from;
     if (packet_dependency(packet, &frame))
-        return frame_filter_remembers(filter, &frame);
-    return !read_numbers(filter->codec, packet, &numbers) || offset_of(filter, &numbers, &offset);
+        return frame_filter_remembers(filter, packet, &frame);
+    return !read_numbers(filter->codec, packet, &numbers) ||
+           (offset_of(filter, &numbers, &offset, &from) && packet->index >= from);
 }
 
 bool layer_filter_marker(const struct layer_filter *filter, const struct packet *packet,

@@ -12,6 +12,7 @@
 struct filtered_picture {
     uint16_t in, offset; /* modulo their bits; of a frame, what it was sent as (frame-filter.c) */
     bool known, kept;
+    uint64_t from; /* source index of the packet that it was taken with: an id comes back */
 };
 
 struct layer_filter {
@@ -23,6 +24,7 @@ struct layer_filter {
     uint16_t offset;    /* out - in, of the newest */
     uint16_t last_in, last_out;
     uint8_t level_offset, last_level;
+    uint64_t from;              /* source index that these numbers began with */
     struct frame_filter frames; /* of what has dependency descriptors */
     struct filtered_picture pictures[FILTER_PICTURES];
 };

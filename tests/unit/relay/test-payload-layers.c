@@ -383,6 +383,27 @@ static void test_late(void)
     g_assert_false(layer_filter_remembers(&filter, old));
 }
 
+/* The id of a picture comes back before the picture is forgotten: repeating the first one with the
+ * numbers of the second would cipher two texts with one keystream. */
+static void test_id_again(void)
+{
+    struct layer_filter filter = filter_of(0, 0);
+    g_autofree struct packet *first = vp8_new(10, 0, 0, false, true, 0);
+    g_autofree struct packet *out = vp8_new(16010, 1, 3, false, false, 3000);
+    g_autofree struct packet *far = vp8_new(32010, 2, 0, false, false, 6000);
+    g_autofree struct packet *again = vp8_new(10, 3, 0, false, false, 9000);
+    struct packet *const packets[] = {first, out, far, again};
+    for (unsigned i = 0; i < G_N_ELEMENTS(packets); i++)
+        packets[i]->index = 100 + i;
+    layer_filter_begin(&filter, first);
+    g_assert_cmpint(take_vp8(&filter, first, NULL), ==, 10);
+    g_assert_cmpint(take_vp8(&filter, out, NULL), ==, -1);
+    g_assert_cmpint(take_vp8(&filter, far, NULL), ==, 32009);
+    g_assert_cmpint(take_vp8(&filter, again, NULL), ==, 9);
+    g_assert_false(layer_filter_remembers(&filter, first));
+    g_assert_true(layer_filter_remembers(&filter, again));
+}
+
 static struct packet *vp9_new(uint16_t picture, uint8_t spatial, bool predicted, bool ends,
                               uint32_t timestamp)
 {
@@ -480,6 +501,7 @@ int main(int argc, char **argv)
     g_test_add_func("/payload-layers/temporal", test_temporal);
     g_test_add_func("/payload-layers/switch", test_switch);
     g_test_add_func("/payload-layers/late", test_late);
+    g_test_add_func("/payload-layers/id-again", test_id_again);
     g_test_add_func("/payload-layers/spatial", test_spatial);
     g_test_add_func("/payload-layers/late-key", test_late_key);
     g_test_add_func("/payload-layers/allocation", test_allocation);
