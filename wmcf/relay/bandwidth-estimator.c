@@ -30,6 +30,8 @@
 #define CAPACITY_SMOOTHING 0.1
 #define PACKET_BITS (1200.0 * 8)
 #define RESPONSE_MARGIN_US 100000
+#define RESPONSE_MAX_US                                                                            \
+    (2 * SECOND)         /* where clocks of two machines are compared they drift apart */
 #define AHEAD_FACTOR 1.5 /* of what arrives; more has not been tried */
 #define AHEAD_BITS 10000
 #define STEP_MAX_US SECOND
@@ -568,6 +570,7 @@ void bandwidth_estimator_feedback(struct bandwidth_estimator *estimator,
             estimator->waited = 0;
         }
         queue_watch_batch(&estimator->queue);
+        response = response < RESPONSE_MAX_US ? response : RESPONSE_MAX_US;
         estimator->response =
             estimator->response ? (7 * estimator->response + response) / 8 : response;
         follow_delay(estimator, now);

@@ -19,7 +19,8 @@
 #define REMB_FALL 0.97 /* told at once */
 #define REMB_BATCH 64
 #define REMB_FEEDBACK_US 50000
-#define ABS_TIME_BITS 18 /* 6.18 fixed point seconds */
+#define ABS_TIME_BITS 18 /* 6.18 fixed point seconds, hence the same again after */
+#define ABS_TIME_US 64000000
 
 struct remote_estimate {
     struct bandwidth_estimator estimator;
@@ -27,7 +28,8 @@ struct remote_estimate {
     unsigned n;
     bool timed; /* there were send times */
     uint32_t last_time;
-    int64_t clock; /* of the sender, µs */
+    int64_t clock; /* of the sender, µs, put against ours */
+    int64_t last_received;
     int64_t batch_at, told_at;
     uint32_t told;
 };
@@ -127,10 +129,15 @@ static void note_time(struct remote_estimate *estimate, const struct rtp_header 
         return;
     uint32_t time = (uint32_t)value[0] << 16 | (uint32_t)value[1] << 8 | value[2];
     int32_t passed = (int32_t)((time - estimate->last_time) << 8) >> 8;
-    if (estimate->timed)
-        estimate->clock += (int64_t)passed * 1000000 >> ABS_TIME_BITS;
+    estimate->clock += (int64_t)passed * 1000000 >> ABS_TIME_BITS;
+    /* As if the quickest packet took no time: how old a packet is counts too, and what has come was
+     * sent before. */
+    if (!estimate->timed || estimate->clock > received ||
+        received - estimate->last_received > ABS_TIME_US / 4)
+        estimate->clock = received;
     estimate->timed = true;
     estimate->last_time = time;
+    estimate->last_received = received;
     estimate->batch[estimate->n++] = (struct packet_result){
         .sent = estimate->clock, .arrival = received, .octets = (uint16_t)octets, .received = true};
 }

@@ -235,6 +235,8 @@ static void hear(struct simulated_path *path)
         size_t n = send_history_results(path->history, report->data, report->octets, path->now,
                                         results, G_N_ELEMENTS(results), &broken);
         g_assert_false(broken);
+        for (size_t i = 0; i < n; i++)
+            results[i].sent -= path->sent_late;
         bandwidth_estimator_feedback(&path->estimator, results, n, path->now);
         g_free(g_queue_pop_head(&path->feedback));
     }

@@ -66,7 +66,8 @@ struct simulated_path {
     GQueue flying; /* struct flight, by arrival */
     /* the receiver */
     struct transport_arrivals arrivals;
-    int64_t clock; /* µs that its clock is ahead of the sender's */
+    int64_t clock;     /* µs that its clock is ahead of the sender's */
+    int64_t sent_late; /* µs that what is told of times of sending is behind */
     int64_t feedback_due, stall_at, stalled_until;
     unsigned held;   /* octets that came during the stall */
     GQueue feedback; /* struct flight with octets */

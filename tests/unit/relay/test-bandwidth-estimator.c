@@ -75,6 +75,25 @@ static void test_probing(void)
     simulated_path_end(&path);
 }
 
+/* Times of sending by a clock of its own, as of a sender whose estimate is made for it, that is
+ * days behind ours. */
+static void test_clocks(void)
+{
+    struct simulated_link link = link_of(MB, 0);
+    struct simulated_path path;
+    simulated_path_begin(&path, &link, &limits);
+    path.probing = false;
+    path.media_max = 10 * MB;
+    path.now = 4 * 86400 * SECOND;
+    path.sent_late = 3 * 86400 * SECOND;
+    simulated_path_run(&path, 20 * SECOND);
+    assert_within(&path, MB, 20);
+    path.link.rate = 3 * MB;
+    simulated_path_run(&path, 90 * SECOND);
+    assert_within(&path, 3 * MB, 20);
+    simulated_path_end(&path);
+}
+
 static void test_change(void)
 {
     struct simulated_link link = link_of(5 * MB, 0);
@@ -585,6 +604,7 @@ int main(int argc, char **argv)
             g_strdup_printf("/bandwidth-estimator/%u-kbps-loss-%u", rates[i / 2] / 1000, i % 2);
         g_test_add_data_func(name, &links[i], test_link);
     }
+    g_test_add_func("/bandwidth-estimator/clocks", test_clocks);
     g_test_add_func("/bandwidth-estimator/probing", test_probing);
     g_test_add_func("/bandwidth-estimator/change", test_change);
     g_test_add_func("/bandwidth-estimator/cross-traffic", test_cross_traffic);
