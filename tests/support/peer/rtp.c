@@ -114,7 +114,7 @@ gsize peer_rtp_insert_csrcs(guint8 *packet, gsize length, guint n)
     return length + 4 * (gsize)n;
 }
 
-gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, guint8 value)
+gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, const void *value, gsize n)
 {
     gsize used = 0, words = 0;
     if (packet[0] & 0x10) {
@@ -126,13 +126,13 @@ gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, guint8 val
         peer_put16(packet + 12, 0xbede);
         header = 16;
     }
-    if (used + 2 > words * 4) {
+    while (used + 1 + n > words * 4) {
         memset(packet + header, 0, 4);
         header += 4;
         peer_put16(packet + 14, (guint)++words);
     }
-    packet[16 + used] = (guint8)(id << 4);
-    packet[17 + used] = value;
+    packet[16 + used] = (guint8)(id << 4 | (n - 1));
+    memcpy(packet + 17 + used, value, n);
     return header;
 }
 

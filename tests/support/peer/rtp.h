@@ -40,9 +40,9 @@ gsize peer_rtp_write_header(guint8 *packet, guint8 pt, bool marker, guint16 sequ
 
 /* Puts `n` made up CSRCs into a packet without any; returns its new length. */
 gsize peer_rtp_insert_csrcs(guint8 *packet, gsize length, guint n);
-/* Adds a one-byte header extension (RFC 8285 4.2) to a header of that length; returns the new one.
- */
-gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, guint8 value);
+/* Adds a header extension of `n` octets, 1 to 16, in the one-byte form (RFC 8285 4.2) to a header
+ * of that length; returns the new one. */
+gsize peer_rtp_add_extension(guint8 *packet, gsize header, guint8 id, const void *value, gsize n);
 
 /* The last 20 octets of every generated payload. */
 #define PEER_TRAILER 20

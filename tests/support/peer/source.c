@@ -136,10 +136,11 @@ static bool emit_packet(struct peer_source *source, bool first, bool marker, gui
     gsize header = peer_rtp_write_header(packet, source->pt, marker, source->sequence, timestamp,
                                          source->ssrc, source->mid_extension, source->mid);
     if (source->rid_extension)
-        header = peer_rtp_add_extension(packet, header, source->rid_extension, source->rid);
+        header = peer_rtp_add_extension(packet, header, source->rid_extension, &source->rid, 1);
     int level = level_now(source, now);
     if (source->level_extension && level >= 0)
-        header = peer_rtp_add_extension(packet, header, source->level_extension, (guint8)level);
+        header = peer_rtp_add_extension(packet, header, source->level_extension,
+                                        &(guint8){(guint8)level}, 1);
     if (source->wide_extension)
         header = peer_wide_add(packet, header, source->wide_extension);
     guint8 *payload = packet + header;

@@ -33,24 +33,8 @@ static const guint8 *find(const guint8 *packet, gsize length, guint8 id)
 
 gsize peer_wide_add(guint8 *packet, gsize header, guint8 id)
 {
-    gsize used = 0, words = 0;
-    if (packet[0] & 0x10) {
-        words = peer_get16(packet + 14);
-        while (used < words * 4 && packet[16 + used])
-            used += 2 + (packet[16 + used] & 15u);
-    } else {
-        packet[0] |= 0x10;
-        peer_put16(packet + 12, 0xbede);
-        header = 16;
-    }
-    while (used + 3 > words * 4) {
-        memset(packet + header, 0, 4);
-        header += 4;
-        peer_put16(packet + 14, (guint)++words);
-    }
-    packet[16 + used] = (guint8)(id << 4 | 1);
-    peer_put16(packet + 17 + used, 0);
-    return header;
+    static const guint8 number[2]; /* see peer_wide_number() */
+    return peer_rtp_add_extension(packet, header, id, number, sizeof number);
 }
 
 void peer_wide_number(struct peer_wide *wide, guint8 *packet, gsize length)
