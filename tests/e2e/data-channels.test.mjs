@@ -4,36 +4,31 @@
 // network, and channels that are added to a running call and taken away.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { Link } from '../support/link.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
 const EVENTS = ['iceConnected', 'iceFailed', 'consentExpired', 'dtlsConnected', 'dtlsFailed', 'mediaGated'];
 const ENABLED = [{ mid: '*', flowStatus: 'ENABLED' }];
-let wmcf, link, browser, http;
+let wmcf, link, browser, site;
 before(async () => {
   wmcf = await Wmcf.start();
   link = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title>');
-  });
-  await new Promise((done) => http.listen(0, '127.0.0.1', done));
+  site = await serveEmptyPage();
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await link.close();
   assert.equal(await wmcf.stop(), 0);
 });
 
 class Page {
-  static async open(where = browser, url = `http://localhost:${http.address().port}/`) {
+  static async open(where = browser, url = site.url) {
     const one = new Page();
     one.page = await where.newPage();
     await one.page.goto(url);

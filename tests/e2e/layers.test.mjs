@@ -2,41 +2,32 @@
 // A video of three encodings, generated, to a browser: it shows the size that is asked for or the best
 // that is sent, and no change of it is seen as a break. A second subscriber keeps the top throughout.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { GeneratedLeg } from '../support/generated-leg.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
 const WIDTH = { l: 160, m: 320, h: 640 };
 const LONGEST = 1000; // ms between two pictures, by the page's own clock
 const legs = [];
-let wmcf, link, browser, http;
+let wmcf, link, browser, site;
 before(async () => {
   wmcf = await Wmcf.start(['media.workers=2']);
   link = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title><video autoplay muted></video>');
-  });
-  await new Promise((done) => http.listen(0, '127.0.0.1', done));
+  site = await serveEmptyPage();
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
   for (const leg of legs) await leg.close?.();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await link.close();
   assert.equal(await wmcf.stop(), 0);
 });
 
-async function request(method, members) {
-  const reply = await link.request(method, members);
-  assert.equal(reply.success, true, JSON.stringify(reply.problemDetails));
-  return reply;
-}
+const request = (method, members) => link.succeed(method, members);
 
 // A termination of the context, its offer answered by `answer`.
 async function join(contextId, direction, answer, codecs) {
@@ -91,7 +82,7 @@ test('a browser gets the encoding that fits', { timeout: 180_000 }, async () => 
   const [publisher, publish] = generated({ direction: 1, simulcast: true, temporal: true });
   const [other, subscribe] = generated({ direction: 2 });
   const page = await browser.newPage();
-  await page.goto(`http://localhost:${http.address().port}/`);
+  await page.goto(site.url);
 
   const from = await join(undefined, 'recvonly', publish);
   const to = await join(from.contextId, 'sendonly', (sdp) => page.evaluate(show, sdp));
@@ -189,7 +180,7 @@ async function publish([sdp, scalabilityMode]) {
 // Layers that build on one another, and layers that part at the key frame.
 test('AV1 has layers to choose from', { timeout: 180_000 }, async () => {
   const pages = [await browser.newPage(), await browser.newPage()];
-  for (const page of pages) await page.goto(`http://localhost:${http.address().port}/`);
+  for (const page of pages) await page.goto(site.url);
   const [sender, receiver] = pages;
   const from = await join(undefined, 'recvonly', (sdp) => sender.evaluate(publish, [sdp, 'L2T2']), ['AV1']);
   const to = await join(from.contextId, 'sendonly', (sdp) => receiver.evaluate(show, sdp), ['AV1']);

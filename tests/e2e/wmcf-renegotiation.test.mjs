@@ -3,30 +3,25 @@
 // termination that checks by itself (iceMode full), one on a lite one. Hold, a track replaced, a
 // picture added, a transceiver stopped and its m-line used again, ICE restarted from either side.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
 const EVENTS = ['iceConnected', 'iceFailed', 'consentExpired', 'dtlsConnected', 'dtlsFailed',
   'hangingTermination'];
 const ENABLED = [{ mid: '*', flowStatus: 'ENABLED' }];
-let wmcf, link, browser, http;
+let wmcf, link, browser, site;
 before(async () => {
   wmcf = await Wmcf.start();
   link = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title>');
-  });
-  await new Promise((done) => http.listen(0, '127.0.0.1', done));
+  site = await serveEmptyPage();
   // Cryptex (RFC 9335) both ways: what the browser shows by then has been ciphered with its headers.
   browser = await launch({ args: ['--enable-blink-features=RtcRtpHeaderEncryptionPolicy'] });
 });
 after(async () => {
   await browser?.close();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await link.close();
   assert.equal(await wmcf.stop(), 0);
 });
@@ -35,7 +30,7 @@ class Page {
   static async open() {
     const one = new Page();
     one.page = await browser.newPage();
-    await one.page.goto(`http://localhost:${http.address().port}/`);
+    await one.page.goto(site.url);
     await one.page.evaluate(async () => {
       window.pc = new RTCPeerConnection();
       window.media = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });

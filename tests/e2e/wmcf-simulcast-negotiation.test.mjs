@@ -2,27 +2,22 @@
 // Simulcast as Chromium negotiates it, against the control link alone: offered by the media centre and
 // by the page, held, resumed, refused, with offers of either side after it and ICE restarted.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
 const FEATURES = ['rtx', 'congestion_control', 'simulcast', 'red'].map((key) => `media.${key}=true`);
-let wmcf, link, browser, http;
+let wmcf, link, browser, site;
 before(async () => {
   wmcf = await Wmcf.start(FEATURES);
   link = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title>');
-  });
-  await new Promise((done) => http.listen(0, '127.0.0.1', done));
+  site = await serveEmptyPage();
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await link.close();
   assert.equal(await wmcf.stop(), 0);
 });
@@ -33,7 +28,7 @@ class Page {
   static async open() {
     const one = new Page();
     one.page = await browser.newPage();
-    await one.page.goto(`http://localhost:${http.address().port}/`);
+    await one.page.goto(site.url);
     await one.page.evaluate(async () => {
       window.pc = new RTCPeerConnection();
       window.media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 1280, height: 720 } });

@@ -2,38 +2,29 @@
 // Chromium sends a picture of 960×540 as three encodings with temporal layers, another Chromium gets one
 // after the other of them, and fewer pictures a second: what it shows never breaks.
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
 
 const WIDTH = { l: 240, m: 480, h: 960 };
 const LONGEST = 1000; // ms between two pictures
-let wmcf, link, browser, http;
+let wmcf, link, browser, site;
 before(async () => {
   wmcf = await Wmcf.start(['media.workers=2', 'media.congestion_control=true']);
   link = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title><video autoplay muted></video>');
-  });
-  await new Promise((done) => http.listen(0, '127.0.0.1', done));
+  site = await serveEmptyPage();
   browser = await launch();
 });
 after(async () => {
   await browser?.close();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await link.close();
   assert.equal(await wmcf.stop(), 0);
 });
 
-async function request(method, members) {
-  const reply = await link.request(method, members);
-  assert.equal(reply.success, true, JSON.stringify(reply.problemDetails));
-  return reply;
-}
+const request = (method, members) => link.succeed(method, members);
 
 async function join(contextId, direction, page, run) {
   const { sdpOffer, ...ids } = await request('add', { contextId,
@@ -89,7 +80,7 @@ const look = async () => {
 
 test('encodings of Chromium to Chromium', { timeout: 180_000 }, async (t) => {
   const pages = [await browser.newPage(), await browser.newPage()];
-  for (const page of pages) await page.goto(`http://localhost:${http.address().port}/`);
+  for (const page of pages) await page.goto(site.url);
   const from = await join(undefined, 'recvonly', pages[0], publish);
   const to = await join(from.contextId, 'sendonly', pages[1], show);
   await request('modify', { ...to, routes: [{ from: { terminationId: from.terminationId, mid: '0' },

@@ -6,12 +6,12 @@
 // subscriber without a limit keeps the top throughout.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { launch } from '../support/browser.mjs';
+import { serveEmptyPage } from '../support/empty-page.mjs';
 import { GeneratedLeg } from '../support/generated-leg.mjs';
 import { Link } from '../support/link.mjs';
 import { ControlLink, Wmcf } from '../support/wmcf.mjs';
@@ -21,34 +21,25 @@ const SETTLED = 5; // s after a change, then it must stay
 const FREEZE = 1000; // ms
 const folder = mkdtempSync(path.join(tmpdir(), 'layers-'));
 const legs = [];
-let wmcf, control, browser, http, link;
+let wmcf, control, browser, site, link;
 before(async () => {
   link = await Link.start({ seed: 5 });
   wmcf = await Wmcf.start(['media.congestion_control=true', `media.bind=${link.near}`]);
   control = await ControlLink.open(wmcf.url);
-  http = createServer((_, response) => {
-    response.setHeader('content-type', 'text/html');
-    response.end('<!doctype html><title>a page</title><video autoplay muted></video>');
-  });
-  await new Promise((done) => http.listen(0, link.near, done));
+  site = await serveEmptyPage({ address: link.near });
   browser = await launch({ executablePath: link.wrapper(folder) });
 });
 after(async () => {
   await browser?.close();
   for (const leg of legs) await leg.close();
-  http.closeAllConnections();
-  http.close();
+  site?.close();
   await control.close();
   assert.equal(await wmcf.stop(), 0);
   link.stop();
   rmSync(folder, { recursive: true });
 });
 
-async function request(method, members) {
-  const reply = await control.request(method, members);
-  assert.equal(reply.success, true, JSON.stringify(reply.problemDetails));
-  return reply;
-}
+const request = (method, members) => control.succeed(method, members);
 
 async function join(contextId, direction, answer) {
   const { sdpOffer, ...ids } = await request('add', { contextId,
@@ -99,7 +90,7 @@ test('the encoding follows the link', { timeout: 180_000 }, async (t) => {
   const [, publish] = generated({ direction: 1, simulcast: true, bitrate: 2_400_000 });
   const [other, subscribe] = generated({ direction: 2 });
   const page = await browser.newPage();
-  await page.goto(`http://${link.near}:${http.address().port}/`);
+  await page.goto(site.url);
   await link.set('down', { rate: 300e3, queueMs: 200 });
   const from = await join(undefined, 'recvonly', publish);
   const to = await join(from.contextId, 'sendonly', (sdp) => page.evaluate(show, sdp));

@@ -23,12 +23,6 @@ async function start(t, settings = [], wrapper = []) {
   return { wmcf, link };
 }
 
-async function ok(link, method, members) {
-  const response = await link.request(method, members);
-  assert.equal(response.success, true, JSON.stringify(response.problemDetails));
-  return response;
-}
-
 async function refused(link, cause, method, members) {
   const { success, problemDetails } = await link.request(method, members);
   assert.equal(success, false);
@@ -39,7 +33,7 @@ async function refused(link, cause, method, members) {
 const idsOf = ({ contextId, terminationId }) => ({ contextId, terminationId });
 
 async function audit(link, leg) {
-  const { terminations } = await ok(link, 'audit', { ...idsOf(leg), what: ['state', 'statistics'] });
+  const { terminations } = await link.succeed('audit', { ...idsOf(leg), what: ['state', 'statistics'] });
   return terminations[0];
 }
 
@@ -72,7 +66,7 @@ async function until(look, done, seconds = 15) {
 
 test('the policy in force is told, what is default included', { timeout: 30000 }, async (t) => {
   const { link } = await start(t);
-  const added = await ok(link, 'add', { offerTemplate,
+  const added = await link.succeed('add', { offerTemplate,
     mediaPolicy: [{ mid: '0', flowStatus: 'ENABLED-UPLINK', policing: { sdr: 12000, mbs: 6000 } },
       { mid: '2', marking: { taggingBehaviour: 'copy' } }] });
   const policies = ({ medias }) => medias.map(({ flowStatus, policing, marking }) => ({ flowStatus, policing, marking }));
@@ -82,24 +76,24 @@ test('the policy in force is told, what is default included', { timeout: 30000 }
   assert.deepEqual(policies(await audit(link, added)), [first, second]);
   const policing = { sdr: 4294967295, mbs: 4294967295, pdr: 4294967295, dvt: 4294967295 };
   const marking = { taggingBehaviour: 'mark', dscp: 0 };
-  const modified = await ok(link, 'modify', { ...idsOf(added),
+  const modified = await link.succeed('modify', { ...idsOf(added),
     mediaPolicy: [{ mid: '*', policing }, { mid: '0', policing: false, flowStatus: 'REMOVED' }, { mid: '1', marking }] });
   assert.deepEqual(policies(modified), [{ flowStatus: 'REMOVED', policing: undefined, marking: EF },
     { flowStatus: 'DISABLED', policing, marking }]);
   // What was said of a mid holds when it comes.
-  await ok(link, 'modify', { ...idsOf(added), rollback: true });
-  const more = await ok(link, 'modify', { ...idsOf(added),
+  await link.succeed('modify', { ...idsOf(added), rollback: true });
+  const more = await link.succeed('modify', { ...idsOf(added),
     offerTemplate: { bundle: true, medias: [...offerTemplate.medias, { mid: '2', mediaType: 'video' }] } });
   assert.deepEqual(policies(more)[2], { flowStatus: 'DISABLED', policing, marking: { taggingBehaviour: 'copy', dscp: 36 } });
 });
 
 test('policies of mids that are not there are kept up to a limit', { timeout: 30000 }, async (t) => {
   const { link } = await start(t);
-  const added = await ok(link, 'add', { offerTemplate });
+  const added = await link.succeed('add', { offerTemplate });
   const some = (n) => Array.from({ length: 128 }, (_, i) => ({ mid: `x${n}-${i}`, policing: false }));
-  for (let n = 0; n < 4; n++) await ok(link, 'modify', { ...idsOf(added), mediaPolicy: some(n) });
+  for (let n = 0; n < 4; n++) await link.succeed('modify', { ...idsOf(added), mediaPolicy: some(n) });
   await refused(link, 'RESOURCES_UNAVAILABLE', 'modify', { ...idsOf(added), mediaPolicy: some(4) });
-  await ok(link, 'modify', { ...idsOf(added), mediaPolicy: some(0) });
+  await link.succeed('modify', { ...idsOf(added), mediaPolicy: some(0) });
 });
 
 test('excess is told, counted and explained; what is refused leaves the policy as it was', { timeout: 150_000 }, async (t) => {
@@ -110,7 +104,7 @@ test('excess is told, counted and explained; what is refused leaves the policy a
   const video = ({ receive }) => receive.find(({ kind }) => kind === 'video')?.packets ?? 0;
   await b.until(({ receive }) => receive.length === 2);
   const policing = { sdr: 100, mbs: 200 };
-  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing }] });
+  await link.succeed('modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing }] });
   const excess = (after) => (e) => e.event === 'policingDiscard' && e.sequence > after;
   const { mid, terminationId, details, sequence } = await link.event(excess(0));
   assert.deepEqual([mid, terminationId, details.direction], ['0', a.terminationId, 'uplink']);
@@ -157,13 +151,13 @@ test('excess is told, counted and explained; what is refused leaves the policy a
   assert.ok(await metric(wmcf, 'wmcf_events_total{event="policingDiscard"}') >= 2);
 
   // A gate closed and opened again: one event, and the count in the final statistics.
-  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing: false, flowStatus: 'ENABLED-DOWNLINK' }] });
+  await link.succeed('modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing: false, flowStatus: 'ENABLED-DOWNLINK' }] });
   const gated = await link.event((e) => e.event === 'mediaGated');
   assert.deepEqual([gated.mid, gated.details.direction], ['0', 'uplink']);
   const closed = await audit(link, a);
-  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', flowStatus: 'ENABLED' }] });
+  await link.succeed('modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', flowStatus: 'ENABLED' }] });
   await until(() => audit(link, a), ({ statistics }) => statistics[0].uplink.packets > closed.statistics[0].uplink.packets);
-  const ended = await ok(link, 'subtract', { contextId: a.contextId });
+  const ended = await link.succeed('subtract', { contextId: a.contextId });
   const last = ended.terminations.find((one) => one.terminationId === a.terminationId);
   assert.ok(last.statistics[0].uplink.gateDiscarded > 0);
   assert.ok(last.statistics[0].uplink.policingDiscarded > 0);
@@ -183,7 +177,7 @@ test('what a required level has no room for is refused; what it holds goes on', 
     await a.sendAll({ lines: [0], count: 50, size: 200, rate: 50000 });
     await until(() => byKernel('policing'), (now) => now > before);
   };
-  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing: { sdr: 100, mbs: 300 } }] });
+  await link.succeed('modify', { ...idsOf(a), mediaPolicy: [{ mid: '0', policing: { sdr: 100, mbs: 300 } }] });
   await excess();
   const before = await audit(link, a);
   assert.deepEqual(before.enforcement, { level: 'tc-bpf' });
@@ -205,12 +199,12 @@ test('what a required level has no room for is refused; what it holds goes on', 
   assert.match(words(wmcf, 'status'), /4 media of 2 peer connections, filters on 1 interface\n +dropped by the kernel: 0 at closed gates, [1-9]/);
 
   // A closed gate: the kernel drops, and the event comes all the same.
-  await ok(link, 'modify', { ...idsOf(a), mediaPolicy: [{ mid: '1', flowStatus: 'ENABLED-DOWNLINK' }] });
+  await link.succeed('modify', { ...idsOf(a), mediaPolicy: [{ mid: '1', flowStatus: 'ENABLED-DOWNLINK' }] });
   await a.sendAll({ lines: [1], count: 5, size: 200, rate: 20000 });
   const gated = await link.event(({ event }) => event === 'mediaGated');
   assert.deepEqual([gated.mid, gated.details], ['1', { direction: 'uplink' }]);
   await until(() => byKernel('gate'), (now) => now === 5);
-  await ok(link, 'subtract', { ...idsOf(a) });
+  await link.succeed('subtract', { ...idsOf(a) });
   // The room is free when the worker has let go.
   await until(() => link.request('add', { offerTemplate }), ({ success }) => success);
 });
@@ -230,7 +224,7 @@ test('a required level that does not work: everything but policies', { timeout: 
     assert.ok(detail.includes(reason), detail);
   }
   assert.deepEqual((await wmcf.ctl('contexts')).contexts, []);
-  const added = await ok(link, 'add', { offerTemplate, mediaPolicy: [{ mid: '*', flowStatus: 'DISABLED', policing: false }] });
+  const added = await link.succeed('add', { offerTemplate, mediaPolicy: [{ mid: '*', flowStatus: 'DISABLED', policing: false }] });
   // A step beside a policy that is refused is not taken.
   await refused(link, 'ENFORCEMENT_UNAVAILABLE', 'modify', { ...idsOf(added), rollback: true,
     mediaPolicy: [{ mid: '0', flowStatus: 'ENABLED' }] });
@@ -238,7 +232,7 @@ test('a required level that does not work: everything but policies', { timeout: 
   assert.equal(state.offerPending, true);
   assert.deepEqual(state.medias.map(({ flowStatus }) => flowStatus), ['DISABLED', 'DISABLED']);
   assert.deepEqual(state.enforcement, { level: 'relay' });
-  await ok(link, 'modify', { ...idsOf(added), rollback: true, mediaPolicy: [{ mid: '0', flowStatus: 'REMOVED' }] });
+  await link.succeed('modify', { ...idsOf(added), rollback: true, mediaPolicy: [{ mid: '0', flowStatus: 'REMOVED' }] });
   assert.match(words(wmcf, 'status'), /enforcement +none \(tc-bpf: /);
   assert.equal(await metric(wmcf, 'wmcf_enforcement_level{level="none"}'), 1);
   assert.equal(await metric(wmcf, 'wmcf_enforcement_refuses'), 1);
@@ -250,14 +244,14 @@ test('without privileges the relay holds policies, and the log says once why', {
   assert.equal(level, 'relay');
   assert.match(reason, /tc-bpf: .+; tc-flower: ./);
   assert.match(saidOnce(wmcf, 'info'), /^enforcement by "relay": tc-bpf: /);
-  const { medias } = await ok(link, 'add', { offerTemplate,
+  const { medias } = await link.succeed('add', { offerTemplate,
     mediaPolicy: [{ mid: '1', flowStatus: 'ENABLED', policing: { sdr: 1000, mbs: 1500 }, marking: AF42 }] });
   assert.deepEqual(medias.map(({ marking }) => marking), [undefined, AF42]);
 });
 
 test('a pipeline is policed like an endpoint', { timeout: 30000 }, async (t) => {
   const { link } = await start(t, ['qos.discard_report=1']);
-  const added = await ok(link, 'add', { pipeline: { template: 'test' }, events: ['policingDiscard'],
+  const added = await link.succeed('add', { pipeline: { template: 'test' }, events: ['policingDiscard'],
     mediaPolicy: [{ mid: '*', policing: { sdr: 1000, mbs: 1000 }, marking: EF }] });
   assert.deepEqual(added.medias[0].policing, { sdr: 1000, mbs: 1000 });
   assert.equal(added.medias[0].marking, undefined, 'nothing is sent to a pipeline');

@@ -140,6 +140,13 @@ export class ControlLink {
     });
   }
 
+  // A request that is taken, or the test fails with the reason.
+  async succeed(method, members) {
+    const reply = await this.request(method, members);
+    assert.equal(reply.success, true, `${method}: ${JSON.stringify(reply.problemDetails)}`);
+    return reply;
+  }
+
   // The first event that `matches`, seen already or yet to come.
   event(matches, seconds = 30) {
     const seen = this.events.find(matches);
