@@ -329,15 +329,30 @@ static void begin(struct wsf *wsf, struct leg *leg, const struct recording_rule 
     recorder->pipeline = context_pipeline_add(wsf, &config);
 }
 
+static void end_unrecorded(struct wsf *wsf, struct session *session, const char *why)
+{
+    g_autoptr(GError) error = NULL;
+    problem_set(&error, PROBLEM_WMCF_ERROR, "this conversation must be recorded, and %s", why);
+    call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
+}
+
 static void on_later(void *data)
 {
     struct recorder *recorder = data;
+    struct wsf *wsf = recorder->wsf;
     struct leg *leg = leg_of(recorder);
-    if (leg)
-        recording_follow(recorder->wsf, leg->session);
+    const struct recording_rule *rule = leg ? rule_of(wsf, leg->session) : NULL;
+    if (!rule || leg->session->phase == CALL_ENDED)
+        return;
+    g_autoptr(GPtrArray) sent = sent_by(leg);
+    if (rule->required && sent->len > 0 && !covers(recorder, sent))
+        end_unrecorded(wsf, leg->session, "nobody's media may change so often for that");
+    else
+        recording_follow(wsf, leg->session);
 }
 
-/* Whoever turns a camera on and off begins a file each time: not as often as one can turn. */
+/* Whoever turns a camera on and off begins a file each time: not as often as one can turn. Where
+ * nothing may go on unrecorded, that is the end, once whoever has brought it here is through. */
 static bool may_begin(struct recorder *recorder, const struct recording_rule *rule)
 {
     /* A bucket fills by the second, files are counted by the minute. */
@@ -347,7 +362,8 @@ static bool may_begin(struct recorder *recorder, const struct recording_rule *ru
         return true;
     if (!recorder->later)
         recorder->later = loop_timer_new("recording-later", on_later, recorder);
-    loop_timer_start(recorder->later, rate_wait_ms(&recorder->files, rate, rate, now) * 60 + 1);
+    guint wait_ms = rate_wait_ms(&recorder->files, rate, rate, now) * 60;
+    loop_timer_start(recorder->later, rule->required ? 1 : wait_ms + 1);
     return false;
 }
 
@@ -442,14 +458,6 @@ static void on_added(struct context_pipeline *pipeline)
     call_check_connected(recorder->wsf, leg->session); /* the gates may have waited for it */
 }
 
-static void end_unrecorded(struct wsf *wsf, struct session *session)
-{
-    g_autoptr(GError) error = NULL;
-    problem_set(&error, PROBLEM_WMCF_ERROR,
-                "this conversation must be recorded, and that is not possible at the moment");
-    call_end(wsf, session, DISC_MEDIA_FAILURE, error, NULL, NULL);
-}
-
 static void on_over(struct context_pipeline *pipeline, enum context_pipeline_end end,
                     const GError *error)
 {
@@ -474,7 +482,7 @@ static void on_over(struct context_pipeline *pipeline, enum context_pipeline_end
         g_ptr_array_set_size(recorder->covered, 0);
         recording_follow(wsf, leg->session);
     } else if (rule->required) {
-        end_unrecorded(wsf, leg->session);
+        end_unrecorded(wsf, leg->session, "that is not possible at the moment");
     } else {
         tell(wsf, leg->session);
     }
@@ -509,8 +517,10 @@ static bool on_adopt(struct wsf *wsf, struct context_pipeline *pipeline, const j
     if (!leg || !leg_is_live(leg) || (former && former->pipeline))
         return false;
     choose(wsf, leg->session);
-    if (!rule_of(wsf, leg->session))
+    if (!rule_of(wsf, leg->session)) {
+        leg->told_recording = true; /* as long as it ran: that it ends is told */
         return false;
+    }
     struct recorder *recorder = recorder_new(wsf, leg);
     recorder->file = g_strdup(file ? file : "?");
     recorder->pipeline = pipeline;

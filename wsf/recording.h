@@ -6,7 +6,8 @@
  *
  * A recorder begins before the gates open and ends with its leg. One file holds what was sent when
  * it began: a medium that comes later or is put away, or another codec, begins the next file, but
- * no more of them than `files_per_minute`; while all is on hold the file is left as it is. While
+ * no more of them than `files_per_minute` (where the rule requires the recording, more of them end
+ * the conversation); while all is on hold the file is left as it is. While
  * anything of a conversation is recorded all its parties are told so (`recording` of mupdate), and
  * no longer. A recorder that fails is begun anew once if it has run for some time; else the
  * conversation goes on without, or ends if the rule requires it.

@@ -297,7 +297,8 @@ static bool is_wanted(const struct transcoder *one, const struct transcode_want 
 static guint bitrate_for(const struct transcoding *table, guint bandwidth)
 {
     guint most = conf_int(table->wsf->conf, SECTION, "video_bitrate");
-    return bandwidth ? MAX(MIN(most, bandwidth * 1000), BITRATE_LEAST) : most;
+    bool less = bandwidth && bandwidth < most / 1000; /* no product of what an endpoint says */
+    return less ? MAX(bandwidth * 1000, BITRATE_LEAST) : most;
 }
 
 static void set_bitrate(struct transcoder *one, guint bitrate)

@@ -29,6 +29,10 @@ template = breaks
 [recording "seldom"]
 file = {called}_{participant}.mkv
 files_per_minute = 4
+[recording "always"]
+file = {called}_{participant}.mkv
+required = yes
+files_per_minute = 2
 [room "open"]
 names = open, later
 record = archive
@@ -38,6 +42,10 @@ record = nowhere
 record = must
 [room "breaks"]
 record = breaks
+[policy "cem"]
+from = cem@example.org
+to = eve@example.org
+record = always
 [policy "dan"]
 from = dan@example.org
 record = seldom
@@ -207,6 +215,18 @@ test('who changes the media all the time begins no more files than may be, and w
   await dan.client.request('mdisc', { mediaSessionId: dan.mediaSessionId, cause: 'NORMAL' });
   for (const name of files()) await whole(name);
   assert.match((await look(newest)).stdout, /VP8/);
+});
+
+test('where it is required, who changes the media all the time has no conversation', async () => {
+  const both = await recordedCall('cem', 'eve');
+  for (let i = 0; i < 4 && !both.some(({ ended }) => ended); i++)
+    await changes(both, i % 2 ? { video: 'recvonly' } : {}).catch(() => {});
+  for (const one of both) {
+    const { cause, problemDetails } = await one.until(({ ended }) => ended);
+    assert.equal(cause, 'MEDIA_FAILURE');
+    assert.match(problemDetails.detail, /must be recorded, and nobody's media may change so often/);
+  }
+  assert.ok(named('cem').length <= 3, files().join());
 });
 
 test('who calls whom without a recording is told nothing', async () => {
