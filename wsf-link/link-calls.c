@@ -102,6 +102,11 @@ struct link_call *link_request(struct link *link, const char *method, json_t *me
     return call;
 }
 
+bool link_is_behind(const struct link *link)
+{
+    return g_hash_table_size(link->calls) >= link->limits.calls_max / 2;
+}
+
 void link_call_cancel(struct link_call *call)
 {
     if (!call)

@@ -234,3 +234,6 @@ struct link_call *link_request(struct link *link, const char *method, json_t *me
 void link_call_cancel(struct link_call *call);
 /* Cancels every outstanding call of this `user` on the link. For destructors. */
 void link_cancel_calls(struct link *link, void *user);
+/* The peer has not answered as many requests as half of what may be outstanding: the rest is for
+ * those that must not be lost. */
+bool link_is_behind(const struct link *link);

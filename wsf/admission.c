@@ -76,6 +76,18 @@ bool admission_rate(struct admission *admission, const char *key, guint rate, gi
     return false;
 }
 
+bool admission_party_rate(struct wsf *wsf, const struct leg *leg, const char *what, guint rate,
+                          GError **error)
+{
+    guint wait = 0;
+    g_autofree char *key = g_strdup_printf("%s %s", what, leg->media_session_id);
+    if (admission_rate(wsf->admission, key, rate, loop_now(), &wait))
+        return true;
+    problem_set_retry(error, PROBLEM_TOO_MANY_REQUESTS, MAX(wait, 1),
+                      "at most %u such requests a second are taken from one participant", rate);
+    return false;
+}
+
 static bool attempt(struct wsf *wsf, const char *role, const char *identity, guint rate, gint64 now,
                     const char *sentence, GError **error)
 {

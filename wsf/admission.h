@@ -24,3 +24,7 @@ bool admission_check(struct wsf *wsf, const struct admission_request *request, g
  * *ret_wait_s. rate 0: not limited. */
 bool admission_rate(struct admission *admission, const char *key, guint rate, gint64 now,
                     guint *ret_wait_s);
+/* The same for what one party of a call asks for, `what`; false: TOO_MANY_REQUESTS with
+ * retryAfter. Not by its endpoint: another network's is that of all its users. */
+bool admission_party_rate(struct wsf *wsf, const struct leg *leg, const char *what, guint rate,
+                          GError **error);

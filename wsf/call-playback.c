@@ -6,11 +6,13 @@
 #include "wsf/call-playback.h"
 
 #include "wsf-link/json-read.h"
+#include "wsf/admission.h"
 #include "wsf/call-resource.h"
 
 #include <string.h>
 
 #define METHOD "playback."
+#define RATE 10 /* 1/s of one viewer; who draws the bar asks often */
 
 bool call_playback_is(const struct wsf *wsf, const char *method)
 {
@@ -91,7 +93,8 @@ bool call_playback(struct wsf *wsf, const struct leg *near, const struct leg *re
 {
     const struct session *session = near->session;
     json_t *members = NULL;
-    if (!read_wish(user_data, &members, error))
+    if (!admission_party_rate(wsf, near, "playback", RATE, error) ||
+        !read_wish(user_data, &members, error))
         return false;
     if (members && !resource_has_control(wsf->conf, resource->resource)) {
         problem_set(error, PROBLEM_NOT_AUTHORIZED,

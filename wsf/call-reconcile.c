@@ -71,6 +71,20 @@ static void compare(struct wsf *wsf, struct session *session, const json_t *term
     }
 }
 
+/* Somebody's `add` to the room is not answered yet: it may be listed before, where candidates are
+ * gathered first. */
+static bool is_awaited(const struct room *room)
+{
+    for (guint i = 0; room && i < room->stays->len; i++) {
+        const struct session *session =
+            ((struct room_stay *)g_ptr_array_index(room->stays, i))->session;
+        if (session->phase != CALL_ENDED && leg_is_live(session->caller) &&
+            !session->caller->termination_id)
+            return true;
+    }
+    return false;
+}
+
 /* In a room a termination of nobody is one whose `add` has not been heard; everywhere else it goes
  * with its context. */
 static void release_strangers(struct wsf *wsf, const struct look *look, const GPtrArray *sessions,
@@ -138,7 +152,7 @@ static void on_state(const struct link_response *response, void *user)
     struct room *room = response->success ? room_of(sessions) : NULL;
     if (room)
         room_mix_note(room, response->message);
-    if (sessions->len > 0)
+    if (sessions->len > 0 && !is_awaited(room))
         release_strangers(wsf, look, sessions, terminations);
     if (sessions->len > 0 && json_is_array(terminations))
         context_pipelines_compare(wsf->pipelines, look->wmcf, look->context_id, terminations,

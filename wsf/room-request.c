@@ -86,25 +86,13 @@ static json_t *read_views(const struct leg *leg, const json_t *user_data, GError
     return json_incref(layers);
 }
 
-static bool within_rate(struct wsf *wsf, const struct leg *leg, const char *what, guint rate,
-                        GError **error)
-{
-    guint wait = 0;
-    /* Not by the endpoint: another network's is that of all its participants. */
-    g_autofree char *key = g_strdup_printf("%s %s", what, leg->media_session_id);
-    if (admission_rate(wsf->admission, key, rate, loop_now(), &wait))
-        return true;
-    problem_set_retry(error, PROBLEM_TOO_MANY_REQUESTS, MAX(wait, 1),
-                      "at most %u such requests a second are taken from one participant", rate);
-    return false;
-}
-
 static bool view(struct wsf *wsf, struct leg *leg, struct link_transaction *txn,
                  const json_t *user_data, GError **error)
 {
     const struct session *session = leg->session;
-    json_t *layers =
-        within_rate(wsf, leg, "view", VIEW_RATE, error) ? read_views(leg, user_data, error) : NULL;
+    json_t *layers = admission_party_rate(wsf, leg, "view", VIEW_RATE, error)
+                         ? read_views(leg, user_data, error)
+                         : NULL;
     if (!layers)
         return false;
     if (json_array_size(layers) == 0) {
@@ -129,7 +117,7 @@ static void pass(const struct room_stay *from, const struct room_stay *to, const
 {
     const struct leg *leg = to->session->caller;
     struct link *link = leg_link(to->room->wsf, leg);
-    if (!link || !room_stay_is_present(to))
+    if (!link || link_is_behind(link) || !room_stay_is_present(to))
         return; /* what was said while somebody was away is not said again */
     json_t *members = json_pack("{s:s, s:s}", "mediaSessionId", leg->media_session_id,
                                 "participantId", from->session->participant_id);
@@ -148,7 +136,7 @@ static bool pass_to_all(struct wsf *wsf, struct leg *leg, struct link_transactio
         problem_set(error, PROBLEM_APP_METHOD_UNKNOWN, "this room passes on no such methods");
         return false;
     }
-    if (!within_rate(wsf, leg, "message", rate, error))
+    if (!admission_party_rate(wsf, leg, "message", rate, error))
         return false;
     for (guint i = 0; i < room->stays->len; i++) {
         const struct room_stay *other = g_ptr_array_index(room->stays, i);

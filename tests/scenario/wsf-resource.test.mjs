@@ -255,6 +255,9 @@ test('a film is halted and sought by its viewer, as far as the operator lets it'
   for (const wrong of [{ seek: -1 }, { seek: '1' }, { pause: 1 }, 5])
     assert.equal((await playback(wrong)).cause, 'INVALID_MESSAGE', JSON.stringify(wrong));
   assert.equal((await playback({}, 'playback.example.com')).cause, 'APP_METHOD_UNKNOWN');
+  const often = await Promise.all(Array.from({ length: 40 }, () => playback()));
+  assert.ok(often.some(({ cause, status }) => cause === 'TOO_MANY_REQUESTS' && status === 429), JSON.stringify(often));
+  await new Promise((done) => setTimeout(done, 1000));
   const frames = video(await leg.stats()).frames;
   assert.equal((await playback({ seek: 19, pause: false })).paused, false);
   await leg.until((s) => video(s).frames > frames + 5);

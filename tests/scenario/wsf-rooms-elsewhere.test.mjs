@@ -8,7 +8,8 @@ import { after, afterEach, before, test } from 'node:test';
 import { preOffer } from '../support/room-participant.mjs';
 import { PASSWORD, Wsf, answerTo } from '../support/wsf.mjs';
 
-const [ALICE, AMY, BOB] = ['alice@example.org', 'amy@example.org', 'bob@example.net'];
+const [ALICE, AMY] = ['alice@example.org', 'amy@example.org'];
+const [BOB, BEN, BEA] = ['bob@example.net', 'ben@example.net', 'bea@example.net'];
 const ROOM = 'room/green@example.net';
 
 let a, b;
@@ -17,8 +18,8 @@ const up = (wsf, name) =>
     wsf.until(async () => (await (await fetch(`${wsf.base}/readyz`)).text()).includes(` ${name} registered\n`));
 before(async () => {
     b = await Wsf.start(['wsf.realm=example.net'], {
-        users: ['wsf@example.org', BOB],
-        conf: '[peer "a"]\nkind = operator\nrealms = example.org\n[room "any"]\nnames = *\n',
+        users: ['wsf@example.org', BOB, BEN, BEA],
+        conf: '[peer "a"]\nkind = operator\nrealms = example.org\n[room "any"]\nnames = *\nmessages_rate = 100\n',
     });
     a = await Wsf.start([], {
         users: [ALICE, AMY],
@@ -60,7 +61,7 @@ class Participant {
                 const request = await Promise.race([client.expectAny(), client.closed]);
                 if (request.code !== undefined) return;
                 this.heard.push(request);
-                request.reply({ mediaSessionId: request.mediaSessionId });
+                if (!this.silent) request.reply({ mediaSessionId: request.mediaSessionId });
                 if (request.sdpOffer) await this.take(request);
             }
         })().catch(() => {});
@@ -119,6 +120,53 @@ test('a picture that nobody converts is told to who cannot be shown it, in eithe
     const alice = await (await Participant.register(a, ALICE)).join({ codec: 'H264' });
     const lacks = (one, codec) => one.until(() => one.last('participants')[0]?.noPicture === codec);
     await Promise.all([lacks(bob, 'H264'), lacks(alice, 'VP8')]);
+});
+
+test('who answers nothing misses what is said to all, and not who is there', async () => {
+    const bob = await (await Participant.register(b, BOB)).join();
+    const ben = await (await Participant.register(b, BEN)).join();
+    await bob.until(() => bob.last('participants')?.length === 1);
+    bob.silent = true;
+    const { mediaSessionId } = ben;
+    const said = await Promise.all(Array.from({ length: 80 }, (_, i) =>
+        ben.client.request('say.example.com', { mediaSessionId, userData: { i } })));
+    assert.ok(said.every(({ success }) => success), JSON.stringify(said.find(({ success }) => !success)));
+    const bea = await (await Participant.register(b, BEA)).join();
+    await bob.until(() => bob.last('participants').length === 2);
+    const heard = bob.heard.filter(({ method }) => method === 'say.example.com').length;
+    assert.ok(heard > 0 && heard <= 32, `${heard}`);
+    bob.silent = false;
+    await bea.client.request('mdisc', { mediaSessionId: bea.mediaSessionId });
+    bea.mediaSessionId = undefined;
+    await bob.until(() => bob.last('participants').length === 1);
+});
+
+test('who comes while the media centre is away is no stranger when it is back', async () => {
+    const bob = await (await Participant.register(b, BOB)).join();
+    await bob.until(() => bob.last('participants'));
+    const ben = await Participant.register(b, BEN);
+    const looks = () => b.wmcf.requests('audit').filter(({ contextId }) => contextId).length;
+    const subtracted = b.wmcf.requests('subtract').length;
+    await b.wmcf.stop();
+    await b.ready(503);
+    const asked = ben.client.request('msetup', { resourceId: ROOM, preOfferDescription: preOffer({ video: null }) });
+    // It is listed while its candidates are still gathered.
+    const before = looks();
+    b.wmcf.overrides.add = (request, make) => {
+        const members = make();
+        void b.until(() => looks() > before).then(() => setTimeout(() => request.reply(members), 200));
+        delete b.wmcf.overrides.add;
+        return null;
+    };
+    await b.wmcf.restart();
+    const taken = await asked;
+    assert.equal(taken.success, true, JSON.stringify(taken));
+    ben.mediaSessionId = taken.mediaSessionId;
+    if (taken.sdpOffer) await ben.take(taken);
+    await ben.until(() => ben.taken);
+    assert.equal(b.wmcf.requests('subtract').length, subtracted);
+    await b.wmcf.connectAll();
+    await bob.until(() => bob.last('participants').length === 1);
 });
 
 test('participants of another network have a rate each', async () => {

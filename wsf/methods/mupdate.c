@@ -7,6 +7,7 @@
 #include "wsf/call.h"
 #include "wsf/methods/methods.h"
 #include "wsf/recording.h"
+#include "wsf/room-news.h"
 
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct update {
     const char *offer_id;
     const char *state;
     const json_t *user_data;
+    const json_t *room_news; /* {} when there is none */
     const json_t *candidates;
     bool end_of_candidates;
 };
@@ -104,22 +106,6 @@ static void refuse_offer(struct client *client, struct leg *leg, const struct up
     call_refused(client->wsf, leg, refusal, false);
 }
 
-/* Who is in a room of another network, and who speaks there, is for our side's client: mids are the
- * same on both legs. Only a signalling function has rooms. */
-static json_t *room_news(struct client *client, const json_t *message)
-{
-    static const char *const texts[] = {"participantId", "activeSpeaker"};
-    json_t *news = json_object();
-    if (!endpoint_is_wsf(client_endpoint(client)))
-        return news;
-    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
-        if (json_is_string(json_object_get(message, texts[i])))
-            json_object_set(news, texts[i], json_object_get(message, texts[i]));
-    if (json_is_array(json_object_get(message, "participants")))
-        json_object_set(news, "participants", json_object_get(message, "participants"));
-    return news;
-}
-
 /* The rest only informs: the endpoint rings, or has data for the far end. */
 static void inform(struct client *client, struct leg *leg, const struct update *update,
                    const json_t *message)
@@ -127,7 +113,7 @@ static void inform(struct client *client, struct leg *leg, const struct update *
     struct leg *far = leg_far(leg);
     const json_t *recording = json_object_get(message, "recording");
     bool alerting = g_strcmp0(update->state, "alerting") == 0;
-    json_t *news = room_news(client, message);
+    json_t *news = json_copy((json_t *)update->room_news);
     if (json_is_boolean(recording) && endpoint_is_wsf(client_endpoint(client)))
         recording_heard(client->wsf, leg, json_is_true(recording));
     if (far && json_object_size(news) > 0)
@@ -201,7 +187,13 @@ void handle_mupdate(struct client *client, struct link_transaction *txn)
     GError *error = NULL;
     struct leg *leg = method_leg(client, message, &error);
     const char *id = json_string_value(json_object_get(message, "mediaSessionId"));
-    if (!leg || !read_update(client, message, &update, &error) ||
+    /* Who is in a room of another network, and who speaks there, is for our side's client: mids are
+     * the same on both legs. Only a signalling function has rooms. */
+    json_auto_t *news = leg && endpoint_is_wsf(client_endpoint(client))
+                            ? room_news_read(message, &error)
+                            : json_object();
+    update.room_news = news;
+    if (!leg || !news || !read_update(client, message, &update, &error) ||
         !read_identities(client, leg, message, &error)) {
         method_fail(client, txn, error, id);
         return;
