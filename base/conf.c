@@ -356,6 +356,13 @@ const char *const *conf_instances(const struct conf *conf, const char *section)
     return names ? (const char *const *)names->pdata : none;
 }
 
+char *conf_instance_name(const char *section)
+{
+    const char *open = strchr(section, '"');
+    const char *close = open ? strrchr(open + 1, '"') : NULL;
+    return close ? g_strndup(open + 1, (gsize)(close - open - 1)) : NULL;
+}
+
 char *conf_secret(const struct conf *conf, const char *section, const char *name, GError **error)
 {
     const char *path = conf_string(conf, section, name);

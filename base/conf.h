@@ -54,6 +54,8 @@ const char *const *conf_list(const struct conf *conf, const char *section, const
 const char *conf_origin(const struct conf *conf, const char *section, const char *name);
 /* The section names of the instances of "wmcf*", NULL-terminated, borrowed. */
 const char *const *conf_instances(const struct conf *conf, const char *section);
+/* What an instance is called: "west" of "wmcf \"west\""; NULL: nothing. Transfer full. */
+char *conf_instance_name(const char *section);
 
 /* Effective values with their origin, as INI text. Transfer full. */
 char *conf_dump(const struct conf *conf);

@@ -13,29 +13,6 @@
 /* --- steps ---------------------------------------------------------------------------------------
  */
 
-/* A way never finishes a step from inside: the outcome waits for the next round of the loop. */
-struct outcome {
-    struct media_step *step;
-    char *sdp;
-    GError *error;
-};
-
-static void on_outcome(void *data)
-{
-    struct outcome *outcome = data;
-    media_step_finish(outcome->step, outcome->sdp, outcome->error);
-    g_free(outcome->sdp);
-    g_clear_error(&outcome->error);
-    g_free(outcome);
-}
-
-static void finish_later(struct media_step *step, const char *sdp, GError *error)
-{
-    struct outcome *outcome = g_new(struct outcome, 1);
-    *outcome = (struct outcome){step, g_strdup(sdp), error};
-    loop_post("direct media", on_outcome, outcome);
-}
-
 /* What the far side has said, or why there is none. */
 static void pass_on(struct media_step *step, const char *source)
 {
@@ -43,7 +20,7 @@ static void pass_on(struct media_step *step, const char *source)
     if (!source)
         problem_set(&error, PROBLEM_INVALID_STATE,
                     "the far side has given no description that could be passed on");
-    finish_later(step, source, error);
+    media_step_finish_later(step, source, error);
 }
 
 /* --- candidates ----------------------------------------------------------------------------------
@@ -91,7 +68,7 @@ static void direct_candidates(struct media_step *step, const json_t *candidates,
         if (leg_is_live(branch))
             forward(step->wsf, branch, candidates, end);
     }
-    finish_later(step, NULL, error);
+    media_step_finish_later(step, NULL, error);
 }
 
 /* --- the way -------------------------------------------------------------------------------------
@@ -107,7 +84,7 @@ static void direct_accept(struct media_step *step, const char *answer, json_t *r
 {
     json_decref(routes);
     step->leg->ice_connected = step->leg->dtls_connected = true;
-    finish_later(step, NULL, NULL);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void direct_answer(struct media_step *step, const struct media_question *question)
@@ -118,14 +95,14 @@ static void direct_answer(struct media_step *step, const struct media_question *
 
 static void direct_rollback(struct media_step *step)
 {
-    finish_later(step, NULL, NULL);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void direct_set(struct media_step *step, json_t *routes, json_t *policy)
 {
     json_decref(routes);
     json_decref(policy);
-    finish_later(step, NULL, NULL);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void direct_release(struct wsf *wsf, struct leg *leg)

@@ -60,6 +60,29 @@ void media_step_finish(struct media_step *step, const char *sdp, const GError *e
     g_free(step);
 }
 
+/* What waits for the next round of the loop. */
+struct outcome {
+    struct media_step *step;
+    char *sdp;
+    GError *error;
+};
+
+static void on_outcome(void *data)
+{
+    struct outcome *outcome = data;
+    media_step_finish(outcome->step, outcome->sdp, outcome->error);
+    g_free(outcome->sdp);
+    g_clear_error(&outcome->error);
+    g_free(outcome);
+}
+
+void media_step_finish_later(struct media_step *step, const char *sdp, GError *error)
+{
+    struct outcome *outcome = g_new(struct outcome, 1);
+    *outcome = (struct outcome){step, g_strdup(sdp), error};
+    loop_post("media step", on_outcome, outcome);
+}
+
 void media_offer(struct media_step *step, const struct media_offer *offer)
 {
     step->leg->media->offer(step, offer);
@@ -108,19 +131,6 @@ const struct leg_media *leg_media_by_name(const char *name)
 /* --- requests to the media centre ----------------------------------------------------------------
  */
 
-static void on_orphan_gone(const struct link_response *response, void *user)
-{
-}
-
-static void release_orphan(const struct media_step *step, const char *context_id,
-                           const char *termination_id)
-{
-    wmcf_pool_request(
-        step->wsf->pool, step->wmcf, "subtract",
-        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
-        on_orphan_gone, NULL);
-}
-
 /* What a late `add` has made is released: nobody else knows of it. In a room the context is the
  * others'. */
 static void release_late(const struct media_step *step, const struct link_response *response)
@@ -135,7 +145,7 @@ static void release_late(const struct media_step *step, const struct link_respon
         wmcf_pool_release(step->wsf->pool, step->wmcf, context_id);
     else if (step->is_add && termination_id &&
              session_table_context(step->wsf->sessions, step->wmcf, context_id))
-        release_orphan(step, context_id, termination_id);
+        wmcf_pool_subtract(step->wsf->pool, step->wmcf, context_id, termination_id);
 }
 
 static void read_added(struct media_step *step, const struct link_response *response)
@@ -152,7 +162,7 @@ static void read_added(struct media_step *step, const struct link_response *resp
     if (leg && termination_id && !leg->termination_id)
         leg->termination_id = g_strdup(termination_id);
     if (!leg && termination_id && context_id) /* another leg is in its place meanwhile */
-        release_orphan(step, context_id, termination_id);
+        wmcf_pool_subtract(step->wsf->pool, step->wmcf, context_id, termination_id);
     session_changed(session);
     if (session->stay && session->context_id)
         room_opened(session);
@@ -374,15 +384,10 @@ static void anchored_rollback(struct media_step *step)
     send_step(step, "modify", members);
 }
 
-static void finish_later(void *data)
-{
-    media_step_finish(data, NULL, NULL);
-}
-
 static void anchored_set(struct media_step *step, json_t *routes, json_t *policy)
 {
     if (!routes && !policy) { /* a mesh has no routes to be set */
-        loop_post("media", finish_later, step);
+        media_step_finish_later(step, NULL, NULL);
         return;
     }
     json_t *members = address_of(step->leg);

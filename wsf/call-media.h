@@ -95,6 +95,9 @@ void media_release(struct wsf *wsf, struct leg *leg);
 void media_step_added(struct media_step *step, const struct link_response *response);
 /* For the ways: calls done() with the outcome and frees the step. From the loop. */
 void media_step_finish(struct media_step *step, const char *sdp, const GError *error);
+/* The same in the next round of the loop: a way never finishes a step from inside. *error: transfer
+ * full. */
+void media_step_finish_later(struct media_step *step, const char *sdp, GError *error);
 
 /* The routes between two legs for what is in force on both, but for what is converted in between;
  * NULL in a room, whose context knows them by itself. Transfer full. */

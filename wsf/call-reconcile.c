@@ -101,7 +101,7 @@ static void release_strangers(struct wsf *wsf, const struct look *look, const GP
             known = !session->stay || session_leg_of_termination(session, id);
         }
         if (!known && id && !context_pipelines_is_pipeline(item))
-            notify_release_termination(wsf, look->wmcf, look->context_id, id);
+            wmcf_pool_subtract(wsf->pool, look->wmcf, look->context_id, id);
     }
 }
 

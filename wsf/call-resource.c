@@ -161,37 +161,11 @@ static json_t *pipeline_of(const struct conf *conf, const char *resource,
     return pipeline;
 }
 
-static void finish_later(void *data)
-{
-    media_step_finish(data, NULL, NULL);
-}
-
-struct refusal {
-    struct media_step *step;
-    GError *error;
-};
-
-static void finish_refused(void *data)
-{
-    struct refusal *refusal = data;
-    media_step_finish(refusal->step, NULL, refusal->error);
-    g_error_free(refusal->error);
-    g_free(refusal);
-}
-
-/* Takes the error. */
-static void refuse_later(struct media_step *step, GError *error)
-{
-    struct refusal *refusal = g_new(struct refusal, 1);
-    *refusal = (struct refusal){step, error};
-    loop_post("resource", finish_refused, refusal);
-}
-
 static void no_description(struct media_step *step)
 {
     GError *error = NULL;
     problem_set(&error, PROBLEM_INVALID_STATE, "a media resource has no descriptions");
-    refuse_later(step, error);
+    media_step_finish_later(step, NULL, error);
 }
 
 static void resource_offer(struct media_step *step, const struct media_offer *offer)
@@ -199,12 +173,12 @@ static void resource_offer(struct media_step *step, const struct media_offer *of
     const struct leg *leg = step->leg;
     GError *error = NULL;
     if (leg->termination_id) { /* it gives what it gives, whatever is wanted of it later */
-        loop_post("resource", finish_later, step);
+        media_step_finish_later(step, NULL, NULL);
         return;
     }
     json_t *pipeline = pipeline_of(step->wsf->conf, leg->resource, offer->wanted, &error);
     if (!pipeline) {
-        refuse_later(step, error);
+        media_step_finish_later(step, NULL, error);
         return;
     }
     json_t *members = json_pack("{s:o, s:[s, s]}", "pipeline", pipeline, "events", "endOfStream",
@@ -232,7 +206,7 @@ static void resource_answer(struct media_step *step, const struct media_question
 
 static void resource_rollback(struct media_step *step)
 {
-    loop_post("resource", finish_later, step);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void resource_set(struct media_step *step, json_t *routes, json_t *policy)

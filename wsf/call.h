@@ -211,9 +211,6 @@ void client_removed(struct wsf *wsf, struct endpoint *endpoint, enum registrar_r
 extern const struct wmcf_link_ops notify_wmcf_ops;
 /* An event of a leg's termination, as told by its media centre or found out later. */
 void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const json_t *details);
-/* A termination of one of our contexts that no call knows. */
-void notify_release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
-                                const char *termination_id);
 
 /* --- call-reconcile.c ----------------------------------------------------------------------------
  */

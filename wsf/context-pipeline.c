@@ -178,20 +178,6 @@ static void request_free(struct request *request)
     g_free(request);
 }
 
-static void on_subtracted(const struct link_response *response, void *user)
-{
-    /* What is still there is found when the context is compared. */
-}
-
-static void subtract(struct wsf *wsf, const char *wmcf, const char *context_id,
-                     const char *termination_id)
-{
-    wmcf_pool_request(
-        wsf->pool, wmcf, "subtract",
-        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
-        on_subtracted, NULL);
-}
-
 /* It is found by nobody any more while its owner is told. */
 static void finish(struct context_pipeline *pipeline, enum context_pipeline_end end,
                    const GError *error)
@@ -203,7 +189,8 @@ static void finish(struct context_pipeline *pipeline, enum context_pipeline_end 
     count(pipeline, context_pipeline_end_name(end));
     g_hash_table_steal(table->all, &pipeline->number);
     if (pipeline->termination_id && end != CONTEXT_PIPELINE_GONE)
-        subtract(table->wsf, pipeline->wmcf, pipeline->context_id, pipeline->termination_id);
+        wmcf_pool_subtract(table->wsf->pool, pipeline->wmcf, pipeline->context_id,
+                           pipeline->termination_id);
     pipeline->kind->over(pipeline, end, error);
     pipeline_free(pipeline);
 }
@@ -328,7 +315,7 @@ static void on_added(const struct link_response *response, void *user)
         response->success ? json_string_value(json_object_get(response->message, "terminationId"))
                           : NULL;
     if (!pipeline && termination_id) /* its owner does not want it any more */
-        subtract(request->wsf, request->wmcf, request->context_id, termination_id);
+        wmcf_pool_subtract(request->wsf->pool, request->wmcf, request->context_id, termination_id);
     if (pipeline && !termination_id)
         refused(pipeline, response->error);
     if (!response->message)
@@ -385,7 +372,8 @@ void context_pipeline_end(struct context_pipeline *pipeline)
         return;
     struct context_pipelines *table = pipeline->table;
     if (pipeline->termination_id)
-        subtract(table->wsf, pipeline->wmcf, pipeline->context_id, pipeline->termination_id);
+        wmcf_pool_subtract(table->wsf->pool, pipeline->wmcf, pipeline->context_id,
+                           pipeline->termination_id);
     g_hash_table_remove(table->all, &pipeline->number);
 }
 
@@ -569,7 +557,7 @@ static void take_stranger(struct context_pipelines *table, const char *wmcf, con
         return;
     /* Of one that is still starting nobody would tell us how it went. */
     if (!kind || !kind->adopt || g_strcmp0(state, "starting") == 0) {
-        subtract(table->wsf, wmcf, context_id, termination_id);
+        wmcf_pool_subtract(table->wsf->pool, wmcf, context_id, termination_id);
         return;
     }
     struct context_pipeline *pipeline = pipeline_new(table, kind, wmcf, context_id);

@@ -92,20 +92,6 @@ void notify_event(struct wsf *wsf, struct leg *leg, const char *event, const jso
         }
 }
 
-static void on_termination_released(const struct link_response *response, void *user)
-{
-}
-
-/* Made by an `add` whose response came too late, or to our former life. */
-void notify_release_termination(struct wsf *wsf, const char *wmcf, const char *context_id,
-                                const char *termination_id)
-{
-    wmcf_pool_request(
-        wsf->pool, wmcf, "subtract",
-        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
-        on_termination_released, NULL);
-}
-
 static bool is_of_quality(const char *event)
 {
     return strcmp(event, "mediaGated") == 0 || strcmp(event, "policingDiscard") == 0 ||
@@ -141,7 +127,7 @@ static void on_notify(const char *wmcf, const json_t *message, void *user)
     else if (leg && leg_is_live(leg))
         notify_event(wsf, leg, event, json_object_get(message, "details"));
     else if (!leg && strcmp(event, "hangingTermination") == 0)
-        notify_release_termination(wsf, wmcf, context_id, termination_id);
+        wmcf_pool_subtract(wsf->pool, wmcf, context_id, termination_id);
 }
 
 static void on_lost(const char *wmcf, const char *why, void *user)

@@ -185,14 +185,6 @@ static void peer_free(struct peer *peer)
     g_free(peer);
 }
 
-/* peer "north" → north */
-static char *name_of(const char *section)
-{
-    const char *open = strchr(section, '"');
-    const char *close = open ? strrchr(open + 1, '"') : NULL;
-    return close ? g_strndup(open + 1, close - open - 1) : g_strdup(section);
-}
-
 static char **lower_list(const char *const *list)
 {
     GPtrArray *lower = g_ptr_array_new();
@@ -293,7 +285,8 @@ static struct peer *read_peer(struct peer_table *table, const char *section, con
     struct wsf *wsf = table->wsf;
     const struct conf *conf = wsf->conf;
     struct peer *peer = g_new0(struct peer, 1);
-    peer->name = name_of(section);
+    char *own = conf_instance_name(section);
+    peer->name = own ? own : g_strdup(section);
     peer->section = section;
     peer->kind = kind_of(conf_string(conf, section, "kind"));
     peer->url = conf_string(conf, section, "url");

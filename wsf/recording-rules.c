@@ -106,13 +106,6 @@ static bool check_pattern(const char *section, const char *pattern, GError **err
     return !wrong;
 }
 
-/* recording "archive" → archive */
-static char *name_of(const char *section)
-{
-    const char *open = strchr(section, '"'), *close = strrchr(section, '"');
-    return open && close > open ? g_strndup(open + 1, (gsize)(close - open - 1)) : g_strdup("");
-}
-
 static struct recording_rule *rule_new(const struct conf *conf, const char *section, GError **error)
 {
     g_autofree char *file = with_id(conf_string(conf, section, "file"));
@@ -122,7 +115,7 @@ static struct recording_rule *rule_new(const struct conf *conf, const char *sect
     json_auto_t *parameters = pipeline_parameters(conf_list(conf, section, "parameters"));
     struct recording_rule *rule = g_new0(struct recording_rule, 1);
     rule->ref_count = 1;
-    rule->name = name_of(section);
+    rule->name = conf_instance_name(section);
     rule->template = g_strdup(conf_string(conf, section, "template"));
     rule->parameters = json_dumps(parameters, JSON_COMPACT);
     rule->file = g_steal_pointer(&file);
@@ -176,7 +169,7 @@ struct recording_rule *recording_rules_find(const struct recording_rules *rules,
 {
     for (guint i = 0; name && i < rules->rules->len; i++) {
         struct recording_rule *rule = g_ptr_array_index(rules->rules, i);
-        if (strcmp(rule->name, name) == 0)
+        if (g_strcmp0(rule->name, name) == 0)
             return rule;
     }
     return NULL;
@@ -187,7 +180,7 @@ bool recording_rules_check(const struct conf *conf, const char *section, GError 
     const char *wanted = conf_string(conf, section, "record");
     const char *const *sections = conf_instances(conf, "recording*");
     for (; wanted && sections && *sections; sections++) {
-        g_autofree char *name = name_of(*sections);
+        g_autofree char *name = conf_instance_name(*sections);
         if (strcmp(name, wanted) == 0)
             return true;
     }

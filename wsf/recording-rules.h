@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 struct recording_rule {
-    char *name;             /* what rooms and rows call it */
+    char *name;             /* what rooms and rows call it; NULL: nothing */
     char *template;         /* of the media centre */
     char *parameters;       /* JSON text of an object, without `file` */
     char *file;             /* pattern, with {id} */

@@ -201,58 +201,53 @@ void room_put_simulcast(const struct leg *leg, json_t *template)
 /* --- the room's leg ------------------------------------------------------------------------------
  */
 
-static void finish_later(void *data)
+static void no_description(struct media_step *step)
 {
-    media_step_finish(data, NULL, NULL);
-}
-
-static void finish_without_description(void *data)
-{
-    g_autoptr(GError) error = NULL;
+    GError *error = NULL;
     problem_set(&error, PROBLEM_INVALID_STATE, "a room has no descriptions");
-    media_step_finish(data, NULL, error);
+    media_step_finish_later(step, NULL, error);
 }
 
 static void room_offer(struct media_step *step, const struct media_offer *offer)
 {
     struct leg *leg = step->leg;
     if (!step->session->stay) { /* it has ended at this moment */
-        finish_without_description(step);
+        no_description(step);
         return;
     }
     if (room_wait(step))
         return;
     leg_set_negotiated(leg, NULL, given_at_start(step->session->stay));
     leg->ice_connected = leg->dtls_connected = true; /* nothing lies between the two */
-    loop_post("room", finish_later, step);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void room_accept(struct media_step *step, const char *answer, json_t *routes)
 {
     json_decref(routes);
-    loop_post("room", finish_without_description, step);
+    no_description(step);
 }
 
 static void room_answer(struct media_step *step, const struct media_question *question)
 {
-    loop_post("room", finish_without_description, step);
+    no_description(step);
 }
 
 static void room_rollback(struct media_step *step)
 {
-    loop_post("room", finish_later, step);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void room_set(struct media_step *step, json_t *routes, json_t *policy)
 {
     json_decref(routes);
     json_decref(policy);
-    loop_post("room", finish_later, step);
+    media_step_finish_later(step, NULL, NULL);
 }
 
 static void room_candidates(struct media_step *step, const json_t *candidates, bool end)
 {
-    loop_post("room", finish_without_description, step);
+    no_description(step);
 }
 
 static void room_release(struct wsf *wsf, struct leg *leg)

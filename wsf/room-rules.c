@@ -44,14 +44,11 @@ static void add_name(struct room_rule *rule, const char *text)
 static void read_names(struct room_rule *rule, const struct conf *conf)
 {
     const char *const *names = conf_list(conf, rule->section, "names");
-    const char *open = strchr(rule->section, '"');
-    const char *close = open ? strrchr(open + 1, '"') : NULL;
     for (guint i = 0; names && names[i]; i++)
         add_name(rule, names[i]);
-    if (names || !close)
-        return;
-    g_autofree char *name = g_strndup(open + 1, (gsize)(close - open - 1));
-    add_name(rule, name);
+    g_autofree char *own = names ? NULL : conf_instance_name(rule->section);
+    if (own)
+        add_name(rule, own);
 }
 
 static bool mix_check(const struct conf *conf, const struct room_rule *rule, GError **error)

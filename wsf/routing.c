@@ -38,11 +38,8 @@ static bool find_user(const struct wsf *wsf, const struct endpoint *caller, stru
 char *routing_resource_name(const struct conf *conf, const char *section)
 {
     const char *name = conf_string(conf, section, "name");
-    const char *open = strchr(section, '"');
-    const char *close = open ? strrchr(open + 1, '"') : NULL;
-    if (name || !close)
-        return g_strdup(name);
-    return g_strdup_printf("media/%.*s", (int)(close - open - 1), open + 1);
+    g_autofree char *own = name ? NULL : conf_instance_name(section);
+    return own ? g_strconcat("media/", own, NULL) : g_strdup(name);
 }
 
 static bool has_section(const struct wsf *wsf, const char *wanted)

@@ -469,20 +469,13 @@ static void on_redial(void *data)
 /* --- face ----------------------------------------------------------------------------------------
  */
 
-/* wmcf "west" → west */
-static char *name_of(const char *section)
-{
-    const char *open = strchr(section, '"');
-    const char *close = open ? strrchr(open + 1, '"') : NULL;
-    return close ? g_strndup(open + 1, close - open - 1) : g_strdup(section);
-}
-
 struct wmcf_link *wmcf_link_new(const struct conf *conf, const char *section, const char *identity,
                                 struct link_service *service, const struct wmcf_link_ops *ops,
                                 void *user, GError **error)
 {
     struct wmcf_link *link = g_new0(struct wmcf_link, 1);
-    link->name = name_of(section);
+    char *name = conf_instance_name(section);
+    link->name = name ? name : g_strdup(section);
     link->section = g_strdup(section);
     link->conf = conf;
     link->identity = g_strdup(identity);

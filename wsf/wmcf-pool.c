@@ -126,3 +126,16 @@ void wmcf_pool_release(struct wmcf_pool *pool, const char *wmcf, const char *con
     if (link)
         wmcf_link_release(link, context_id);
 }
+
+static void on_subtracted(const struct link_response *response, void *user)
+{
+}
+
+void wmcf_pool_subtract(struct wmcf_pool *pool, const char *wmcf, const char *context_id,
+                        const char *termination_id)
+{
+    wmcf_pool_request(
+        pool, wmcf, "subtract",
+        json_pack("{s:s, s:s}", "contextId", context_id, "terminationId", termination_id),
+        on_subtracted, NULL);
+}

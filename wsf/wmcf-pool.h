@@ -28,3 +28,7 @@ const char *wmcf_pool_choose_other(struct wmcf_pool *pool, const GPtrArray *trie
 void wmcf_pool_request(struct wmcf_pool *pool, const char *wmcf, const char *method,
                        json_t *members, wmcf_response_fn done, void *user);
 void wmcf_pool_release(struct wmcf_pool *pool, const char *wmcf, const char *context_id);
+/* Subtracts a termination that nobody knows any more. What is still there after a failure is found
+ * when the context is looked at. */
+void wmcf_pool_subtract(struct wmcf_pool *pool, const char *wmcf, const char *context_id,
+                        const char *termination_id);

@@ -247,6 +247,19 @@ static void test_unknown_getter(void)
 
 #define ADD(name, fn) g_test_add("/conf/" name, struct fixture, NULL, set_up, fn, tear_down)
 
+static void test_instance_name(void)
+{
+    static const struct {
+        const char *section, *name;
+    } cases[] = {{"wmcf \"west\"", "west"}, {"wmcf \"a \"b\"\"", "a \"b\""},
+                 {"room \"\"", ""},         {"wmcf", NULL},
+                 {"wmcf \"", NULL},         {"", NULL}};
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *name = conf_instance_name(cases[i].section);
+        g_assert_cmpstr(name, ==, cases[i].name);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -256,6 +269,7 @@ int main(int argc, char **argv)
     ADD("secret-missing", test_secret_missing);
     ADD("mistakes", test_mistakes);
     ADD("dump-and-sample", test_dump_and_sample);
+    g_test_add_func("/conf/instance-name", test_instance_name);
     g_test_add_func("/conf/unknown-getter", test_unknown_getter);
     return g_test_run();
 }
