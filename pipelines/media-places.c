@@ -111,11 +111,22 @@ static void remove_if_empty(int file)
         unlink(name);
 }
 
+static bool is_written(int file)
+{
+    return (fcntl(file, F_GETFL) & O_ACCMODE) == O_WRONLY;
+}
+
+void media_place_discard(int file)
+{
+    if (is_written(file) && ftruncate(file, 0) != 0)
+        return; /* it stays, as it is */
+}
+
 void media_place_close(int file)
 {
     if (file < 0)
         return;
-    if ((fcntl(file, F_GETFL) & O_ACCMODE) == O_WRONLY)
+    if (is_written(file))
         remove_if_empty(file);
     close(file);
 }

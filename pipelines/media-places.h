@@ -30,6 +30,8 @@ char *media_place_open(const struct media_places *places, const char *text, cons
 char *media_place_create(const struct media_places *places, const char *text, const char *pointer,
                          int *ret_file, GError **error);
 
+/* What was written is not worth keeping: a file that media_place_create() has given is empty. */
+void media_place_discard(int file);
 /* The pipeline is gone: closes what either has given; -1 is allowed. A file into which nothing was
  * written is removed, for nobody has begun to record it. */
 void media_place_close(int file);

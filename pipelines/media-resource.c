@@ -70,6 +70,16 @@ void media_resource_job_done(struct media_resource *r)
     tell_stopped(r);
 }
 
+/* A file that ends before its first packet would be a header that no player takes. */
+static void discard_unheard(struct media_resource *r)
+{
+    struct wmcf_src_stats stats = {0};
+    for (guint i = 0; i < r->inputs.n && stats.packets == 0; i++)
+        wmcf_src_stats(r->inputs.elements[i], &stats);
+    if (r->inputs.n > 0 && stats.packets == 0)
+        pipeline_text_discard_files(r->text);
+}
+
 /* Blocks. */
 static void reap(void *data)
 {
@@ -77,6 +87,7 @@ static void reap(void *data)
     if (r->ending) {
         gst_element_set_state(r->ending, GST_STATE_NULL);
         gst_clear_object(&r->ending);
+        discard_unheard(r);
     }
     loop_post("pipeline down", on_down, r);
 }

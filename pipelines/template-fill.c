@@ -23,6 +23,12 @@ void pipeline_text_free(struct pipeline_text *text)
     g_free(text);
 }
 
+void pipeline_text_discard_files(const struct pipeline_text *text)
+{
+    for (guint i = 0; i < text->files->len; i++)
+        media_place_discard(g_array_index(text->files, int, i));
+}
+
 const char *pipeline_text_description(const struct pipeline_text *text)
 {
     return text->description;

@@ -104,6 +104,8 @@ struct pipeline_text *pipeline_template_fill(struct pipeline_template *pipeline_
                                              const struct pipeline_surroundings *surroundings,
                                              const char *base, GError **error);
 void pipeline_text_free(struct pipeline_text *text);
+/* Nothing has come into the pipeline: the files that it writes are none. After it is gone. */
+void pipeline_text_discard_files(const struct pipeline_text *text);
 /* gst-launch syntax. Borrowed. */
 const char *pipeline_text_description(const struct pipeline_text *text);
 /* "FILE:LINE" of the line that GStreamer's `message` speaks of: the first that has all it quotes.

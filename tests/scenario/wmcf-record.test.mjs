@@ -110,6 +110,31 @@ test('a file that a crash has left plays up to the last two seconds', { timeout:
   await begin();
 });
 
+test('a recording to which nothing came leaves no file', { timeout: 120000 }, async () => {
+  const from = await source();
+  await until(async () => (await audit(from)).pipeline.state === 'playing', 'a picture');
+  const { contextId, terminationId } = from;
+  assert.ok((await link.request('modify', { contextId, terminationId, pause: true })).success);
+  const made = [];
+  for (const [name, template] of [['none.mkv'], ['none.mp4', 'record-mp4']]) {
+    // A packet that is under way when it halts is one.
+    await until(async () => {
+      const to = await record(from, name, {}, ['audio'], template);
+      assert.ok(to.success, JSON.stringify(to));
+      await sleep(300);
+      const silent = (await audit(to)).pipeline.inputs.every(({ packets }) => packets === 0);
+      if (silent) made.push(to);
+      else await end(to);
+      if (!silent) rmSync(file(name), { force: true });
+      return silent;
+    }, 'silence');
+    assert.ok(existsSync(file(name)), name);
+  }
+  for (const to of made) await end(to);
+  await until(() => !existsSync(file('none.mkv')) && !existsSync(file('none.mp4')), 'no files');
+  await end(from);
+});
+
 test('H264 goes into Matroska and MP4, sound alone into WebM', { timeout: 120000 }, async () => {
   const from = await source({ video: 'H264' });
   const made = [await record(from, 'a.mkv'), await record(from, 'a.mp4', {}, undefined, 'record-mp4'),
